@@ -1,0 +1,65 @@
+"""Strict comparison of what a file holds with what a network needs."""
+from __future__ import annotations
+
+import difflib
+from typing import Dict, Iterable, Tuple
+
+import numpy as np
+
+from .errors import CheckpointError
+
+
+def _some(names: Iterable[str], most: int = 4) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def check_arrays(arrays: Dict[str, np.ndarray], shapes: Dict[str, Tuple[int, ...]], source) -> Dict[str, np.ndarray]:
+    """The arrays as C-ordered float32 in the order of ``shapes``.
+
+    CheckpointError names ``source`` and the parameter where one is missing, unexpected, misshapen, not of a floating
+    type or not finite.
+    """
+    missing, unexpected = set(shapes) - set(arrays), set(arrays) - set(shapes)
+    if missing or unexpected:
+        parts = []
+        if missing:
+            parts.append(f"missing parameters {_some(missing)}")
+        if unexpected:
+            parts.append(f"unexpected parameters {_some(unexpected)}")
+        if missing and unexpected:
+            name = sorted(missing)[0]
+            near = difflib.get_close_matches(name, unexpected, 1)
+            if near:
+                parts.append(f"is {near[0]} meant for {name}?")
+        raise CheckpointError(f"{source}: {'; '.join(parts)}. The file belongs to another network or configuration.")
+    out = {}
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if tuple(array.shape) != tuple(shape):
+            raise CheckpointError(f"{source}: parameter {name} has shape {tuple(array.shape)}, expected {tuple(shape)}. "
+                                  "The file belongs to another network or configuration.")
+        if array.dtype.kind != "f":
+            raise CheckpointError(f"{source}: parameter {name} holds {array.dtype}, expected floating point numbers")
+        array = np.ascontiguousarray(array, np.float32)
+        if not _finite(array):
+            raise CheckpointError(f"{source}: parameter {name} holds {_describe(array)}. The file is damaged or its "
+                                  "training diverged.")
+        if name.endswith("running_var") and array.min(initial=0) < 0:
+            raise CheckpointError(f"{source}: parameter {name} holds a negative variance. The file is damaged.")
+        out[name] = array
+    return out
+
+
+def _finite(array: np.ndarray) -> bool:
+    # one pass without a boolean copy of the array: a sum is finite only if all its terms are, unless it overflows
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum(dtype=np.float64)):
+            return True
+    return bool(np.isfinite(array).all())
+
+
+def _describe(array: np.ndarray) -> str:
+    nan = int(np.isnan(array).sum())
+    return f"{nan} NaN and {int(np.isinf(array).sum())} infinite of {array.size} numbers"
