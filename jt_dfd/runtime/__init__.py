@@ -1,0 +1,112 @@
+"""Jittor that starts: decides on compiler, device, CUDA toolkit and oneDNN before ``import jittor``.
+
+    from jt_dfd import runtime
+    jt = runtime.start()                  # or runtime.start("cpu"), runtime.start("cuda")
+
+Jittor's own first import fails on a machine that does not reach its download host, on one with an ``nvcc`` but no GPU
+or no runtime library beside it, and computes garbage with numpy 2.  Everything is decided here instead, and nothing is
+downloaded.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda), ``JITTOR_HOME``, and Jittor's own
+``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``, ``use_cuda``, ``log_silent``,
+``cache_name`` and the like.
+
+Importing this module imports neither Jittor nor numpy.
+"""
+from __future__ import annotations
+
+import os
+import sys
+from typing import Callable, Dict, Optional
+
+from .problems import RuntimeProblem
+from .plan import Plan, make_plan
+
+__all__ = ["RuntimeProblem", "prepare", "start", "jt", "report", "chosen_device"]
+
+_prepared: Optional[Plan] = None
+_jittor = None
+
+
+def prepare(device: str = "auto") -> Dict:
+    """Set the environment so that ``import jittor`` works; returns what ``report`` does.  Idempotent.
+
+    device: "auto" (a GPU that answers and a toolkit that fits, else the CPU), "cpu" or "cuda".
+    RuntimeProblem lists everything that is missing, each with the command that mends it.  Jittor is not imported.
+    """
+    global _prepared
+    _check_device(device)
+    if _prepared is not None and (device == "auto" or device == _prepared.device or "jittor" in sys.modules):
+        if device == "cuda" and _prepared.device != "cuda":
+            raise RuntimeProblem("this process runs Jittor built for the CPU; a GPU has to be asked for before that")
+        return _prepared.report()
+    if "jittor" in sys.modules:
+        # the caller imported it by himself: nothing can be chosen any more, and what he has works
+        return {"device": "unknown", "chosen": {"jittor": "imported before jt_dfd.runtime was asked"}, "missing": []}
+    plan = make_plan(device)
+    if plan.problems:
+        raise RuntimeProblem(plan.problems)
+    plan.apply()
+    _prepared = plan
+    return plan.report()
+
+
+def start(device: str = "auto", progress: Optional[Callable[[str, int, int], None]] = None):
+    """The jittor module, ready to compute; quick when called again.
+
+    The first time on a machine it compiles for minutes: ``progress(stage, done, total)`` is called meanwhile (total 0
+    where the amount is not known), or, without it, how far it is goes to stderr.  ``jt.flags.use_cuda`` is set to the
+    device chosen.
+    """
+    global _jittor
+    if _jittor is not None:
+        prepare(device)
+        if device != "auto":
+            _jittor.flags.use_cuda = int(device == "cuda")
+        return _jittor
+    prepare(device)
+    if "jittor" not in sys.modules:
+        from . import first_compile
+
+        first_compile.ensure(_prepared.device, progress)
+        _import_quietly()
+    import jittor
+
+    if _prepared is not None and "use_cuda" not in _prepared.users:
+        jittor.flags.use_cuda = int(_prepared.device == "cuda" and bool(jittor.has_cuda))
+    _jittor = jittor
+    return jittor
+
+
+def jt():
+    """The jittor module: ``start()`` with every choice left to the runtime."""
+    return _jittor if _jittor is not None else start()
+
+
+def report(device: str = "auto") -> Dict:
+    """What is found, chosen and missing, as a dict that JSON can hold; changes nothing and never raises for what is
+    missing.  Keys: device, why, chosen, found, notes, missing (a list of {"what", "mend"}), compiled, environment."""
+    if _prepared is not None:
+        return _prepared.report()
+    _check_device(device)
+    return make_plan(device, dry=True).report()
+
+
+def chosen_device() -> Optional[str]:
+    """"cpu" or "cuda" once ``prepare`` has run, else None."""
+    return _prepared.device if _prepared is not None else None
+
+
+def _import_quietly() -> None:
+    """Import Jittor in this process.  Where it still ends in its own exit (it found its tools changed after all), that
+    becomes an error instead of a silent success."""
+    from . import first_compile
+
+    try:
+        import jittor  # noqa: F401
+    except SystemExit:
+        first_compile.forget(_prepared.device)
+        raise RuntimeProblem("Jittor rebuilt its tools; they take effect in a new process: run the command again") from None
+
+
+def _check_device(device: str) -> None:
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device {device!r}: expected 'auto', 'cpu' or 'cuda'")

@@ -1,0 +1,291 @@
+"""Jittor's first compile, done once in a process of its own: with progress, with a log, and run again where Jittor asks.
+
+``import jittor`` compiles its core for minutes where the cache is cold.  Done in a child process, its progress can be
+read and shown, a crash in it is an error message here, and its habit of ending the process with status 0 after it has
+rebuilt its tools ("please rerun your command") is met by running it again.  A mark is left in the cache for each
+combination of settings that came out well; with it, later starts go straight to the import.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Callable, Dict, List, Optional
+
+from . import host
+from .problems import RuntimeProblem, finding
+
+Progress = Callable[[str, int, int], None]
+
+#: settings of Jittor that change what is compiled; part of a mark's name
+SETTINGS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "kernel_flags", "debug", "cuda_debug",
+            "enable_lto", "use_mkl", "use_mpi", "use_nccl", "use_cutt", "use_cutlass", "conv_opt", "cache_name",
+            "python_config_path", "mpicc_path", "use_data_gz", "JT_DFD_CUDA_FINGERPRINT")
+
+# What the child runs: import, one tiny operator on each device, and a line that says where everything lies.
+_CHILD = """
+import json, sys
+import jittor as jt
+if sys.argv[1] == "cuda":
+    jt.flags.use_cuda = 1
+assert (jt.array([1.0, 2.0]) * 3).numpy().tolist() == [3.0, 6.0], "a product came out wrong"
+import jittor_core, jit_utils_core
+print("\\n" + sys.argv[2] + json.dumps({"version": jt.__version__, "cache": jt.flags.cache_path,
+      "files": [jittor_core.__file__, jit_utils_core.__file__], "cuda": bool(jt.has_cuda),
+      "mkl": jt.compile_extern.mkl_ops is not None, "mpi": jt.compile_extern.mpi is not None}), flush=True)
+"""
+_SENTINEL = "JT_DFD_READY "
+_COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
+#: a GPU build has some 240 sources, a CPU build 150; only used to say how long it may take
+_MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
+
+
+def fingerprint(device: str) -> str:
+    """Short name of everything that decides what Jittor compiles here."""
+    import platform
+
+    compiler = os.environ.get("cc_path", "")
+    parts = {name: os.environ.get(name) for name in SETTINGS}
+    parts.update(python=sys.version, include=_include(), jittor=host.installed_version("jittor"), prefix=sys.prefix,
+                 compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
+                 system=platform.platform(), processor=_processor(), home=str(host.jittor_home()), device=device, mark=1)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _include() -> str:
+    import sysconfig
+
+    return sysconfig.get_path("include")
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        with open("/proc/cpuinfo") as f:
+            return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "")
+    return ""
+
+
+def ready(device: str) -> bool:
+    """Whether these settings have been compiled and what came out is still there."""
+    try:
+        mark = json.loads(_mark(device).read_text())
+        return all(os.path.isfile(f) for f in mark["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _mark(device: str) -> Path:
+    return host.cache_folder() / "ready" / (fingerprint(device) + ".json")
+
+
+def log_path() -> Path:
+    return host.cache_folder() / "first_compile.log"
+
+
+def ensure(device: str, progress: Optional[Progress] = None) -> None:
+    """Compile what ``import jittor`` needs unless that was done.  RuntimeProblem with Jittor's own words if it fails."""
+    if ready(device):
+        return
+    show = _Show(progress, device)
+    with _lock(show):
+        if ready(device):   # another process did it while we waited
+            return
+        result = None
+        for _ in range(4):  # each round ends early where Jittor rebuilt its tools
+            result, status, tail = _run(device, show)
+            if result is not None or status != 0:
+                break
+        show.close(result is not None)
+        if result is None:
+            raise RuntimeProblem(_explain(status, tail))
+        host.cache_folder().joinpath("ready").mkdir(parents=True, exist_ok=True)
+        temporary = _mark(device).with_suffix(f".{os.getpid()}.part")
+        temporary.write_text(json.dumps(result))
+        os.replace(str(temporary), str(_mark(device)))
+
+
+def forget(device: str) -> None:
+    """Remove the mark, so that the next start compiles ahead again."""
+    with contextlib.suppress(OSError):
+        _mark(device).unlink()
+
+
+@contextlib.contextmanager
+def _lock(show):
+    """One first compile at a time in a cache; the others wait and say so."""
+    import fcntl
+
+    host.cache_folder().mkdir(parents=True, exist_ok=True)
+    with open(str(host.cache_folder() / "first_compile.lock"), "w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            show("waiting for another process that compiles", 0, 0)
+            while True:
+                try:
+                    fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    time.sleep(0.2)
+                    show.tick()
+        yield   # the lock falls with the file
+
+
+def child_environment() -> Dict[str, str]:
+    """This process's environment for the compiling child: not silent, and no rank of an MPI job."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "PMIX_", "PMI_", "PRTE_"))}
+    env.update(log_silent="0", log_v="0", PYTHONUNBUFFERED="1", log_sync="1")
+    return env
+
+
+def _run(device: str, show):
+    """One child: (what it said at the end or None, exit status, its last lines)."""
+    command = [sys.executable, "-c", _CHILD, device, _SENTINEL]
+    tail: List[str] = []
+    result = None
+    host.cache_folder().mkdir(parents=True, exist_ok=True)
+    with open(str(log_path()), "w", errors="replace") as log:
+        log.write(f"{time.ctime()}  {sys.executable}  device {device}\n")
+        log.flush()
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                 env=child_environment())
+        stop = threading.Event()
+        ticker = threading.Thread(target=_ticks, args=(show, stop), daemon=True)
+        ticker.start()
+        try:
+            show("preparing the compiler's tools", 0, 0)
+            for line in _lines(child.stdout):
+                if line.startswith(_SENTINEL):
+                    result = json.loads(line[len(_SENTINEL):])
+                    continue
+                counted = _COUNTED.search(line)
+                if counted:
+                    show(_stage(counted.group(1)), int(counted.group(2)), int(counted.group(3)))
+                    continue
+                log.write(line + "\n")
+                log.flush()
+                tail = (tail + [line])[-200:]
+            status = child.wait()
+        except BaseException:
+            child.terminate()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            raise
+        finally:
+            stop.set()
+            ticker.join()
+            child.stdout.close()
+    return result if status == 0 else None, status, tail
+
+
+def _ticks(show, stop) -> None:
+    while not stop.wait(0.5):
+        show.tick()
+
+
+def _lines(stream):
+    """Lines ended by \\n or \\r, as they come: Jittor draws its progress with carriage returns."""
+    rest = b""
+    while True:
+        block = os.read(stream.fileno(), 65536)
+        if not block:
+            break
+        *whole, rest = re.split(rb"[\r\n]+", rest + block)
+        for line in whole:
+            if line.strip():
+                yield _plain(line)
+    if rest.strip():
+        yield _plain(rest)
+
+
+def _stage(name: str) -> str:
+    """Jittor's name of what it compiles, in plain words."""
+    for part, words in (("jittor_core", "compiling Jittor's core"), ("mkl", "compiling the CPU convolutions"),
+                        ("mpi", "compiling for several processes"), ("Operators", "compiling operators"),
+                        ("cu", "compiling the GPU libraries' operators")):
+        if part in name:
+            return words
+    return "compiling " + name[:40]
+
+
+def _plain(line: bytes) -> str:
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line.decode("utf8", "replace")).strip()
+
+
+def _explain(status: int, tail: List[str]) -> Dict[str, str]:
+    """The sentence for a compile that failed, from what the child printed."""
+    text = "\n".join(tail)
+    mend = f"read {log_path()}; then  python tools/doctor.py"
+    if status == 0:
+        return finding("Jittor rebuilt its tools four times over and asked to be started again",
+                       f"remove its cache folder {host.jittor_home() / '.cache/jittor'} and start again")
+    if "No space left" in text:
+        return finding(f"the disk is full under {host.jittor_home() / '.cache'}", "make room there and start again")
+    if "Killed signal" in text or "cc1plus" in text and "Killed" in text or status == -9:
+        return finding("the compiler was killed: the machine ran out of memory",
+                       "close other programs, or compile one file at a time:  export DISABLE_MULTIPROCESSING=1")
+    if "urlopen error" in text or "urlretrieve" in text or "Downloading" in text:
+        return finding("Jittor wanted to download something and could not: " + _last_error(tail), mend)
+    how = f"signal {-status}" if status < 0 else f"status {status}"
+    return finding(f"Jittor's first compile ended with {how}: {_last_error(tail)}", mend)
+
+
+def _last_error(tail: List[str]) -> str:
+    marked = [line for line in tail if re.search(r"\b(error|Error|Exception|undefined|cannot|assert)", line)]
+    return (marked or tail or ["no output"])[-1][-400:]
+
+
+class _Show:
+    """Progress to a callback, or to stderr: a line that is redrawn on a terminal, else a line every half minute."""
+
+    def __init__(self, progress: Optional[Progress], device: str):
+        self.progress, self.device = progress, device
+        self.started = self.changed = time.monotonic()
+        self.stage, self.done, self.total = "", 0, 0
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.printed = None
+        self.opened = self.width = 0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if total and (stage, total) == (self.stage, self.total) and done <= self.done:
+            return
+        self.stage, self.done, self.total = stage, done, total
+        if self.progress:
+            self.progress(stage, done, total)
+        else:
+            self.tick()
+
+    def tick(self) -> None:
+        elapsed = time.monotonic() - self.started
+        if self.progress or elapsed < 2 or sys.stderr is None:
+            return
+        if not self.opened:
+            self.opened = 1
+            sys.stderr.write(f"Jittor compiles itself for this machine, once: {_MINUTES[self.device]} on two cores.\n")
+        far = f" {self.done}/{self.total} ({100 * self.done // self.total} %)" if self.total else ""
+        line = f"  {int(elapsed) // 60}:{int(elapsed) % 60:02d}  {self.stage}{far}"
+        if self.terminal:
+            sys.stderr.write("\r" + line.ljust(self.width))
+            self.width = len(line)
+        elif self.printed is None or elapsed - self.printed >= 30:
+            self.printed = elapsed
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def close(self, well: bool) -> None:
+        elapsed = time.monotonic() - self.started
+        if self.progress:
+            self.progress("ready" if well else "failed", 1, 1)
+        elif self.opened and sys.stderr is not None:
+            sys.stderr.write(("\r" + " " * self.width + "\r" if self.terminal else "")
+                             + (f"Jittor is ready ({elapsed:.0f} s).\n" if well else "The compile failed.\n"))
+            sys.stderr.flush()

@@ -1,0 +1,247 @@
+"""The machine and the Python around Jittor: system, numpy, C++ compiler, Python headers, cache folder."""
+from __future__ import annotations
+
+import ctypes.util
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from .problems import finding, package_command
+
+JITTOR_VERSIONS = ((1, 3, 11), (1, 4))   # from, up to but without; the range this project was run with
+PYTHON_VERSIONS = ((3, 8), (3, 13))
+
+
+def installed_version(name: str) -> Optional[str]:
+    """Version of an installed distribution, without importing it; None where there is none."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def numbers(version: str) -> Tuple[int, ...]:
+    """"1.26.4" or "2.0.0rc1" as (1, 26, 4) or (2, 0, 0)."""
+    return tuple(int(n) for n in re.findall(r"\d+", version.split("+")[0])[:4])
+
+
+def check_system() -> List[Dict[str, str]]:
+    """What stands in the way before any compiler is asked: system, Python, Jittor, numpy."""
+    found = []
+    system = platform.system()
+    if system != "Linux":
+        advice = {"Darwin": "run it on Linux, or in a Linux container or virtual machine",
+                  "Windows": "run it inside WSL 2 (Ubuntu), where it is ordinary Linux"}
+        found.append(finding(f"{system or 'this system'} is not supported: this project compiles its kernels for Linux "
+                             "only", advice.get(system, "run it on Linux")))
+    if not PYTHON_VERSIONS[0] <= sys.version_info[:2] < PYTHON_VERSIONS[1]:
+        found.append(finding(f"Python {platform.python_version()} does not fit: Jittor 1.3 runs on 3.8 to 3.12",
+                             "make the virtual environment with one of those, e.g.  python3.11 -m venv .venv"))
+    if sys.implementation.name != "cpython":
+        found.append(finding(f"{sys.implementation.name} is not CPython, which Jittor is written for"))
+    found += check_packages()
+    return found
+
+
+def check_packages() -> List[Dict[str, str]]:
+    found = []
+    pip = f"{sys.executable} -m pip install "
+    jittor = installed_version("jittor")
+    if jittor is None:
+        found.append(finding("Jittor is not installed in this Python environment", pip + "'jittor>=1.3.11,<1.4'"))
+    elif not JITTOR_VERSIONS[0] <= numbers(jittor) < JITTOR_VERSIONS[1]:
+        found.append(finding(f"Jittor {jittor} does not fit; 1.3.11 up to 1.4 does", pip + "'jittor>=1.3.11,<1.4'"))
+    loaded = sys.modules.get("numpy")
+    numpy = getattr(loaded, "__version__", None) or installed_version("numpy")
+    if numpy is None:
+        found.append(finding("numpy is not installed in this Python environment", pip + "'numpy<2'"))
+    elif numbers(numpy) >= (2,):
+        # Jittor imports with numpy 2 and then computes garbage without a word
+        found.append(finding(f"numpy {numpy} gives wrong numbers with Jittor; a version below 2 is needed",
+                             pip + "'numpy<2' 'opencv-python<4.12'"))
+    return found
+
+
+# --- places -----------------------------------------------------------------------------------------------------
+
+def jittor_home() -> Path:
+    """Where Jittor keeps its caches: JITTOR_HOME, else what an earlier JITTOR_HOME left in its config (it sticks), else
+    the home directory.  Read only: nothing is written to that config."""
+    chosen = os.environ.get("JITTOR_HOME")
+    if not chosen:
+        try:
+            chosen = json.loads((Path.home() / ".cache/jittor/config.json").read_text()).get("JITTOR_HOME")
+        except (OSError, ValueError, AttributeError):
+            chosen = None
+    return Path(os.path.abspath(chosen)) if chosen else Path.home()
+
+
+def cache_folder() -> Path:
+    """This project's own cache: the toolkit view, the marks of finished compiles, the log of the last one."""
+    return jittor_home() / ".cache" / "jt_dfd"
+
+
+def check_cache() -> List[Dict[str, str]]:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return [finding(f"{folder}: compiled kernels are kept there, and it cannot be written ({error.strerror})",
+                        "give the user a writable home, or name another folder:  export JITTOR_HOME=FOLDER")]
+    if re.search(r"[\s'\"$`\\;&|<>()]", str(folder)):
+        return [finding(f"{folder}: Jittor cannot compile under a path with spaces or quotes",
+                        "name another folder:  export JITTOR_HOME=FOLDER")]
+    free = shutil.disk_usage(folder).free
+    if free < 500e6:   # a CPU build takes some 120 MB, its kernels as much again
+        return [finding(f"{folder}: {free / 1e6:.0f} MB free; compiled kernels take up to 500 MB",
+                        "make room there, or name another folder:  export JITTOR_HOME=FOLDER")]
+    return []
+
+
+# --- compiler ---------------------------------------------------------------------------------------------------
+
+def compiler_version(path: str) -> Optional[Tuple[int, ...]]:
+    """(12, 2, 0) out of ``path --version``; None where it does not run."""
+    try:
+        answer = subprocess.run([path, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.findall(r"\d+\.\d+(?:\.\d+)?", answer.stdout.decode("utf8", "replace"))
+    return numbers(found[-1] if "clang" not in os.path.basename(path) else found[0]) if found else None
+
+
+def compilers() -> List[Dict]:
+    """C++ compilers on PATH, best first: g++, then numbered ones from new to old, then clang++."""
+    names = ["g++"] + [f"g++-{n}" for n in range(16, 6, -1)] + ["clang++"] + [f"clang++-{n}" for n in range(22, 10, -1)]
+    found, seen = [], set()
+    for name in names:
+        path = shutil.which(name)
+        if not path or os.path.realpath(path) in seen:
+            continue
+        version = compiler_version(path)
+        if version:
+            seen.add(os.path.realpath(path))
+            found.append({"path": path, "kind": "clang" if "clang" in name else "g++", "version": version})
+    return found
+
+
+def choose_compiler(fits=None) -> Tuple[Optional[Dict], List[Dict[str, str]]]:
+    """The C++ compiler to use and what is wrong with it.
+
+    A user's ``cc_path`` wins; otherwise the first on PATH for which ``fits(compiler)`` holds (all do without it).
+    """
+    wanted = os.environ.get("cc_path")
+    if wanted:
+        path = shutil.which(wanted)
+        version = compiler_version(path) if path else None
+        if not version:
+            return None, [finding(f"cc_path={wanted}: there is no compiler that runs there", "unset cc_path")]
+        base = os.path.basename(path)
+        kind = "clang" if "clang" in base else "icc" if ("icc" in base or "icpc" in base) else "g++"
+        if kind == "g++" and "g++" not in base:
+            return None, [finding(f"cc_path={wanted}: Jittor tells compilers by their name, and this is none it knows",
+                                  "name one called g++... or clang++...")]
+        return {"path": wanted, "kind": kind, "version": version, "by": "cc_path"}, []
+    there = compilers()
+    fitting = [c for c in there if fits is None or fits(c)]
+    if fitting:
+        chosen = dict(fitting[0], by="PATH")
+        return chosen, check_openmp(chosen)
+    if there:
+        return None, []
+    return None, [finding("no C++ compiler on PATH; Jittor compiles its kernels on this machine",
+                          package_command(["g++"]))]
+
+
+def check_openmp(compiler: Dict) -> List[Dict[str, str]]:
+    library = "omp" if compiler["kind"] == "clang" else "gomp"
+    if compiler["kind"] == "icc" or ctypes.util.find_library(library):
+        return []
+    return [finding(f"{compiler['path']} is there without its OpenMP library (lib{library})", package_command([library]))]
+
+
+def check_compile(compiler: Dict, include: str) -> List[Dict[str, str]]:
+    """Compile a few lines with Python.h and OpenMP: a driver without its headers is found in a second, not in minutes."""
+    source = "#include <Python.h>\n#include <omp.h>\n#include <string>\nint f() { return omp_get_max_threads(); }\n"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [compiler["path"], "-std=c++14", "-march=native", "-fPIC", "-shared", "-fopenmp", "-x", "c++", "-",
+                   "-I" + include, "-o", os.path.join(folder, "try.so")]
+        if platform.machine() not in ("x86_64", "AMD64"):
+            command.remove("-march=native")   # as Jittor does
+        try:
+            answer = subprocess.run(command, input=source.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                    timeout=120)
+        except (OSError, subprocess.SubprocessError) as error:
+            return [finding(f"{compiler['path']} does not run: {error}", package_command(["g++"]))]
+    if answer.returncode == 0:
+        return []
+    said = answer.stdout.decode("utf8", "replace")
+    reason = next((line for line in said.splitlines() if "error" in line), said.strip()[-300:])
+    things = ["g++", "libc"] if compiler["kind"] == "g++" else ["omp", "libc"]
+    if "Python.h" in reason or "pyconfig" in reason:
+        things = ["python-headers"]
+    return [finding(f"{compiler['path']} cannot compile a small program: {reason.strip()}", package_command(things))]
+
+
+# --- Python headers ---------------------------------------------------------------------------------------------
+
+def python_headers() -> Tuple[str, List[Dict[str, str]]]:
+    include = sysconfig.get_path("include")
+    if os.path.isfile(os.path.join(include, "Python.h")):
+        return include, []
+    return include, [finding(f"{include}/Python.h: the headers of Python {platform.python_version()} are missing",
+                             package_command(["python-headers"]))]
+
+
+def python_config() -> str:
+    """A small script that answers what Jittor asks of python3.X-config, out of the running Python itself.
+
+    A virtual environment has no such script, and one found elsewhere may belong to another patch release.
+    """
+    answers = {"--includes": "-I" + sysconfig.get_path("include"),
+               "--extension-suffix": sysconfig.get_config_var("EXT_SUFFIX") or ".so"}
+    text = "#!/bin/sh\ncase \"$1\" in\n" + "".join(f"  {k}) echo '{v}' ;;\n" for k, v in answers.items()) + "esac\n"
+    path = cache_folder() / "bin" / ("python-config-" + hashlib.sha256(text.encode()).hexdigest()[:12])
+    if not (path.is_file() and path.read_text() == text and os.access(path, os.X_OK)):
+        write_script(path, text)
+    return str(path)
+
+
+def write_script(path: Path, text: str) -> None:
+    """Write an executable file atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=path.name, dir=str(path.parent))
+    with os.fdopen(handle, "w") as f:
+        f.write(text)
+    os.chmod(temporary, stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
+    os.replace(temporary, str(path))
+
+
+def in_mpi() -> bool:
+    """Started by Open MPI's mpirun: the one launcher whose processes Jittor recognises."""
+    return "OMPI_COMM_WORLD_SIZE" in os.environ
+
+
+def mpicc() -> Tuple[Optional[str], List[Dict[str, str]]]:
+    path = os.environ.get("mpicc_path") or shutil.which("mpicc")
+    if not path:
+        beside = os.path.join(os.path.dirname(sys.executable), "mpicc")   # a wheel's, with the venv not activated
+        path = beside if os.access(beside, os.X_OK) else None
+    if path:
+        return path, []
+    return None, [finding("started by mpirun, but there is no mpicc to compile Jittor's MPI part with",
+                          package_command(["openmpi"]))]
