@@ -23,7 +23,6 @@ REQUIRES = [
     "opencv-python<4.12",      # 4.12 asks for numpy 2
     "PyQt5",
     "tqdm",
-    "setuptools; python_version>='3.12'",  # Jittor still imports what came from it, and new environments lack it
     # oneDNN 2.6 for Jittor's convolutions on the CPU, which would otherwise be downloaded from its own host
     "onednn-cpu-gomp==2022.2.1; sys_platform=='linux' and platform_machine=='x86_64'",
     "onednn-devel-cpu-gomp==2022.2.1; sys_platform=='linux' and platform_machine=='x86_64'",

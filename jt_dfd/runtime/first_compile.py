@@ -27,7 +27,7 @@ Progress = Callable[[str, int, int], None]
 #: settings of Jittor that change what is compiled; part of a mark's name
 SETTINGS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "kernel_flags", "debug", "cuda_debug",
             "enable_lto", "use_mkl", "use_mpi", "use_nccl", "use_cutt", "use_cutlass", "conv_opt", "cache_name",
-            "python_config_path", "mpicc_path", "use_data_gz", "JT_DFD_CUDA_FINGERPRINT")
+            "python_config_path", "mpicc_path", "use_data_gz")
 
 # What the child runs: import, one tiny operator on each device, and a line that says where everything lies.
 _CHILD = """

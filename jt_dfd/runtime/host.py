@@ -135,36 +135,28 @@ def compilers() -> List[Dict]:
         version = compiler_version(path)
         if version:
             seen.add(os.path.realpath(path))
-            found.append({"path": path, "kind": "clang" if "clang" in name else "g++", "version": version})
+            found.append({"path": path, "kind": "clang" if "clang" in name else "g++", "version": version,
+                          "by": "PATH"})
     return found
 
 
-def choose_compiler(fits=None) -> Tuple[Optional[Dict], List[Dict[str, str]]]:
-    """The C++ compiler to use and what is wrong with it.
-
-    A user's ``cc_path`` wins; otherwise the first on PATH for which ``fits(compiler)`` holds (all do without it).
-    """
+def available_compilers() -> Tuple[List[Dict], List[Dict[str, str]]]:
+    """(compilers to choose from, what is wrong): the user's ``cc_path`` alone where it is set, else those on PATH."""
     wanted = os.environ.get("cc_path")
-    if wanted:
-        path = shutil.which(wanted)
-        version = compiler_version(path) if path else None
-        if not version:
-            return None, [finding(f"cc_path={wanted}: there is no compiler that runs there", "unset cc_path")]
-        base = os.path.basename(path)
-        kind = "clang" if "clang" in base else "icc" if ("icc" in base or "icpc" in base) else "g++"
-        if kind == "g++" and "g++" not in base:
-            return None, [finding(f"cc_path={wanted}: Jittor tells compilers by their name, and this is none it knows",
-                                  "name one called g++... or clang++...")]
-        return {"path": wanted, "kind": kind, "version": version, "by": "cc_path"}, []
-    there = compilers()
-    fitting = [c for c in there if fits is None or fits(c)]
-    if fitting:
-        chosen = dict(fitting[0], by="PATH")
-        return chosen, check_openmp(chosen)
-    if there:
-        return None, []
-    return None, [finding("no C++ compiler on PATH; Jittor compiles its kernels on this machine",
-                          package_command(["g++"]))]
+    if not wanted or "cc_path" in os.environ.get("JT_DFD_SET", "").split(","):
+        there = compilers()
+        return there, [] if there else [finding("no C++ compiler on PATH; Jittor compiles its kernels on this machine",
+                                                package_command(["g++"]))]
+    path = shutil.which(wanted)
+    version = compiler_version(path) if path else None
+    if not version:
+        return [], [finding(f"cc_path={wanted}: there is no compiler that runs there", "unset cc_path")]
+    base = os.path.basename(path)
+    kind = "clang" if "clang" in base else "icc" if ("icc" in base or "icpc" in base) else "g++" if "g++" in base else ""
+    if not kind:
+        return [], [finding(f"cc_path={wanted}: Jittor tells compilers by their name, and this is none it knows",
+                            "name one called g++... or clang++...")]
+    return [{"path": wanted, "kind": kind, "version": version, "by": "cc_path"}], []
 
 
 def check_openmp(compiler: Dict) -> List[Dict[str, str]]:

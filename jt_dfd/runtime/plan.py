@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, List
+from typing import Dict, List, Optional
 
-from . import host, onednn
-from .problems import RuntimeProblem, finding
+from . import cuda_toolkit, cuda_view, gpu, host, onednn
+from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
 #: them for the user's own
@@ -19,6 +19,7 @@ class Plan:
     def __init__(self):
         self.device = "cpu"
         self.why = ""
+        self.compiler: Optional[Dict] = None
         self.environment: Dict[str, str] = {}
         self.users: Dict[str, str] = {}
         self.found: Dict[str, object] = {}
@@ -31,6 +32,14 @@ class Plan:
         if name in self.users:
             return
         self.environment[name] = value
+
+    def use_cpu(self, why: str) -> None:
+        self.device, self.why = "cpu", why
+        # empty means: no CUDA.  Unset, Jittor searches for a compiler and even downloads a toolkit; set by the user on a
+        # machine whose GPU does not answer, the CUDA build would abort the process
+        if self.users.get("nvcc_path"):
+            self.notes.append(finding(f"nvcc_path={self.users['nvcc_path']} is set, and not used: {why}"))
+        self.environment["nvcc_path"] = ""
 
     def apply(self) -> None:
         for name in filter(None, os.environ.get(_OURS, "").split(",")):
@@ -64,8 +73,9 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
         return plan
     plan.problems += host.check_cache()
 
-    _choose_device(plan, device)
-    _choose_compiler(plan)
+    there, no_compiler = host.available_compilers()
+    _choose_device(plan, device, dry, there)
+    _choose_compiler(plan, there, no_compiler)
     include, missing = host.python_headers()
     plan.found["python_headers"] = include
     plan.problems += missing
@@ -83,24 +93,83 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
     return plan
 
 
-def _choose_device(plan: Plan, device: str) -> None:
-    if device == "auto":
-        wanted = os.environ.get("JT_DFD_DEVICE", "auto") or "auto"
-        if wanted not in ("auto", "cpu", "cuda"):
-            plan.problems.append(finding(f"JT_DFD_DEVICE={wanted}: expected auto, cpu or cuda", "unset JT_DFD_DEVICE"))
-            wanted = "auto"
-        device = wanted
-    plan.device, plan.why = "cpu", "asked for" if device == "cpu" else "no GPU support yet"
-    if device == "cuda":
-        plan.problems.append(finding("no GPU answers", ""))
-    plan.set("nvcc_path", "")
+def _wanted_device(plan: Plan, device: str) -> str:
+    """The argument, else JT_DFD_DEVICE, else Jittor's own switches."""
+    if device != "auto":
+        return device
+    wanted = os.environ.get("JT_DFD_DEVICE", "") or "auto"
+    if wanted not in ("auto", "cpu", "cuda"):
+        plan.problems.append(finding(f"JT_DFD_DEVICE={wanted}: expected auto, cpu or cuda", "unset JT_DFD_DEVICE"))
+        return "auto"
+    if wanted == "auto" and plan.users.get("nvcc_path") == "":
+        return "cpu"
+    if wanted == "auto" and plan.users.get("use_cuda") in ("1", "2"):
+        return "cuda"
+    return wanted
 
 
-def _choose_compiler(plan: Plan) -> None:
-    compiler, problems = host.choose_compiler()
+def _choose_device(plan: Plan, device: str, dry: bool, there: List[Dict]) -> None:
+    """CPU or CUDA, and for CUDA the toolkit.  ``there``: the host compilers."""
+    wanted = _wanted_device(plan, device)
+    if dry:   # for people to read; a start does not need it
+        plan.found["nvcc"] = [_nvcc_words(n) for n in cuda_toolkit.find_nvcc()]
+    if wanted == "cpu":
+        plan.use_cpu("asked for")
+        return
+    answer = gpu.ask()
+    plan.found["gpu"] = answer
+    if not answer["devices"]:
+        plan.use_cpu(answer["why"])
+        if wanted == "cuda":
+            plan.problems.append(finding(f"a GPU was asked for: {answer['why']}",
+                                         "install NVIDIA's driver and look with  nvidia-smi ; or use device \"cpu\""))
+        return
+    verdicts = [cuda_toolkit.judge(nvcc, answer, there) for nvcc in cuda_toolkit.find_nvcc()]
+    good = [v for v in verdicts if not v["problems"]]
+    if not good:
+        best = min(verdicts, key=lambda v: len(v["problems"]) + (0 if v["parts"] else 9), default=None)
+        problems = best["problems"] if best else [cuda_toolkit.no_compiler(answer)]
+        if wanted == "cuda":
+            plan.problems += problems
+        else:
+            plan.notes += problems
+        plan.use_cpu("there is a GPU, but no CUDA toolkit that Jittor can be built with")
+        return
+    _use_cuda(plan, good[0], answer, dry)
+
+
+def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
+    plan.device, plan.why = "cuda", "a GPU answers and there is a toolkit that fits"
+    plan.compiler = verdict["compiler"]
+    plan.found["cuda"] = {"version": "%d.%d" % verdict["nvcc"]["version"], "nvcc": verdict["nvcc"]["real"],
+                          "parts": cuda_view.versions(verdict)}
+    content = cuda_view.plan_view(verdict, answer)
+    view = cuda_view.views_folder() / cuda_view.fingerprint(content)
+    plan.found["cuda"]["view"] = str(view)
+    if not dry and not plan.problems:
+        cuda_view.build(content)
+    # over the user's own nvcc_path too: the view's compiler is a script that calls the one he named
+    plan.environment["nvcc_path"] = str(view / "bin" / "nvcc")
+    plan.set("use_cutt", "0")        # these two are fetched from Jittor's host, and nothing here needs them
+    plan.set("use_cutlass", "0")
+    if "nccl" in verdict["parts"]:
+        plan.set("nccl_include_path", str(view / "include"))
+        plan.set("nccl_lib_path", str(view / "lib64"))
+    else:
+        plan.set("use_nccl", "0")    # between GPUs, MPI then goes through the host's memory
+
+
+def _nvcc_words(nvcc: Dict) -> Dict:
+    version = "%d.%d" % nvcc["version"] if nvcc["version"] else None
+    return {"path": nvcc["path"], "version": version, "root": nvcc["root"], "problem": nvcc["problem"]}
+
+
+def _choose_compiler(plan: Plan, there: List[Dict], problems: List[Dict[str, str]]) -> None:
     plan.problems += problems
+    compiler = plan.compiler or (there[0] if there else None)
     if compiler:
         plan.found["compiler"] = dict(compiler, version=".".join(map(str, compiler["version"])))
+        plan.problems += host.check_openmp(compiler)
         plan.set("cc_path", compiler["path"])
 
 
