@@ -86,8 +86,13 @@ def report(device: str = "auto") -> Dict:
     missing.  Keys: device, why, chosen, found, notes, missing (a list of {"what", "mend"}), compiled, environment."""
     if _prepared is not None:
         return _prepared.report()
+    return make_report_plan(device).report()
+
+
+def make_report_plan(device: str = "auto") -> Plan:
+    """The plan that ``prepare`` would follow, made without changing anything."""
     _check_device(device)
-    return make_plan(device, dry=True).report()
+    return make_plan(device, dry=True)
 
 
 def chosen_device() -> Optional[str]:

@@ -47,12 +47,13 @@ _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
 _MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
 
 
-def fingerprint(device: str) -> str:
-    """Short name of everything that decides what Jittor compiles here."""
+def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
+    """Short name of everything that decides what Jittor compiles here; ``planned``: variables not yet set."""
     import platform
 
-    compiler = os.environ.get("cc_path", "")
-    parts = {name: os.environ.get(name) for name in SETTINGS}
+    environment = dict(os.environ, **(planned or {}))
+    compiler = environment.get("cc_path", "")
+    parts = {name: environment.get(name) for name in SETTINGS}
     parts.update(python=sys.version, include=_include(), jittor=host.installed_version("jittor"), prefix=sys.prefix,
                  compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
                  system=platform.platform(), processor=_processor(), home=str(host.jittor_home()), device=device, mark=1)
@@ -72,17 +73,17 @@ def _processor() -> str:
     return ""
 
 
-def ready(device: str) -> bool:
+def ready(device: str, planned: Optional[Dict[str, str]] = None) -> bool:
     """Whether these settings have been compiled and what came out is still there."""
     try:
-        mark = json.loads(_mark(device).read_text())
+        mark = json.loads(_mark(device, planned).read_text())
         return all(os.path.isfile(f) for f in mark["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _mark(device: str) -> Path:
-    return host.cache_folder() / "ready" / (fingerprint(device) + ".json")
+def _mark(device: str, planned: Optional[Dict[str, str]] = None) -> Path:
+    return host.cache_folder() / "ready" / (fingerprint(device, planned) + ".json")
 
 
 def log_path() -> Path:
@@ -97,6 +98,9 @@ def ensure(device: str, progress: Optional[Progress] = None) -> None:
     with _lock(show):
         if ready(device):   # another process did it while we waited
             return
+        problems = host.check_compile({"path": os.environ["cc_path"], "kind": "g++"}, _include())
+        if problems:
+            raise RuntimeProblem(problems)
         result = None
         for _ in range(4):  # each round ends early where Jittor rebuilt its tools
             result, status, tail = _run(device, show)
@@ -111,10 +115,20 @@ def ensure(device: str, progress: Optional[Progress] = None) -> None:
         os.replace(str(temporary), str(_mark(device)))
 
 
-def forget(device: str) -> None:
+def try_import(device: str, seconds: float = 300) -> Optional[str]:
+    """Start Jittor in a child process; None where it works, else what it said last.  Quick once it is compiled."""
+    child = subprocess.run([sys.executable, "-c", _CHILD, device, _SENTINEL], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=child_environment(), timeout=seconds)
+    lines = [_plain(line) for line in re.split(rb"[\r\n]+", child.stdout) if line.strip()]
+    if child.returncode == 0 and any(line.startswith(_SENTINEL) for line in lines):
+        return None
+    return _last_error(lines)
+
+
+def forget(device: str, planned: Optional[Dict[str, str]] = None) -> None:
     """Remove the mark, so that the next start compiles ahead again."""
     with contextlib.suppress(OSError):
-        _mark(device).unlink()
+        _mark(device, planned).unlink()
 
 
 @contextlib.contextmanager

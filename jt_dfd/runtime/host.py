@@ -199,7 +199,7 @@ def python_headers() -> Tuple[str, List[Dict[str, str]]]:
                              package_command(["python-headers"]))]
 
 
-def python_config() -> str:
+def python_config(dry: bool = False) -> str:
     """A small script that answers what Jittor asks of python3.X-config, out of the running Python itself.
 
     A virtual environment has no such script, and one found elsewhere may belong to another patch release.
@@ -208,7 +208,7 @@ def python_config() -> str:
                "--extension-suffix": sysconfig.get_config_var("EXT_SUFFIX") or ".so"}
     text = "#!/bin/sh\ncase \"$1\" in\n" + "".join(f"  {k}) echo '{v}' ;;\n" for k, v in answers.items()) + "esac\n"
     path = cache_folder() / "bin" / ("python-config-" + hashlib.sha256(text.encode()).hexdigest()[:12])
-    if not (path.is_file() and path.read_text() == text and os.access(path, os.X_OK)):
+    if not dry and not (path.is_file() and path.read_text() == text and os.access(path, os.X_OK)):
         write_script(path, text)
     return str(path)
 

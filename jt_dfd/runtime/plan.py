@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, gpu, host, onednn
+from . import cuda_toolkit, cuda_view, first_compile, gpu, host, onednn
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -48,6 +48,10 @@ class Plan:
         os.environ.update(self.environment)
         os.environ[_OURS] = ",".join(sorted(self.environment))
 
+    def forget(self) -> None:
+        """Compile again at the next start."""
+        first_compile.forget(self.device, self.environment)
+
     def report(self) -> Dict:
         return {"device": self.device, "why": self.why, "found": self.found, "notes": self.notes,
                 "missing": self.problems, "compiled": self.compiled, "environment": dict(self.environment),
@@ -79,8 +83,8 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
     include, missing = host.python_headers()
     plan.found["python_headers"] = include
     plan.problems += missing
-    if not missing and not plan.problems and not dry:
-        plan.set("python_config_path", host.python_config())
+    if not missing and not plan.problems:
+        plan.set("python_config_path", host.python_config(dry))
     _choose_onednn(plan, dry)
     _choose_mpi(plan)
 
@@ -90,6 +94,7 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
     plan.set("log_silent", "1")
     plan.set("gdb_path", "")        # only used to print traces of crashes; looking for it costs a start-up process
     plan.set("FIX_TORCH_ERROR", "0")  # otherwise Jittor imports an installed PyTorch into this process
+    plan.compiled = not plan.problems and first_compile.ready(plan.device, plan.environment)
     return plan
 
 

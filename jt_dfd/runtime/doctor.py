@@ -1,0 +1,136 @@
+"""What tools/doctor.py says: found, chosen, missing, each missing thing with the command that mends it."""
+from __future__ import annotations
+
+import platform
+from typing import Dict, List, Optional, Tuple
+
+from . import first_compile, host, make_report_plan
+from .problems import finding, word
+
+
+def examine(device: str = "auto") -> Dict:
+    """``runtime.report`` and, where Jittor is compiled already, a start of it in a process of its own.
+
+    Adds "can_start": bool.  Nothing is compiled but a few lines that show whether the compiler works.
+    """
+    plan = make_report_plan(device)
+    if not plan.problems:
+        plan.problems += host.check_compile({"path": plan.found["compiler"]["path"],
+                                             "kind": plan.found["compiler"]["kind"]}, plan.found["python_headers"])
+    report = plan.report()
+    if not plan.problems and plan.compiled:
+        said = _start(plan)
+        if said:
+            report["missing"].append(finding(f"Jittor is compiled and does not start: {said}",
+                                             "python tools/doctor.py --warm   (compiles it again)"))
+            plan.forget()
+            report["compiled"] = False
+    report["can_start"] = not report["missing"]
+    return report
+
+
+def _start(plan) -> Optional[str]:
+    import os
+
+    before = dict(os.environ)
+    try:
+        os.environ.update(plan.environment)
+        return first_compile.try_import(plan.device)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def words(report: Dict) -> str:
+    """The report for people."""
+    from jt_dfd import __version__
+
+    found = report["found"]
+    lines = [f"jt_dfd {__version__} on {platform.system()} {platform.machine()}", "", "found"]
+    lines += _table(_found_rows(found))
+    lines += ["", "chosen"]
+    lines += _table(_chosen_rows(report))
+    if report["missing"]:
+        lines += ["", "missing: Jittor cannot start without"]
+        lines += [word(entry) for entry in report["missing"]]
+    if report["notes"]:
+        lines += ["", "worth having (it runs without)"]
+        lines += [word(entry) for entry in report["notes"]]
+    lines.append("")
+    if report["missing"]:
+        lines.append("Jittor cannot start like this yet.")
+    elif report["compiled"]:
+        lines.append("Jittor starts.")
+    else:
+        lines.append("Nothing stands in the way.  The first start compiles for some minutes; to have that behind you:\n"
+                     "    python tools/doctor.py --warm")
+    return "\n".join(lines)
+
+
+def _found_rows(found: Dict) -> List[Tuple[str, str]]:
+    rows = [("Python", found.get("python", "?"))]
+    for name in ("jittor", "numpy"):
+        rows.append((name, found.get(name) or "not installed"))
+    compiler = found.get("compiler")
+    rows.append(("C++ compiler", f"{compiler['version']} at {compiler['path']}" if compiler else "none"))
+    if found.get("python_headers"):
+        rows.append(("Python headers", found["python_headers"]))
+    onednn = found.get("onednn")
+    if onednn:
+        state = {"ready": "in place", "wheels": "from the installed wheels", "missing": "not installed",
+                 "off": "switched off (use_mkl=0)"}[onednn["state"]]
+        rows.append(("oneDNN", state + (f", {onednn['library']}" if onednn["library"] else "")))
+    gpu = found.get("gpu")
+    if gpu:
+        devices = [f"{d['name']}, compute capability {d['capability'] / 10:.1f}, {d['memory'] / 2**30:.0f} GiB"
+                   for d in gpu["devices"]]
+        rows += [("GPU", d) for d in devices] or [("GPU", gpu["why"])]
+        if gpu["driver"]:
+            rows.append(("GPU driver", "for CUDA up to %d.%d" % tuple(gpu["driver"])))
+    for nvcc in found.get("nvcc", ()):
+        rows.append(("CUDA compiler", f"{nvcc['version'] or '?'} at {nvcc['path']}"
+                     + (f": {nvcc['problem']}" if nvcc["problem"] else f", its toolkit is {nvcc['root']}")))
+    if "nvcc" in found and not found["nvcc"]:
+        rows.append(("CUDA compiler", "none"))
+    if "mpicc" in found:
+        rows.append(("MPI", found["mpicc"] or "no mpicc"))
+    return rows
+
+
+def _chosen_rows(report: Dict) -> List[Tuple[str, str]]:
+    found = report["found"]
+    rows = [("device", f"{'GPU' if report['device'] == 'cuda' else 'CPU'} ({report['why']})")] if report["why"] else []
+    cuda = found.get("cuda")
+    if cuda:
+        rows += [("CUDA", f"{cuda['version']}, {cuda['nvcc']}"), ("CUDA view", cuda["view"])]
+        rows += [("  " + part, where) for part, where in cuda["parts"].items()]
+    onednn = found.get("onednn")
+    if onednn:
+        rows.append(("CPU convolutions", "oneDNN" if onednn["state"] in ("ready", "wheels") else "plain loops: slow"))
+    rows.append(("kernel cache", f"{host.jittor_home() / '.cache' / 'jittor'}, "
+                 + ("compiled" if report["compiled"] else "not compiled yet")))
+    rows += [("set by you", f"{k}={v}") for k, v in sorted(report.get("users", {}).items())]
+    return rows
+
+
+def _table(rows: List[Tuple[str, str]]) -> List[str]:
+    width = max([len(name) for name, _ in rows] or [0])
+    return [f"  {name.ljust(width)}  {value}" for name, value in rows]
+
+
+def warm(device: str = "auto") -> List[str]:
+    """Compile what first use would: Jittor's core, and with weights at hand the operators of a synthesis.
+
+    Returns lines that say what was done.  RuntimeProblem where Jittor cannot start.
+    """
+    import jt_dfd.runtime as runtime
+
+    runtime.start(device)
+    done = [f"Jittor starts on the {'GPU' if runtime.chosen_device() == 'cuda' else 'CPU'}."]
+    try:
+        from jt_dfd.synthesizer import warm as warm_synthesis
+    except ImportError:
+        return done
+    said = warm_synthesis()
+    done.append(said if isinstance(said, str) else "The operators of a synthesis are compiled.")
+    return done
