@@ -1,0 +1,220 @@
+"""The whole system in PyTorch: sketch -> latents -> projection -> feature maps -> face, as trainable modules.
+
+    from jt_dfd.converter.torch_modules import face_picture, load_pretrained, sketch_tensor
+
+    pipeline = load_pretrained("Params-torch")               # what tools/convert_weights.py to-torch wrote
+    face = pipeline(sketch_tensor("sketch.png"), gender="female", refine={"eye1": 0.8, "rest": 1})
+    face_picture(face)                                       # (512, 512, 3) uint8 RGB
+
+The members are ordinary modules (``pipeline.encoders["eye1"]``, ``pipeline.generator``, ...): train them, script them,
+export them, save their ``state_dict()`` and bring it back with ``tools/convert_weights.py to-jittor``.
+Needs PyTorch (2.0 or newer); Jittor is neither needed nor imported.
+"""
+from __future__ import annotations
+
+from typing import Dict, Mapping, Optional, Union
+
+try:
+    import torch
+except ImportError as _error:
+    raise ImportError("the PyTorch side of the converter needs PyTorch 2.0 or newer; install it with the extra: "
+                      "pip install 'jt_dfd[torch]'") from _error
+import numpy as np
+from torch import Tensor, nn
+
+from ..components import COMPONENTS, MERGE_ORDER, PARTS
+from ..config import Config, preset
+from . import projection
+from .torch_layers import (Decoder, Encoder, FeatureDecoder, Generator, ImageDecoder, MultiScaleDiscriminator,
+                           PictureNorm, Res, build, build_with)
+
+__all__ = ["Decoder", "Encoder", "FaceFromLatents", "FaceFromSketch", "FeatureDecoder", "Generator", "ImageDecoder",
+           "MultiScaleDiscriminator", "PictureNorm", "Pipeline", "Res", "build", "build_with", "crop", "face_picture",
+           "load_pretrained", "merge", "preset", "sketch_tensor"]
+
+
+def sketch_tensor(source, canvas: int = 512) -> Tensor:
+    """(1, 1, canvas, canvas) float32 in [-1, 1], the networks' input, out of a picture file or a uint8 array
+    (H, W) or (H, W, 3), black strokes on white.  PictureError where it is neither."""
+    from ..pictures import to_sketch
+
+    return (torch.tensor(to_sketch(source, canvas), dtype=torch.float32)[None, None] - 127.5) / 127.5
+
+
+def face_picture(face: Tensor) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a face (3, H, W) or (1, 3, H, W) in [-1, 1]; (N, H, W, 3) of more than one.
+    Clipped and truncated as in the release."""
+    pixels = ((face.detach().float() + 1) / 2 * 255).clamp(0, 255).to(torch.uint8).cpu()
+    pixels = pixels.movedim(-3, -1).numpy()
+    return pixels[0] if pixels.ndim == 4 and len(pixels) == 1 else pixels
+
+
+def crop(sketch: Tensor, component: str, config: Config) -> Tensor:
+    """The component's input (N, 1, S, S) out of a sketch (N, 1, canvas, canvas) in [-1, 1]: its window, or for
+    ``rest`` the sketch with the four windows painted white."""
+    geometry = config.geometry
+    if component != "rest":
+        rows, columns = geometry.window(component).slices
+        return sketch[:, :, rows, columns]
+    for part in PARTS:
+        window = geometry.window(part)
+        white = torch.ones_like(sketch[:, :, :window.size, :window.size])
+        sketch = _paste(sketch, white, window.x, window.y)
+    return sketch
+
+
+def merge(features: Mapping[str, Tensor], config: Config) -> Tensor:
+    """Feature maps (N, C, S, S) by component -> one map (N, C, canvas, canvas): the parts overwrite the remainder's
+    in the order of MERGE_ORDER, the nose without the rows at its foot."""
+    merged = features["rest"]
+    for part in MERGE_ORDER:
+        x, y, _, height = config.geometry.merge_window(part)
+        merged = _paste(merged, features[part][:, :, :height], x, y)
+    return merged
+
+
+def _paste(canvas: Tensor, piece: Tensor, x: int, y: int) -> Tensor:
+    """``canvas`` with ``piece`` over it, its corner at (x, y).  By concatenation: nothing is changed in place, so it
+    can be differentiated, traced and exported alike."""
+    height, width = piece.shape[2], piece.shape[3]
+    band = canvas[:, :, y:y + height]
+    band = torch.cat([band[:, :, :, :x], piece, band[:, :, :, x + width:]], 3)
+    return torch.cat([canvas[:, :, :y], band, canvas[:, :, y + height:]], 2)
+
+
+class FaceFromLatents(nn.Module):
+    """The generator path: feature decoders, merging, generator.
+
+    latents: five tensors (N, latent) in the order of COMPONENTS (eye1, eye2, nose, mouth, rest)
+    -> faces (N, 3, canvas, canvas) in [-1, 1].
+    """
+
+    def __init__(self, config: Config, feature_decoders: Mapping[str, nn.Module], generator: nn.Module):
+        super().__init__()
+        self.config = config
+        for name in COMPONENTS:
+            self.add_module(name, feature_decoders[name])
+        self.generator = generator
+
+    def forward(self, eye1: Tensor, eye2: Tensor, nose: Tensor, mouth: Tensor, rest: Tensor) -> Tensor:
+        features = {"eye1": self.eye1(eye1), "eye2": self.eye2(eye2), "nose": self.nose(nose),
+                    "mouth": self.mouth(mouth), "rest": self.rest(rest)}
+        return self.generator(merge(features, self.config))
+
+
+class FaceFromSketch(nn.Module):
+    """Sketches (N, 1, canvas, canvas) in [-1, 1] -> faces (N, 3, canvas, canvas) in [-1, 1], following the drawing
+    (no projection, refine 0): what an export holds."""
+
+    def __init__(self, config: Config, encoders: Mapping[str, nn.Module], face: FaceFromLatents):
+        super().__init__()
+        self.config = config
+        self.encoders = nn.ModuleDict({name: encoders[name] for name in COMPONENTS})
+        self.face = face
+
+    def forward(self, sketch: Tensor) -> Tensor:
+        return self.face(*[encoder(crop(sketch, name, self.config)) for name, encoder in self.encoders.items()])
+
+
+class Pipeline(nn.Module):
+    """The networks and feature banks of one folder of weights.
+
+    config             sizes of all networks
+    encoders, image_decoders, feature_decoders    ModuleDicts by component; image_decoders may be empty
+    generator          the generator
+    discriminator      the multi-scale discriminator of training, or None
+    banks              {(component, gender): (rows, latent) float32 array}; gender "all" serves everybody
+
+    ``train()`` and ``eval()`` mean what they always do, save that feature decoders normalise every picture by its own
+    statistics in either (see PictureNorm).
+    """
+
+    def __init__(self, config: Config, encoders, image_decoders, feature_decoders, generator: nn.Module,
+                 discriminator: Optional[nn.Module] = None, banks: Optional[Dict] = None):
+        super().__init__()
+        self.config = config
+        self.encoders, self.image_decoders = nn.ModuleDict(encoders), nn.ModuleDict(image_decoders)
+        self.feature_decoders, self.generator = nn.ModuleDict(feature_decoders), generator
+        self.discriminator = discriminator
+        self.banks = dict(banks or {})
+
+    def encode(self, sketch: Tensor) -> Dict[str, Tensor]:
+        """{component: latents (N, latent)} of sketches (N, 1, canvas, canvas) in [-1, 1]."""
+        canvas = self.config.canvas
+        if sketch.ndim != 4 or tuple(sketch.shape[1:]) != (1, canvas, canvas) or not sketch.is_floating_point():
+            raise ValueError(f"expected sketches of shape (N, 1, {canvas}, {canvas}), floating point in [-1, 1]; found "
+                             f"shape {tuple(sketch.shape)} of {sketch.dtype}. sketch_tensor() makes them of pictures.")
+        return {name: _linear(net.fc_mu[0], net.conv(crop(sketch, name, self.config)).flatten(1))
+                for name, net in self.encoders.items()}
+
+    def project(self, latents: Mapping[str, Tensor], gender: Optional[str] = None,
+                refine: Union[float, Mapping[str, float]] = 1.0, k: int = 15,
+                anchor: str = "nearest") -> Dict[str, Tensor]:
+        """Latents (N, latent) by component, drawn towards the bank: ``projection * w + latent * (1 - w)``.
+
+        refine: w of each component from 0 (follow the drawing) to 1 (full projection; also for components not named);
+        one number sets all.  gender: "male" or "female".  k: neighbours, 15 in the release.  anchor: "nearest", or
+        "release" for the release's own choice.  The choice of neighbours and weights has no gradient.
+        """
+        amounts = _amounts(refine)
+        out = {}
+        for name, latent in latents.items():
+            w = amounts[name]
+            if w > 0:
+                bank, rows = self._bank(name, gender), latent.detach().cpu().double().float().numpy()
+                points = np.stack([projection.project(row, bank, k, anchor)[0] for row in rows])
+                latent = torch.from_numpy(points).to(latent) * w + latent * (1 - w)
+            out[name] = latent
+        return out
+
+    def forward(self, sketch: Tensor, gender: Optional[str] = None, refine: Union[float, Mapping[str, float]] = 1.0,
+                k: int = 15, anchor: str = "nearest") -> Tensor:
+        """Sketches (N, 1, canvas, canvas) in [-1, 1] -> faces (N, 3, canvas, canvas) in [-1, 1]; see ``project``."""
+        vectors = self.project(self.encode(sketch), gender, refine, k, anchor)
+        return self.generator(merge({name: net(vectors[name]) for name, net in self.feature_decoders.items()},
+                                    self.config))
+
+    @property
+    def face_from_latents(self) -> FaceFromLatents:
+        """The generator path with this pipeline's own networks, for scripting and export."""
+        return FaceFromLatents(self.config, self.feature_decoders, self.generator).train(self.training)
+
+    @property
+    def face_from_sketch(self) -> FaceFromSketch:
+        """Sketch to face without projection, with this pipeline's own networks, for scripting and export."""
+        return FaceFromSketch(self.config, self.encoders, self.face_from_latents).train(self.training)
+
+    def _bank(self, component: str, gender: Optional[str]) -> np.ndarray:
+        genders = sorted({g for _, g in self.banks})
+        if not genders:
+            raise ValueError("these weights came without feature banks: only refine=0 is possible")
+        if gender is None and len(genders) == 1:
+            gender = genders[0]
+        if gender not in genders and "all" in genders:
+            gender = "all"
+        if gender not in genders:
+            raise ValueError(f"gender {gender!r}: there are banks for {', '.join(genders)}")
+        return self.banks[component, gender]
+
+
+def _linear(layer: nn.Linear, x: Tensor, block: int = 4096) -> Tensor:
+    """``layer(x)`` with the sums of its blocks added up in double.  The remainder's latents are sums of 131,072
+    products; added up in single precision they are five times further from the true ones, which is enough to turn
+    the choice of the release's anchor (measured on the parity sketches)."""
+    total = layer.bias.double() if layer.bias is not None else torch.zeros((), dtype=torch.float64, device=x.device)
+    for piece, weight in zip(x.split(block, 1), layer.weight.split(block, 1)):
+        total = total + nn.functional.linear(piece, weight).double()
+    return total.to(x.dtype)
+
+
+def _amounts(refine) -> Dict[str, float]:
+    if not isinstance(refine, Mapping):
+        refine = {name: refine for name in COMPONENTS}
+    unknown = sorted(set(refine) - set(COMPONENTS))
+    if unknown:
+        raise ValueError(f"refine: no component {', '.join(unknown)}; they are {', '.join(COMPONENTS)}")
+    amounts = {name: float(refine.get(name, 1.0)) for name in COMPONENTS}
+    for name, value in amounts.items():
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"refine {name} = {value}: expected a number from 0 to 1")
+    return amounts
