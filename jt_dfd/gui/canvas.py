@@ -1,0 +1,325 @@
+"""The page one draws on: mouse, pen, zoom and pan, and the shadow under the strokes.
+
+Shows a Document and hands finished strokes to it.  Coordinates named ``at`` are canvas pixels (0..512), the widget's
+own are called ``pos``.
+"""
+from __future__ import annotations
+
+import math
+from typing import Optional
+
+import numpy as np
+from PyQt5.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt5.QtGui import QColor, QImage, QPainter, QPen, QTabletEvent
+from PyQt5.QtWidgets import QSizePolicy, QWidget
+
+from .document import Document
+from .strokes import CANVAS, Raster, Stroke, paint_stroke, to_image
+
+#: pixels of the shown page for a canvas pixel: sharp lines on screens of up to 1,000 pixels and high-DPI ones
+DETAIL = 2
+ZOOM = (1.0, 16.0)
+BRUSH_SIZES, ERASER_SIZES = (1, 20), (3, 60)
+#: points closer than this to the last one are left out, canvas pixels
+_NEAR = 0.4
+
+
+class Canvas(QWidget):
+    """stroke_begun        a stroke has begun (a good moment to keep the face before)
+    zoom_changed(float)  1 is the whole page
+    size_changed(int)    of the current tool, by keys
+    hovered              the pointer moved over the page: x, y in canvas pixels
+    """
+
+    stroke_begun = pyqtSignal()
+    zoom_changed = pyqtSignal(float)
+    hovered = pyqtSignal(float, float)
+
+    def __init__(self, document: Document, parent=None):
+        super().__init__(parent)
+        self.document = document
+        self.tool = "brush"
+        self.sizes = {"brush": 2, "eraser": 14}
+        self.mirror = False
+        self._raster = Raster(DETAIL)
+        self._page = QImage(CANVAS * DETAIL, CANVAS * DETAIL, QImage.Format_RGB32)  # shadow times strokes, as shown
+        self._shade: Optional[QImage] = None      # the shadow at its strength, as large as the canvas
+        self._shadow: Optional[np.ndarray] = None  # the shadow as it came, full strength
+        self._strength = 0.4
+        self._live: Optional[Stroke] = None
+        self._straight_from: Optional[list] = None
+        self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
+        self._pan_from: Optional[QPointF] = None
+        self._space = False
+        self._pointer: Optional[QPointF] = None
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.StrongFocus)
+        self.setAttribute(Qt.WA_OpaquePaintEvent)
+        self.setCursor(Qt.CrossCursor)
+        self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Ignored)
+        document.changed.connect(self.refresh)
+        self.refresh()
+
+    def sizeHint(self) -> QSize:
+        return QSize(CANVAS, CANVAS)
+
+    # -- what is shown ---------------------------------------------------------------------------------------------
+    def set_shadow(self, shadow: Optional[np.ndarray], strength: float) -> None:
+        """shadow: (512, 512) uint8, 255 where there is none, or None; strength 0..1 (release: 0.4)."""
+        if shadow is self._shadow and strength == self._strength:
+            return
+        self._shadow, self._strength = shadow, strength
+        self._shade = None
+        if shadow is not None and strength > 0:
+            table = np.round(255 - strength * (255 - np.arange(256))).astype(np.uint8)
+            self._shade = to_image(table[shadow])
+        self._compose()
+
+    def refresh(self) -> None:
+        """Show the document as it is now."""
+        self._raster.show(self.document.items)
+        self._compose()
+
+    def _compose(self, part: Optional[QRectF] = None) -> None:
+        """Shadow times strokes (and the stroke at hand) onto the shown page; ``part`` in canvas pixels."""
+        whole = QRectF(0, 0, CANVAS, CANVAS)
+        part = whole if part is None else QRectF(part.toAlignedRect()).intersected(whole)
+        if part.isEmpty():
+            return
+        strokes = self._raster.image
+        if self._live is not None:
+            strokes = strokes.copy()
+            with_live = QPainter(strokes)
+            with_live.scale(DETAIL, DETAIL)
+            with_live.setClipRect(part)
+            paint_stroke(with_live, self._live)
+            with_live.end()
+        painter = QPainter(self._page)
+        painter.setRenderHint(QPainter.SmoothPixmapTransform)
+        painter.scale(DETAIL, DETAIL)
+        painter.setClipRect(part)
+        if self._shade is None:
+            painter.fillRect(part, Qt.white)
+        else:
+            painter.drawImage(whole, self._shade)
+        painter.setCompositionMode(QPainter.CompositionMode_Multiply)
+        painter.drawImage(whole, strokes)
+        painter.end()
+        self.update()
+
+    def paintEvent(self, event) -> None:
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.SmoothPixmapTransform | QPainter.Antialiasing)
+        painter.fillRect(self.rect(), self.palette().mid())
+        scale, origin = self._view()
+        painter.drawImage(QRectF(origin.x(), origin.y(), CANVAS * scale, CANVAS * scale), self._page)
+        if self.mirror:
+            painter.setPen(QPen(QColor(47, 125, 225, 130), 1, Qt.DashLine))
+            x = origin.x() + CANVAS / 2 * scale
+            painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
+        self._paint_pointer(painter, scale)
+
+    def _paint_pointer(self, painter: QPainter, scale: float) -> None:
+        """A ring as large as the tool."""
+        r = self.sizes[self.tool] / 2 * scale
+        if self._pointer is None or r < 3 or self._pan_from is not None:
+            return
+        painter.setBrush(Qt.NoBrush)
+        for colour, width in ((QColor(255, 255, 255, 190), 2.4), (QColor(40, 44, 52, 210), 1.1)):
+            painter.setPen(QPen(colour, width))
+            painter.drawEllipse(self._pointer, r, r)
+
+    # -- the view --------------------------------------------------------------------------------------------------
+    def _view(self):
+        """(scale, origin): widget pixels for a canvas pixel, and where the canvas' corner is in the widget."""
+        scale = min(self.width(), self.height()) / CANVAS * self._zoom
+        return scale, QPointF(self.width() / 2 - self._centre.x() * scale, self.height() / 2 - self._centre.y() * scale)
+
+    def at(self, pos: QPointF) -> QPointF:
+        scale, origin = self._view()
+        return QPointF((pos.x() - origin.x()) / scale, (pos.y() - origin.y()) / scale)
+
+    def pos(self, x: float, y: float) -> QPointF:
+        """Widget position of a canvas point."""
+        scale, origin = self._view()
+        return QPointF(origin.x() + x * scale, origin.y() + y * scale)
+
+    @property
+    def zoom(self) -> float:
+        return self._zoom
+
+    def set_zoom(self, zoom: float, around: Optional[QPointF] = None) -> None:
+        """Zoom so that the point under ``around`` (widget position, default the middle) stays where it is."""
+        around = around if around is not None else QPointF(self.width() / 2, self.height() / 2)
+        fixed = self.at(around)
+        self._zoom = min(max(zoom, ZOOM[0]), ZOOM[1])
+        moved = self.at(around)
+        self._move_centre(fixed - moved)
+        self.zoom_changed.emit(self._zoom)
+
+    def fit(self) -> None:
+        self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
+        self.update()
+        self.zoom_changed.emit(1.0)
+
+    def _move_centre(self, by: QPointF) -> None:
+        half = CANVAS / 2 / self._zoom  # the page never leaves the view
+        self._centre = QPointF(min(max(self._centre.x() + by.x(), half), CANVAS - half),
+                               min(max(self._centre.y() + by.y(), half), CANVAS - half))
+        self.update()
+
+    def wheelEvent(self, event) -> None:
+        self.set_zoom(self._zoom * 1.2 ** (event.angleDelta().y() / 120), event.position())
+        event.accept()
+
+    def resizeEvent(self, event) -> None:
+        self.update()
+
+    # -- the tool --------------------------------------------------------------------------------------------------
+    @property
+    def size_range(self):
+        return BRUSH_SIZES if self.tool == "brush" else ERASER_SIZES
+
+    def set_size(self, size: int) -> None:
+        low, high = self.size_range
+        self.sizes[self.tool] = int(min(max(size, low), high))
+        self.update()
+
+    def begin(self, at: QPointF, pressure: float = 1.0, erase: Optional[bool] = None) -> None:
+        """Begin a stroke at a canvas point."""
+        erase = self.tool == "eraser" if erase is None else erase
+        self._live = Stroke(float(self.sizes["eraser" if erase else "brush"]), erase, self.mirror,
+                            [(at.x(), at.y(), pressure)])
+        self._straight_from = None
+        self.stroke_begun.emit()
+        self._compose(self._live_bounds(0))
+
+    def extend(self, at: QPointF, pressure: float = 1.0, straight: bool = False, snap: bool = False) -> None:
+        """Lead the stroke to another point; ``straight``: by a straight line from where Shift was pressed."""
+        points = self._live.points
+        if straight:
+            if self._straight_from is None:
+                self._straight_from = list(points)
+            last = self._straight_from[-1]
+            if snap:
+                at = _snapped(QPointF(last[0], last[1]), at)
+            before = self._live_bounds(0)
+            self._live.points = self._straight_from + [(at.x(), at.y(), pressure)]
+            self._compose(before.united(self._live_bounds(0)))
+            return
+        self._straight_from = None
+        if math.hypot(at.x() - points[-1][0], at.y() - points[-1][1]) < _NEAR:
+            return
+        points.append((at.x(), at.y(), pressure))
+        # the curve's last piece changes with a new point: repaint from three points back
+        self._compose(self._live_bounds(max(0, len(points) - 4)))
+
+    def finish(self) -> None:
+        """End the stroke and hand it over."""
+        stroke, self._live = self._live, None
+        self._straight_from = None
+        if stroke is not None:
+            self.document.add_stroke(stroke)
+
+    def abandon(self) -> None:
+        """Drop the stroke at hand."""
+        self._live = None
+        self._compose()
+
+    @property
+    def drawing(self) -> bool:
+        return self._live is not None
+
+    def _live_bounds(self, start: int) -> QRectF:
+        live = self._live
+        box = Stroke(live.width, points=live.points[start:]).bounds()
+        if live.mirror:
+            box = box.united(QRectF(CANVAS - box.right(), box.top(), box.width(), box.height()))
+        return box
+
+    # -- the mouse -------------------------------------------------------------------------------------------------
+    def mousePressEvent(self, event) -> None:
+        if self._live is not None:
+            return  # one stroke at a time
+        if event.button() == Qt.MiddleButton or (event.button() == Qt.LeftButton and self._space):
+            self._pan_from = event.localPos()
+            self.setCursor(Qt.ClosedHandCursor)
+        elif event.button() in (Qt.LeftButton, Qt.RightButton):
+            erase = True if event.button() == Qt.RightButton else None
+            self.begin(self.at(event.localPos()), erase=erase)
+
+    def mouseMoveEvent(self, event) -> None:
+        self._pointer = event.localPos()
+        at = self.at(event.localPos())
+        if self._pan_from is not None:
+            scale, _ = self._view()
+            self._move_centre((self._pan_from - event.localPos()) / scale)
+            self._pan_from = event.localPos()
+        elif self._live is not None and event.buttons() & (Qt.LeftButton | Qt.RightButton):
+            self.extend(at, 1.0, bool(event.modifiers() & Qt.ShiftModifier),
+                        bool(event.modifiers() & Qt.ControlModifier))
+        self.hovered.emit(at.x(), at.y())
+        self.update()
+
+    def mouseReleaseEvent(self, event) -> None:
+        if self._pan_from is not None:
+            self._pan_from = None
+            self.setCursor(Qt.OpenHandCursor if self._space else Qt.CrossCursor)
+        elif self._live is not None and event.button() in (Qt.LeftButton, Qt.RightButton):
+            self.finish()
+
+    # -- the pen ---------------------------------------------------------------------------------------------------
+    def tabletEvent(self, event: QTabletEvent) -> None:
+        kind = event.type()
+        self._pointer = event.posF()
+        pressure = min(max(event.pressure(), 0.0), 1.0)
+        if pressure >= 0.999:
+            pressure = 0.999  # exactly 1 is a mouse's: a steady width
+        if kind == QTabletEvent.TabletPress and self._live is None:
+            if event.button() == Qt.MiddleButton or self._space:
+                event.ignore()  # comes again as a mouse event, which pans
+                return
+            erase = True if event.pointerType() == QTabletEvent.Eraser else None
+            self.begin(self.at(event.posF()), pressure, erase)
+        elif kind == QTabletEvent.TabletMove and self._live is not None:
+            self.extend(self.at(event.posF()), pressure, bool(event.modifiers() & Qt.ShiftModifier),
+                        bool(event.modifiers() & Qt.ControlModifier))
+        elif kind == QTabletEvent.TabletRelease and self._live is not None:
+            self.finish()
+        self.update()
+        event.accept()
+
+    # -- the rest --------------------------------------------------------------------------------------------------
+    def leaveEvent(self, event) -> None:
+        self._pointer = None
+        self.update()
+
+    def focusOutEvent(self, event) -> None:
+        self._space = False
+        self.setCursor(Qt.CrossCursor)
+        super().focusOutEvent(event)
+
+    def keyPressEvent(self, event) -> None:
+        if event.key() == Qt.Key_Space and not event.isAutoRepeat():
+            self._space = True
+            if self._live is None:
+                self.setCursor(Qt.OpenHandCursor)
+        elif event.key() == Qt.Key_Escape and self._live is not None:
+            self.abandon()
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event) -> None:
+        if event.key() == Qt.Key_Space and not event.isAutoRepeat():
+            self._space = False
+            self.setCursor(Qt.CrossCursor)
+        else:
+            super().keyReleaseEvent(event)
+
+
+def _snapped(start: QPointF, end: QPointF) -> QPointF:
+    """The end moved so that the line's angle is a multiple of 15 degrees."""
+    dx, dy = end.x() - start.x(), end.y() - start.y()
+    angle = round(math.atan2(dy, dx) / math.radians(15)) * math.radians(15)
+    length = math.hypot(dx, dy)
+    return QPointF(start.x() + math.cos(angle) * length, start.y() + math.sin(angle) * length)

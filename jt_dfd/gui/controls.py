@@ -1,0 +1,277 @@
+"""The panel beside the face: gender, refinement, shadow, neighbours, real time."""
+from __future__ import annotations
+
+from typing import Dict, Sequence
+
+from PyQt5.QtCore import Qt, pyqtSignal
+from PyQt5.QtWidgets import (QButtonGroup, QCheckBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy,
+                             QSlider, QSpinBox, QVBoxLayout, QWidget)
+
+from ..components import COMPONENTS
+from .settings import K_RANGE, FaceSettings
+from .words import Words, mark, tr
+
+#: what the components are called in the window (release)
+LABELS: Dict[str, str] = {"eye1": mark("eyeL"), "eye2": mark("eyeR"), "nose": mark("Nose"), "mouth": mark("Mouth"),
+                          "rest": mark("Others")}
+LONG_LABELS: Dict[str, str] = {"eye1": mark("Left eye"), "eye2": mark("Right eye"), "nose": mark("Nose"),
+                               "mouth": mark("Mouth"), "rest": mark("Everything else")}
+TIPS: Dict[str, str] = {
+    "eye1": mark("The eye at the left of the picture, with its brow"),
+    "eye2": mark("The eye at the right of the picture, with its brow"),
+    "nose": mark("The nose"), "mouth": mark("The mouth"),
+    "rest": mark("Hair, outline, ears and everything that is not an eye, the nose or the mouth"),
+}
+
+
+class Slider(QSlider):
+    """A horizontal slider that jumps to where it is clicked and leaves the wheel to the panel."""
+
+    def __init__(self, low: int = 0, high: int = 100, value: int = 100):
+        super().__init__(Qt.Horizontal)
+        self.setRange(low, high)
+        self.setValue(value)
+        self.setPageStep(10)
+
+    def mousePressEvent(self, event) -> None:
+        if event.button() == Qt.LeftButton:
+            room = max(1, self.width() - 14)
+            part = min(max((event.x() - 7) / room, 0.0), 1.0)
+            self.setValue(self.minimum() + round(part * (self.maximum() - self.minimum())))
+        super().mousePressEvent(event)
+
+    def wheelEvent(self, event) -> None:
+        event.ignore()
+
+
+class Controls(QWidget):
+    """changed          something that decides the face
+    shade_changed    the shadow's switch or strength: only the page
+    convert_wanted   the button
+    real_time_changed(bool)
+    return_borrowed(str)   give a borrowed component back
+    """
+
+    changed = pyqtSignal()
+    shade_changed = pyqtSignal()
+    convert_wanted = pyqtSignal()
+    real_time_changed = pyqtSignal(bool)
+    return_borrowed = pyqtSignal(str)
+
+    def __init__(self, words: Words, parent=None):
+        super().__init__(parent)
+        self._words, self._quiet = words, False
+        self._leading = self._following = False  # All moves the five, or the five move All
+        self._borrowed: Dict[str, object] = {}
+        self.setSizePolicy(QSizePolicy.Preferred, QSizePolicy.Minimum)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 10, 14, 10)
+        layout.setSpacing(8)
+        layout.addLayout(self._make_gender())
+        layout.addWidget(_rule())
+        layout.addLayout(self._make_refinement())
+        layout.addWidget(self._make_borrowed())
+        layout.addWidget(_rule())
+        layout.addLayout(self._make_shadow())
+        layout.addWidget(_rule())
+        layout.addLayout(self._make_running())
+        layout.addStretch(1)
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+    def _make_gender(self):
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        self.genders = {}
+        self._group = QButtonGroup(self)
+        for gender, label, tip in (
+                ("female", mark("Female"), mark("Complete the drawing from women's faces")),
+                ("male", mark("Male"), mark("Complete the drawing from men's faces"))):
+            button = QPushButton()
+            button.setCheckable(True)
+            self._words.bind(button.setText, label)
+            self._words.bind(button.setToolTip, tip)
+            self._group.addButton(button)
+            self.genders[gender] = button
+            row.addWidget(button)
+        self.genders["female"].setChecked(True)
+        self._group.buttonClicked.connect(lambda button: self._emit())
+        return row
+
+    def _make_refinement(self):
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(5)
+        title = _caption(self._words, mark("Refinement"))
+        grid.addWidget(title, 0, 0, 1, 3)
+        ends = QHBoxLayout()
+        for text, side in ((mark("follow my drawing"), Qt.AlignLeft), (mark("make it plausible"), Qt.AlignRight)):
+            label = QLabel()
+            label.setObjectName("quiet")
+            label.setAlignment(side)
+            self._words.bind(label.setText, text)
+            ends.addWidget(label)
+        grid.addLayout(ends, 1, 0, 1, 3)
+        self.sliders, self.values = {}, {}
+        rows = [(name, LABELS[name], TIPS[name]) for name in COMPONENTS]
+        rows.append(("all", mark("All"), mark("All five at once")))
+        for n, (name, text, tip) in enumerate(rows, 2):
+            label, slider, value = QLabel(), Slider(), QLabel("100")
+            self._words.bind(label.setText, text)
+            for widget in (label, slider):
+                self._words.bind(lambda text, widget=widget: widget.setToolTip(
+                    text + "\n" + tr("0: follow my drawing, 100: make it plausible")), tip)
+            value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
+            value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
+            label.setBuddy(slider)
+            grid.addWidget(label, n, 0)
+            grid.addWidget(slider, n, 1)
+            grid.addWidget(value, n, 2)
+            self.sliders[name], self.values[name] = slider, value
+            slider.valueChanged.connect(lambda v, name=name: self._moved(name, v))
+        grid.setColumnStretch(1, 1)
+        return grid
+
+    def _make_borrowed(self):
+        self.borrowed_box = QWidget()
+        self._borrowed_row = QVBoxLayout(self.borrowed_box)
+        self._borrowed_row.setContentsMargins(0, 0, 0, 0)
+        self._borrowed_row.setSpacing(4)
+        self._words.changed.connect(lambda: self._show_borrowed())
+        self.borrowed_box.hide()
+        return self.borrowed_box
+
+    def _make_shadow(self):
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        self.shadow = QCheckBox()
+        self.shadow.setChecked(True)
+        self._words.bind(self.shadow.setText, mark("Shadow"))
+        self._words.bind(self.shadow.setToolTip, mark("Show faces like yours under the strokes, as a guide"))
+        self.strength = Slider(0, 100, 40)
+        self._words.bind(self.strength.setToolTip, mark("How dark the shadow is"))
+        self.strength_value = QLabel("40")
+        self.strength_value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
+        self.strength_value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
+        label, self.k = QLabel(), QSpinBox()
+        self.k.setRange(*K_RANGE)
+        self.k.setValue(15)
+        label.setBuddy(self.k)
+        self._words.bind(label.setText, mark("Neighbours K"))
+        for widget in (label, self.k):
+            self._words.bind(widget.setToolTip, mark("How many known faces each part is completed from"))
+        grid.addWidget(self.shadow, 0, 0)
+        grid.addWidget(self.strength, 0, 1)
+        grid.addWidget(self.strength_value, 0, 2)
+        grid.addWidget(label, 1, 0)
+        grid.addWidget(self.k, 1, 1, 1, 2, Qt.AlignLeft)
+        grid.setColumnStretch(1, 1)
+        self.shadow.toggled.connect(self._shade)
+        self.strength.valueChanged.connect(self._shade)
+        self.k.valueChanged.connect(lambda v: self._emit())
+        return grid
+
+    def _make_running(self):
+        row = QHBoxLayout()
+        self.real_time = QCheckBox()
+        self.real_time.setChecked(True)
+        self._words.bind(self.real_time.setText, mark("Real time"))
+        self._words.bind(self.real_time.setToolTip, mark("A new face after every stroke and every change of a slider"))
+        self.convert = QPushButton()
+        self.convert.setObjectName("primary")
+        self._words.bind(self.convert.setText, mark("Convert"))
+        self._words.bind(self.convert.setToolTip, mark("Make the face now (Ctrl+Return)"))
+        row.addWidget(self.real_time)
+        row.addStretch(1)
+        row.addWidget(self.convert)
+        self.real_time.toggled.connect(self.real_time_changed)
+        self.convert.clicked.connect(lambda: self.convert_wanted.emit())
+        return row
+
+    # -- values ----------------------------------------------------------------------------------------------------
+    def settings(self) -> FaceSettings:
+        """What the panel says now."""
+        gender = next(name for name, button in self.genders.items() if button.isChecked())
+        return FaceSettings(gender, {name: self.sliders[name].value() for name in COMPONENTS}, self.k.value(),
+                            self.shadow.isChecked(), self.strength.value(), dict(self._borrowed))
+
+    def show_settings(self, settings: FaceSettings) -> None:
+        """Set the panel, silently."""
+        self._quiet = True
+        self.genders[settings.gender].setChecked(True)
+        for name in COMPONENTS:
+            self.sliders[name].setValue(settings.refine[name])
+        self.k.setValue(settings.k)
+        self.shadow.setChecked(settings.shadow)
+        self.strength.setValue(settings.strength)
+        self._borrowed = dict(settings.borrowed)
+        self._show_borrowed()
+        self._quiet = False
+
+    def borrow(self, name: str, vector) -> None:
+        self._borrowed[name] = vector
+        self._show_borrowed()
+        self._emit()
+
+    def give_back(self, name: str) -> None:
+        if self._borrowed.pop(name, None) is not None:
+            self._show_borrowed()
+            self._emit()
+
+    def set_genders(self, known: Sequence[str]) -> None:
+        """Grey out what the bank does not tell apart; with one shared bank, both."""
+        several = len(known) > 1
+        for name, button in self.genders.items():
+            button.setEnabled(several and name in known)
+        if len(known) == 1 and known[0] in self.genders:
+            self.genders[known[0]].setChecked(True)
+
+    # -- reactions -------------------------------------------------------------------------------------------------
+    def _moved(self, name: str, value: int) -> None:
+        self.values[name].setText(str(value))
+        if name == "all":
+            if not self._following:
+                self._leading = True
+                for component in COMPONENTS:
+                    self.sliders[component].setValue(value)
+                self._leading = False
+                self._emit()
+        elif not self._leading:
+            self._following = True
+            self.sliders["all"].setValue(round(sum(self.sliders[c].value() for c in COMPONENTS) / len(COMPONENTS)))
+            self._following = False
+            self._emit()
+
+    def _shade(self) -> None:
+        self.strength_value.setText(str(self.strength.value()))
+        self.strength.setEnabled(self.shadow.isChecked())
+        if not self._quiet:
+            self.shade_changed.emit()
+
+    def _show_borrowed(self) -> None:
+        while self._borrowed_row.count():
+            self._borrowed_row.takeAt(0).widget().deleteLater()
+        for name in COMPONENTS:
+            if name in self._borrowed:
+                button = QPushButton(tr("{part} borrowed from an earlier face  \u2715", part=tr(LONG_LABELS[name])))
+                button.setToolTip(tr("Click to follow the drawing again"))
+                button.clicked.connect(lambda checked, name=name: self.return_borrowed.emit(name))
+                self._borrowed_row.addWidget(button)
+        self.borrowed_box.setVisible(bool(self._borrowed))
+
+    def _emit(self) -> None:
+        if not self._quiet:
+            self.changed.emit()
+
+
+def _rule() -> QFrame:
+    rule = QFrame()
+    rule.setObjectName("rule")
+    rule.setFrameShape(QFrame.HLine)
+    return rule
+
+
+def _caption(words: Words, text: str) -> QLabel:
+    label = QLabel()
+    label.setObjectName("caption")
+    words.bind(label.setText, text)
+    return label

@@ -1,0 +1,131 @@
+"""The drawing: a list of strokes and pictures with undo and redo, its file, and the settings that go with it.
+
+No widget in here; the canvas draws what this says, the window asks it for pixels.
+"""
+from __future__ import annotations
+
+from typing import List, Optional
+
+import numpy as np
+from PyQt5.QtCore import QObject, pyqtSignal
+from PyQt5.QtWidgets import QUndoCommand, QUndoStack
+
+from .settings import FaceSettings
+from .strokes import CANVAS, Item, Picture, Raster, Stroke, to_array
+
+#: undo steps that are kept (ours)
+UNDO_LIMIT = 1000
+
+
+class _Add(QUndoCommand):
+    """One item onto the drawing; with settings, those change too and come back on undo."""
+
+    def __init__(self, document: "Document", item: Item, text: str, settings: Optional[FaceSettings] = None):
+        super().__init__(text)
+        self._document, self._item = document, item
+        self._after = settings.copy() if settings else None
+        self._before: Optional[FaceSettings] = None
+
+    def redo(self):
+        if self._after is not None:
+            self._before = self._document.settings.copy()
+        self._document._push(self._item, self._after)
+
+    def undo(self):
+        self._document._pop(self._before)
+
+
+class Document(QObject):
+    """changed            the drawing's pixels are different now
+    settings_changed   the settings are different now, by opening, restoring or undoing (not by the sliders, which
+                       know it already)
+    modified_changed   whether there is something to save
+    path_changed       the file it is saved in (str, or "")
+    """
+
+    changed = pyqtSignal()
+    settings_changed = pyqtSignal()
+    modified_changed = pyqtSignal(bool)
+    path_changed = pyqtSignal(str)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self.settings = FaceSettings()
+        self.path = ""
+        self.stack = QUndoStack(self)
+        self.stack.setUndoLimit(UNDO_LIMIT)
+        self.stack.cleanChanged.connect(lambda clean: self.modified_changed.emit(self.modified))
+        self.items: List[Item] = []
+        self.revision = 0  # grows with every change of the pixels
+        self._raster = Raster(1)
+        self._recovered = False
+
+    # -- pixels ----------------------------------------------------------------------------------------------------
+    def pixels(self) -> np.ndarray:
+        """The drawing as (512, 512) uint8, black lines on white: what the engine is given and what is saved."""
+        self._raster.show(self.items)
+        return to_array(self._raster.image)
+
+    def is_blank(self) -> bool:
+        return not self.items or bool((self.pixels() == 255).all())
+
+    # -- edits -----------------------------------------------------------------------------------------------------
+    def add_stroke(self, stroke: Stroke) -> None:
+        """Add a finished stroke, as one step of undo.  A stroke without points is ignored."""
+        if stroke.points:
+            self.stack.push(_Add(self, stroke, "eraser" if stroke.erase else "stroke"))
+
+    def clear(self) -> None:
+        """An empty page, as one step of undo."""
+        if self.items and not self.is_blank():
+            self.stack.push(_Add(self, Picture(np.full((CANVAS, CANVAS), 255, np.uint8)), "clear"))
+
+    def replace(self, pixels: np.ndarray, settings: Optional[FaceSettings] = None, text: str = "picture") -> None:
+        """Another picture on the page, and other settings where given, as one step of undo."""
+        self.stack.push(_Add(self, Picture(_checked(pixels)), text, settings))
+
+    def _push(self, item: Item, settings: Optional[FaceSettings]) -> None:
+        self.items = self.items + [item]
+        self._after_change(settings)
+
+    def _pop(self, settings: Optional[FaceSettings]) -> None:
+        self.items = self.items[:-1]
+        self._after_change(settings)
+
+    def _after_change(self, settings: Optional[FaceSettings]) -> None:
+        self.revision += 1
+        if settings is not None:
+            self.settings = settings.copy()
+            self.settings_changed.emit()
+        self.changed.emit()
+
+    # -- the file --------------------------------------------------------------------------------------------------
+    @property
+    def modified(self) -> bool:
+        return self._recovered or not self.stack.isClean()
+
+    def load(self, pixels: Optional[np.ndarray], settings: Optional[FaceSettings] = None, path: str = "",
+             unsaved: bool = False) -> None:
+        """Start anew from a picture ((512, 512) uint8, None: empty page).  Undo starts here; ``unsaved`` marks what
+        was recovered or pasted, which is in no file."""
+        self.stack.clear()
+        self.items = [] if pixels is None else [Picture(_checked(pixels))]
+        self._recovered = unsaved
+        self.path = path
+        self._after_change(settings)
+        self.path_changed.emit(self.path)
+        self.modified_changed.emit(self.modified)
+
+    def saved(self, path: str) -> None:
+        """Note that the drawing is in ``path`` now."""
+        self.path = path
+        self._recovered = False
+        self.stack.setClean()
+        self.path_changed.emit(path)
+        self.modified_changed.emit(self.modified)
+
+
+def _checked(pixels: np.ndarray) -> np.ndarray:
+    if pixels.shape != (CANVAS, CANVAS) or pixels.dtype != np.uint8:
+        raise ValueError(f"expected a {CANVAS}x{CANVAS} uint8 drawing, got {pixels.shape} {pixels.dtype}")
+    return pixels.copy()

@@ -1,0 +1,125 @@
+"""Pictures of the window in and out.  No widget.
+
+A PNG that the window writes carries two text entries: the settings, and, where the picture is not the drawing
+itself, the drawing; so opening a saved face brings back the page it was made from.
+"""
+from __future__ import annotations
+
+import base64
+import io
+import os
+from dataclasses import dataclass
+from typing import List, Optional
+
+import numpy as np
+
+from .. import pictures
+from .settings import FaceSettings
+from .strokes import CANVAS
+
+SETTINGS_KEY = "jt_dfd settings"
+KIND_KEY = "jt_dfd kind"
+DRAWING_KEY = "jt_dfd drawing"
+#: longest text entry that is looked at (ours; the longest we write is some 300 kB)
+_MAX_TEXT = 4_000_000
+
+
+@dataclass
+class Opened:
+    """pixels    (512, 512) uint8 drawing
+    settings  as stored, or None
+    ours      is the file itself a drawing of this program, so that Save may write over it?
+    """
+
+    path: str
+    pixels: np.ndarray
+    settings: Optional[FaceSettings] = None
+    ours: bool = False
+
+
+def encode_drawing(pixels: np.ndarray) -> bytes:
+    """A grey drawing as the bytes of a PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def open_picture(path) -> Opened:
+    """Any picture file as a drawing; PictureError (a ValueError) names the file that cannot be read."""
+    path = os.fspath(path)
+    texts = _texts(path)
+    settings = FaceSettings.from_json(texts.get(SETTINGS_KEY, ""))
+    kind = texts.get(KIND_KEY, "")
+    if settings is not None and DRAWING_KEY in texts:
+        pixels = _stored_drawing(texts[DRAWING_KEY])
+        if pixels is not None:
+            return Opened(path, pixels, settings)
+    array = pictures.read_picture(path)
+    ours = settings is not None and kind == "drawing" and array.shape == (CANVAS, CANVAS)
+    return Opened(path, as_drawing(array), settings, ours)
+
+
+def as_drawing(array: np.ndarray) -> np.ndarray:
+    """A picture of any size as a (512, 512) drawing, just as the synthesizer would read it."""
+    if array.dtype == np.uint8 and array.shape == (CANVAS, CANVAS):
+        return array.copy()
+    # imported late: OpenCV costs start-up time, and its own Qt plugins must not be found before the window is up
+    return pictures.to_sketch(array)
+
+
+def save_drawing(path, pixels: np.ndarray, settings: FaceSettings) -> None:
+    """Write a drawing with its settings, atomically.  OSError where the place cannot be written."""
+    pictures.write_png(path, pixels, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: "drawing"})
+
+
+def save_face(path, face: np.ndarray, drawing: np.ndarray, settings: FaceSettings, kind: str = "face") -> None:
+    """Write a face (H, W, 3) with the drawing and settings that made it."""
+    stored = base64.b64encode(encode_drawing(drawing)).decode("ascii")
+    pictures.write_png(path, face, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: kind, DRAWING_KEY: stored})
+
+
+def side_by_side(drawing: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """(512, 1024, 3): the drawing and its face."""
+    return np.concatenate([np.repeat(drawing[:, :, None], 3, 2), face], axis=1)
+
+
+def save_series(folder, name: str, frames: List[np.ndarray]) -> List[str]:
+    """Frames as name_000.png, name_001.png ... in a folder; returns the paths.  Pictures of an earlier series are
+    not written over: the name gets a number."""
+    folder = os.fspath(folder)
+    os.makedirs(folder, exist_ok=True)
+    taken, stem, n = set(os.listdir(folder)), name, 2
+    while any(f"{stem}_{i:03d}.png" in taken for i in range(len(frames))):
+        stem, n = f"{name}-{n}", n + 1
+    paths = [os.path.join(folder, f"{stem}_{i:03d}.png") for i in range(len(frames))]
+    for path, frame in zip(paths, frames):
+        pictures.write_png(path, frame)
+    return paths
+
+
+def _texts(path: str) -> dict:
+    """The text entries of a PNG; empty for anything else (what is wrong with it is told by the reader of pixels)."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.format != "PNG" or image.width * image.height > pictures.MAX_PIXELS:
+                return {}
+            image.load()  # text may stand behind the pixels
+            return {k: str(v) for k, v in image.text.items() if len(v) <= _MAX_TEXT}
+    except Exception:
+        return {}
+
+
+def _stored_drawing(text: str) -> Optional[np.ndarray]:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=("PNG",)) as image:
+            if image.size != (CANVAS, CANVAS) or image.mode != "L":
+                return None
+            return np.asarray(image).copy()
+    except Exception:
+        return None

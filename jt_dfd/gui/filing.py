@@ -1,0 +1,208 @@
+"""Files of the window: open, save, export, recent files, clipboard, and the question about unsaved changes."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import List, Optional
+
+import numpy as np
+from PyQt5.QtCore import QObject, QSettings, pyqtSignal
+from PyQt5.QtGui import QImage
+from PyQt5.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
+
+from .. import pictures
+from . import files
+from .background import Background
+from .document import Document
+from .live import Live
+from .strokes import to_image
+from .words import tr
+
+RECENT = 10
+
+
+class Filing(QObject):
+    """recent_changed
+    said(str)         a line for the status bar
+    """
+
+    recent_changed = pyqtSignal()
+    said = pyqtSignal(str)
+
+    def __init__(self, document: Document, live: Live, settings: QSettings, window: QWidget):
+        super().__init__(window)
+        self.document, self.live, self._settings, self._window = document, live, settings, window
+        self.background = Background(self)
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+    def new(self) -> None:
+        if self.may_discard():
+            self.document.load(None)
+
+    def ask_and_open(self) -> None:
+        patterns = " ".join(f"*{suffix}" for suffix in pictures.SUFFIXES)
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("Open a picture"), self._folder(),
+                                              tr("Pictures") + f" ({patterns});;" + tr("All files") + " (*)")
+        if path:
+            self.open(path)
+
+    def open(self, path: str) -> None:
+        """Open any picture as a new drawing, after asking about unsaved changes.  Read on a thread: large
+        photographs take a while."""
+        if not self.may_discard():
+            return
+        path = os.path.abspath(path)
+        self.said.emit(tr("Opening {name}…", name=os.path.basename(path)))
+        self.background.run(lambda: files.open_picture(path), self._opened,
+                            lambda problem: self._open_failed(path, problem))
+
+    def _opened(self, opened: files.Opened) -> None:
+        self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
+        self.remember(opened.path)
+        self.said.emit(tr("Opened {name}", name=os.path.basename(opened.path)))
+
+    def _open_failed(self, path: str, problem: Exception) -> None:
+        self._forget(path)
+        self.said.emit("")
+        self.warn(tr("This picture cannot be opened."), str(problem))
+
+    def place(self, image: QImage) -> None:
+        """A picture from the clipboard or another program onto the page, as one step of undo."""
+        image = image.convertToFormat(QImage.Format_RGBA8888)
+        w, h = image.width(), image.height()
+        if w * h == 0 or w * h > pictures.MAX_PIXELS:
+            self.said.emit(tr("There is no usable picture in the clipboard."))
+            return
+        bits = image.constBits()
+        bits.setsize(image.byteCount())
+        array = np.frombuffer(bits, np.uint8).reshape(h, image.bytesPerLine() // 4, 4)[:, :w].copy()
+        self.background.run(lambda: files.as_drawing(array),
+                            lambda pixels: self.document.replace(pixels, text="paste"),
+                            lambda problem: self.warn(tr("This picture cannot be used."), str(problem)))
+
+    def paste(self) -> None:
+        data = QApplication.clipboard().mimeData()
+        paths = local_files(data)
+        if paths:
+            self.open(paths[0])
+        elif data is not None and data.hasImage():
+            self.place(QImage(data.imageData()))
+        else:
+            self.said.emit(tr("There is no usable picture in the clipboard."))
+
+    # -- saving ----------------------------------------------------------------------------------------------------
+    def save(self) -> bool:
+        """Save where it was saved before; the first time, ask.  False where nothing was saved."""
+        return self.save_to(self.document.path) if self.document.path else self.save_as()
+
+    def save_as(self) -> bool:
+        path = self._ask_path(tr("Save the drawing"), self.document.path or "drawing.png")
+        return bool(path) and self.save_to(path)
+
+    def save_to(self, path: str) -> bool:
+        try:
+            files.save_drawing(path, self.document.pixels(), self.document.settings)
+        except OSError as problem:
+            self.warn(tr("The drawing could not be saved."), _where(path, problem))
+            return False
+        self.document.saved(path)
+        self.remember(path)
+        self.said.emit(tr("Saved {name}", name=os.path.basename(path)))
+        return True
+
+    def save_face_as(self) -> None:
+        if self.live.result is not None:
+            path = self._ask_path(tr("Save the face"), self._beside("face"))
+            if path:
+                self.save_face_to(path, self.live.result)
+
+    def save_face_to(self, path: str, result, both: bool = False) -> None:
+        """The face of a result or a history entry, with the drawing and settings that made it."""
+        sketch = result.sketch if hasattr(result, "sketch") else result.drawing
+        picture = files.side_by_side(sketch, result.face) if both else result.face
+        try:
+            files.save_face(path, picture, sketch, result.settings, "side by side" if both else "face")
+        except OSError as problem:
+            self.warn(tr("The picture could not be saved."), _where(path, problem))
+            return
+        self.remember(path)
+        self.said.emit(tr("Saved {name}", name=os.path.basename(path)))
+
+    def export_both(self) -> None:
+        if self.live.result is not None:
+            path = self._ask_path(tr("Export side by side"), self._beside("both"))
+            if path:
+                self.save_face_to(path, self.live.result, both=True)
+
+    def copy_face(self) -> None:
+        if self.live.result is not None:
+            QApplication.clipboard().setImage(to_image(self.live.result.face))
+            self.said.emit(tr("The face is in the clipboard"))
+
+    # -- questions -------------------------------------------------------------------------------------------------
+    def may_discard(self) -> bool:
+        """Ask about unsaved changes, if any; True where one may go on."""
+        if not self.document.modified or (self.document.is_blank() and not self.document.path):
+            return True
+        answer = QMessageBox.question(
+            self._window, tr("Unsaved changes"), tr("The drawing has changes that are not saved. Save them?"),
+            QMessageBox.Save | QMessageBox.Discard | QMessageBox.Cancel, QMessageBox.Save)
+        if answer == QMessageBox.Save:
+            return self.save()
+        return answer == QMessageBox.Discard
+
+    def warn(self, text: str, details: str = "") -> None:
+        box = QMessageBox(QMessageBox.Warning, tr("DeepFaceDrawing"), text, QMessageBox.Ok, self._window)
+        box.setInformativeText(details)
+        box.setModal(True)
+        box.open()
+
+    # -- recent files ----------------------------------------------------------------------------------------------
+    def recent(self) -> List[str]:
+        value = self._settings.value("recent", [])
+        value = [value] if isinstance(value, str) else list(value or [])
+        return [str(path) for path in value if path][:RECENT]
+
+    def remember(self, path: str) -> None:
+        path = os.path.abspath(path)
+        self._settings.setValue("recent", [path] + [p for p in self.recent() if p != path][:RECENT - 1])
+        self._settings.setValue("folder", os.path.dirname(path))
+        self.recent_changed.emit()
+
+    def _forget(self, path: str) -> None:
+        self._settings.setValue("recent", [p for p in self.recent() if p != path])
+        self.recent_changed.emit()
+
+    def forget_all(self) -> None:
+        self._settings.setValue("recent", [])
+        self.recent_changed.emit()
+
+    def _folder(self) -> str:
+        return str(self._settings.value("folder", "") or Path.home())
+
+    def _beside(self, word: str) -> str:
+        stem = Path(self.document.path).stem if self.document.path else "drawing"
+        return f"{stem}_{word}.png"
+
+    def _ask_path(self, title: str, name: str) -> Optional[str]:
+        start = name if os.path.isabs(name) else os.path.join(self._folder(), name)
+        path, _ = QFileDialog.getSaveFileName(self._window, title, start, "PNG (*.png)")
+        if path and not path.lower().endswith(".png"):
+            path += ".png"
+            if os.path.exists(path):  # the dialog asked about another name
+                answer = QMessageBox.question(self._window, title, tr("{name} exists. Replace it?",
+                                                                      name=os.path.basename(path)))
+                if answer != QMessageBox.Yes:
+                    return None
+        return path or None
+
+
+def local_files(data) -> List[str]:
+    """The local files that a drop or the clipboard names."""
+    if data is None or not data.hasUrls():
+        return []
+    return [url.toLocalFile() for url in data.urls() if url.isLocalFile()]
+
+
+def _where(path: str, problem: OSError) -> str:
+    return f"{path}: {problem.strerror or problem}"

@@ -1,0 +1,215 @@
+"""Between drawing and engine: asks for a face when something changed, shows what comes back, fills the history.
+No widget of its own."""
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+from PyQt5.QtCore import QObject, QTimer, pyqtSignal
+
+from . import engine as engine_module
+from .canvas import Canvas
+from .controls import Controls
+from .document import Document
+from .engine import Engine, Result
+from .faceview import FaceView
+from .history import Entry, HistoryStrip
+from .words import mark, tr
+
+#: milliseconds after which a face counts as one to keep: while a slider moves, not every face on the way does (ours)
+SETTLED = 900
+
+STAGES = {"start": mark("Starting"), "compile": mark("Compiling Jittor's operators (only the first time)"),
+          "import": mark("Loading Jittor"), "weights": mark("Loading the weights"), "warm": mark("Warming up")}
+
+
+class Live(QObject):
+    """face_shown(Result)    a face has come and is shown
+    face_gone            there is no face now
+    stale_changed(bool)  the shown face is not that of the present drawing
+    """
+
+    face_shown = pyqtSignal(object)
+    face_gone = pyqtSignal()
+    stale_changed = pyqtSignal(bool)
+
+    def __init__(self, document: Document, engine: Engine, canvas: Canvas, face: FaceView, controls: Controls,
+                 history: HistoryStrip, parent=None):
+        super().__init__(parent)
+        self.document, self.engine, self.canvas = document, engine, canvas
+        self.view, self.controls, self.history = face, controls, history
+        self.result: Optional[Result] = None    # what is shown
+        self.shadow: Optional[np.ndarray] = None
+        self._kept: Optional[Result] = None     # the last result that went into the history
+        self._awaited = False
+        self._stale = False
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLED)
+        self._settle.timeout.connect(self.keep)
+        document.changed.connect(self._drawing_changed)
+        document.settings_changed.connect(self._settings_came)
+        controls.changed.connect(self._settings_changed)
+        controls.shade_changed.connect(self._shade_changed)
+        controls.real_time_changed.connect(lambda on: self.ask() if on and self._stale else None)
+        controls.convert_wanted.connect(self.convert)
+        controls.return_borrowed.connect(controls.give_back)
+        canvas.stroke_begun.connect(self.keep)
+        engine.shadow.connect(self._shadow_came)
+        engine.face.connect(self._face_came)
+        engine.ready.connect(self._ready)
+        engine.progress.connect(self._progress)
+        engine.state_changed.connect(self._state_changed)
+        self._stage = ("start", 0, 0)
+
+    @property
+    def stale(self) -> bool:
+        return self._stale
+
+    @property
+    def is_kept(self) -> bool:
+        """Is the shown face in the history?"""
+        return self.result is self._kept
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+    def ask(self, tag: str = "") -> None:
+        """Ask for the face of the present drawing."""
+        self._awaited = True
+        self.view.set_busy(True)
+        self.engine.request_face(self.document.pixels(), self.document.settings, (tag, self.document.revision))
+
+    def convert(self) -> None:
+        """The button: a face now, of whatever is on the page."""
+        self.ask("convert")
+
+    def _drawing_changed(self) -> None:
+        self._set_stale(True)
+        if self.document.is_blank():
+            self._forget()
+        elif self.controls.real_time.isChecked():
+            self.ask()
+
+    def _forget(self) -> None:
+        """An empty page has no face."""
+        self.keep()
+        self.result, self.shadow, self._awaited = None, None, False
+        self.engine.forget()
+        self.view.show_face(None)
+        self.view.set_busy(False)
+        self._show_shade()
+        self._set_stale(False)
+        self.face_gone.emit()
+
+    def _settings_changed(self) -> None:
+        self.document.settings = self.controls.settings()
+        self._set_stale(self.result is not None)
+        if self.controls.real_time.isChecked() and not self.document.is_blank():
+            self.ask()
+
+    def _settings_came(self) -> None:
+        self.controls.show_settings(self.document.settings)
+        self._show_shade()
+
+    def _shade_changed(self) -> None:
+        self.document.settings = self.controls.settings()
+        self._show_shade()
+
+    def _show_shade(self) -> None:
+        settings = self.document.settings
+        self.canvas.set_shadow(self.shadow if settings.shadow else None, settings.strength / 100)
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+    def _shadow_came(self, shadow: np.ndarray, ms: float) -> None:
+        if self._awaited:
+            self.shadow = shadow
+            self._show_shade()
+
+    def _face_came(self, result: Result) -> None:
+        if not self._awaited:
+            return  # the page was emptied meanwhile
+        tag, revision = result.tag
+        self.result = result
+        self.view.show_face(result.face)
+        current = revision == self.document.revision
+        self._awaited = not current or self.engine.waiting
+        self.view.set_busy(self._awaited)
+        self._set_stale(not current)
+        if tag == "restored":
+            self._kept = result
+        elif tag == "convert":
+            self.keep()
+        else:
+            self._settle.start()
+        self.face_shown.emit(result)
+
+    def keep(self) -> None:
+        """Put the shown face into the history, unless it is there."""
+        self._settle.stop()
+        if self.result is not None and self.result is not self._kept:
+            self._kept = self.result
+            self.history.add(Entry.of(self.result))
+
+    def restore(self, entry: Entry) -> None:
+        """Back to a face of the history: its drawing, settings and picture."""
+        self.keep()
+        settings = entry.settings.copy()
+        settings.shadow, settings.strength = self.document.settings.shadow, self.document.settings.strength
+        real_time = self.controls.real_time.isChecked()
+        self.document.settings_changed.disconnect(self._settings_came)
+        self.document.changed.disconnect(self._drawing_changed)
+        try:
+            self.document.replace(entry.drawing, settings, "history")
+        finally:
+            self.document.settings_changed.connect(self._settings_came)
+            self.document.changed.connect(self._drawing_changed)
+        self._settings_came()
+        self.result = Result(entry.face, entry.vectors, entry.drawing, settings, 0.0, 0.0,
+                             ("restored", self.document.revision))
+        self._kept = self.result
+        self.view.show_face(entry.face)
+        self._set_stale(False)
+        self.face_shown.emit(self.result)
+        if real_time:
+            self.ask("restored")  # for the shadow
+
+    # -- the engine's state ----------------------------------------------------------------------------------------
+    def _ready(self, info: dict) -> None:
+        self.controls.set_genders(info["genders"])
+        wrong = [name for name, v in self.document.settings.borrowed.items()
+                 if info.get("latent") and v.shape != (info["latent"],)]
+        for name in wrong:  # borrowed under other weights
+            self.controls.give_back(name)
+        if self.controls.genders[self.document.settings.gender].isChecked() is False:
+            self._settings_changed()
+        if self.controls.real_time.isChecked() and not self._awaited and not self.document.is_blank():
+            self.ask()
+
+    def _progress(self, stage: str, done: int, total: int) -> None:
+        self._stage = (stage, done, total)
+        self.show_state()
+
+    def _state_changed(self, state: str) -> None:
+        if state in (engine_module.STOPPED, engine_module.FAILED, engine_module.WAITING):
+            self._stage = ("start", 0, 0)
+        self.show_state()
+
+    def show_state(self) -> None:
+        """The message over the face, as the engine's state asks for."""
+        state = self.engine.state
+        if state in (engine_module.STARTING, engine_module.WAITING):
+            stage, done, total = self._stage
+            text = tr(STAGES.get(stage, stage))
+            if total > 1:
+                text += f"  {done} / {total}"
+            self.view.show_note(tr("Preparing the engine"), text, tr("You can draw meanwhile."), done, total)
+        elif state == engine_module.FAILED:
+            self.view.set_busy(False)
+            self.view.show_note(tr("The engine is not running"), "", tr("Drawing and saving work all the same."),
+                                bar=False)
+        else:
+            self.view.hide_note()
+
+    def _set_stale(self, stale: bool) -> None:
+        if stale != self._stale:
+            self._stale = stale
+            self.stale_changed.emit(stale)

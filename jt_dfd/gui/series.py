@@ -1,0 +1,262 @@
+"""Two dialogs that show several faces at once: the refinement sweep and the morph.  Neither is modal."""
+from __future__ import annotations
+
+from typing import List, Optional
+
+import numpy as np
+from PyQt5.QtCore import QRectF, QSize, Qt, QTimer, pyqtSignal
+from PyQt5.QtGui import QIcon, QPainter
+from PyQt5.QtWidgets import (QComboBox, QDialog, QFileDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton,
+                             QSizePolicy, QSpinBox, QToolButton, QVBoxLayout, QWidget)
+
+from . import files
+from .controls import Slider
+from .engine import Engine
+from .history import Entry, thumbnail
+from .strokes import to_image
+from .words import tr
+
+#: percentages that a sweep shows
+LEVELS = (0, 25, 50, 75, 100)
+_TILE = 176
+
+
+class Series(QDialog):
+    """What both share: a job of the engine, its frames, and saving them.
+
+    error(str)   something could not be written
+    """
+
+    error = pyqtSignal(str)
+
+    def __init__(self, engine: Engine, background, parent=None):
+        super().__init__(parent)
+        self.setAttribute(Qt.WA_DeleteOnClose)
+        self.engine, self._background = engine, background
+        self.job = 0
+        self.frames: List[Optional[np.ndarray]] = []
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.note = QLabel()
+        self.note.setObjectName("quiet")
+        self.note.setWordWrap(True)
+        self.save = QPushButton(tr("Save the series…"))
+        self.save.clicked.connect(self.ask_and_save)
+        self.save.setEnabled(False)
+        engine.frame.connect(self._frame)
+        engine.job_done.connect(self._done)
+        engine.job_failed.connect(self._failed)
+        self.finished.connect(self._leave)
+
+    def begin(self, do: str, count: int, **entries) -> None:
+        if self.job:
+            self.engine.cancel(self.job)
+        self.frames = [None] * count
+        self.progress.setRange(0, count)
+        self.progress.setValue(0)
+        self.progress.show()
+        self.note.setText("")
+        self.save.setEnabled(False)
+        self.job = self.engine.submit(do, **entries)
+
+    def show_frame(self, index: int, face: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def _frame(self, job: int, index: int, total: int, face) -> None:
+        if job == self.job:
+            self.frames[index] = face
+            self.progress.setValue(index + 1)
+            self.show_frame(index, face)
+
+    def _done(self, job: int, answer: dict) -> None:
+        if job == self.job:
+            self.job = 0
+            self.progress.hide()
+            self.save.setEnabled(all(f is not None for f in self.frames))
+
+    def _failed(self, job: int, message: str) -> None:
+        if job == self.job:
+            self.job = 0
+            self.progress.hide()
+            self.note.setText(tr(message) if message else tr("The engine was restarted; please try again."))
+
+    def _leave(self) -> None:
+        if self.job:
+            self.engine.cancel(self.job)
+            self.job = 0
+
+    name = "series"
+
+    def ask_and_save(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, tr("Folder for the pictures"))
+        if folder:
+            self.save_into(folder)
+
+    def save_into(self, folder) -> None:
+        frames = [f for f in self.frames if f is not None]
+        self.save.setEnabled(False)
+
+        def done(paths):
+            self.save.setEnabled(True)
+            self.note.setText(tr("{n} pictures saved in {folder}", n=len(paths), folder=folder))
+
+        def failed(problem):
+            self.save.setEnabled(True)
+            self.error.emit(str(problem))
+
+        self._background.run(lambda: files.save_series(folder, self.name, frames), done, failed)
+
+
+class Sweep(Series):
+    """The face at 0, 25, 50, 75 and 100 % refinement; a click takes that setting.
+
+    chosen(int)   percent
+    """
+
+    chosen = pyqtSignal(int)
+    name = "sweep"
+
+    def __init__(self, engine, background, sketch: np.ndarray, settings, parent=None):
+        super().__init__(engine, background, parent)
+        self.setWindowTitle(tr("Refinement sweep"))
+        row = QHBoxLayout()
+        row.setSpacing(10)
+        self.tiles = []
+        for level in LEVELS:
+            tile = QToolButton()
+            tile.setToolButtonStyle(Qt.ToolButtonTextUnderIcon)
+            tile.setIconSize(QSize(_TILE, _TILE))
+            tile.setFixedSize(_TILE + 16, _TILE + 34)
+            tile.setAutoRaise(True)
+            tile.setText(f"{level} %")
+            tile.setToolTip(tr("Use {level} % for all five", level=level))
+            tile.setEnabled(False)
+            tile.clicked.connect(lambda checked, level=level: self.chosen.emit(level))
+            self.tiles.append(tile)
+            row.addWidget(tile)
+        ends = QHBoxLayout()
+        for text, side in ((tr("follow my drawing"), Qt.AlignLeft), (tr("make it plausible"), Qt.AlignRight)):
+            label = QLabel(text)
+            label.setAlignment(side)
+            ends.addWidget(label)
+        foot = QHBoxLayout()
+        foot.addWidget(self.note, 1)
+        foot.addWidget(self.progress)
+        foot.addWidget(self.save)
+        layout = QVBoxLayout(self)
+        for part in (row, ends, foot):
+            layout.addLayout(part)
+        self.begin("sweep", len(LEVELS), sketch=sketch, gender=settings.gender, k=settings.k,
+                   borrowed=settings.borrowed, levels=[{c: v / 100 for c in settings.refine} for v in LEVELS])
+
+    def show_frame(self, index: int, face: np.ndarray) -> None:
+        self.tiles[index].setIcon(QIcon(thumbnail(face, _TILE)))
+        self.tiles[index].setEnabled(True)
+
+
+class _Picture(QWidget):
+    def __init__(self):
+        super().__init__()
+        self._image = None
+        self.setMinimumSize(256, 256)
+        self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
+
+    def sizeHint(self) -> QSize:
+        return QSize(420, 420)
+
+    def show_face(self, face) -> None:
+        self._image = to_image(face) if face is not None else None
+        self.update()
+
+    def paintEvent(self, event) -> None:
+        painter = QPainter(self)
+        side = min(self.width(), self.height())
+        area = QRectF((self.width() - side) / 2, (self.height() - side) / 2, side, side)
+        if self._image is None:
+            painter.fillRect(area, self.palette().base())
+        else:
+            painter.setRenderHint(QPainter.SmoothPixmapTransform)
+            painter.drawImage(area, self._image)
+
+
+class Morph(Series):
+    """From one face of the history to another."""
+
+    name = "morph"
+
+    def __init__(self, engine, background, entries: List[Entry], first: int, second: int, parent=None):
+        super().__init__(engine, background, parent)
+        self.setWindowTitle(tr("Morph between two faces"))
+        self.entries = entries
+        self.boxes = []
+        top = QHBoxLayout()
+        for label, chosen in ((tr("From"), first), (tr("to"), second)):
+            box = QComboBox()
+            box.setIconSize(QSize(48, 48))
+            for n, entry in enumerate(entries):
+                box.addItem(QIcon(thumbnail(entry.face)), str(n + 1))
+            box.setCurrentIndex(chosen)
+            box.currentIndexChanged.connect(lambda index: self.start())
+            top.addWidget(QLabel(label))
+            top.addWidget(box)
+            self.boxes.append(box)
+        self.steps = QSpinBox()
+        self.steps.setRange(3, 60)
+        self.steps.setValue(9)
+        self.steps.setKeyboardTracking(False)
+        self.steps.valueChanged.connect(lambda value: self.start())
+        top.addStretch(1)
+        top.addWidget(QLabel(tr("Pictures")))
+        top.addWidget(self.steps)
+        self.picture = _Picture()
+        self.slider = Slider(0, 8, 0)
+        self.slider.valueChanged.connect(self._show)
+        self.play = QPushButton(tr("Play"))
+        self.play.setCheckable(True)
+        self._clock = QTimer(self)
+        self._clock.setInterval(90)
+        self._clock.timeout.connect(self._tick)
+        self.play.toggled.connect(lambda on: self._clock.start() if on else self._clock.stop())
+        self._way = 1
+        middle = QHBoxLayout()
+        middle.addWidget(self.play)
+        middle.addWidget(self.slider, 1)
+        foot = QHBoxLayout()
+        foot.addWidget(self.note, 1)
+        foot.addWidget(self.progress)
+        foot.addWidget(self.save)
+        layout = QVBoxLayout(self)
+        layout.addLayout(top)
+        layout.addWidget(self.picture, 1)
+        layout.addLayout(middle)
+        layout.addLayout(foot)
+        self.start()
+
+    def start(self) -> None:
+        a, b = (self.entries[box.currentIndex()] for box in self.boxes)
+        sizes = {name: (a.vectors[name].shape, b.vectors[name].shape) for name in a.vectors}
+        if any(x != y for x, y in sizes.values()):
+            self.note.setText(tr("These two faces come from different weights."))
+            return
+        count = self.steps.value()
+        self.slider.setRange(0, count - 1)
+        self.slider.setValue(0)
+        self.picture.show_face(a.face)
+        self.begin("morph", count, a=a.vectors, b=b.vectors, steps=count)
+
+    def show_frame(self, index: int, face: np.ndarray) -> None:
+        if index == self.slider.value():
+            self.picture.show_face(face)
+        elif not self.play.isChecked() and self.slider.value() == index - 1 and not self.slider.isSliderDown():
+            self.slider.setValue(index)  # watch it grow
+
+    def _show(self, index: int) -> None:
+        if index < len(self.frames) and self.frames[index] is not None:
+            self.picture.show_face(self.frames[index])
+
+    def _tick(self) -> None:
+        value = self.slider.value() + self._way
+        if not 0 <= value <= self.slider.maximum():
+            self._way = -self._way
+            value = self.slider.value() + self._way
+        self.slider.setValue(value)

@@ -1,0 +1,43 @@
+"""Drawing and face side by side, or one above the other: two squares, as large as the room allows."""
+from __future__ import annotations
+
+from PyQt5.QtCore import QRect, QSize, Qt
+from PyQt5.QtWidgets import QLabel, QSizePolicy, QWidget
+
+_GAP, _CAPTION = 14, 26
+#: edge below which a square is not made smaller, logical pixels
+_LEAST = 200
+
+
+class Stage(QWidget):
+    def __init__(self, left: QWidget, right: QWidget, parent=None):
+        super().__init__(parent)
+        self.views = (left, right)
+        self.captions = (QLabel(self), QLabel(self))
+        for view in self.views:
+            view.setParent(self)
+        for caption in self.captions:
+            caption.setObjectName("caption")
+        self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(_LEAST + 2 * _GAP, _LEAST + _CAPTION + _GAP)
+
+    def sizeHint(self) -> QSize:
+        return QSize(2 * 512 + 3 * _GAP, 512 + _CAPTION + _GAP)
+
+    def resizeEvent(self, event) -> None:
+        w, h = self.width(), self.height()
+        beside = min((w - 3 * _GAP) // 2, h - _CAPTION - _GAP)
+        above = min(w - 2 * _GAP, (h - 2 * _CAPTION - 2 * _GAP) // 2)
+        side = max(1, beside, above)
+        if beside >= above:
+            left, top = (w - 2 * side - _GAP) // 2, max(0, (h - side - _CAPTION) // 2)
+            places = [(left, top), (left + side + _GAP, top)]
+        else:
+            left, top = (w - side) // 2, max(0, (h - 2 * side - 2 * _CAPTION - _GAP) // 2)
+            places = [(left, top), (left, top + side + _CAPTION + _GAP)]
+        for (x, y), view, caption in zip(places, self.views, self.captions):
+            caption.setGeometry(QRect(x, y, side, _CAPTION))
+            caption.setAlignment(Qt.AlignLeft | Qt.AlignVCenter)
+            view.setGeometry(QRect(x, y + _CAPTION, side, side))

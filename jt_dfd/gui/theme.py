@@ -1,0 +1,74 @@
+"""Light and dark palettes, and the few rules of style that Qt's own look lacks."""
+from __future__ import annotations
+
+from PyQt5.QtGui import QColor, QPalette
+from PyQt5.QtWidgets import QApplication, QStyleFactory
+
+ACCENT = "#2f7de1"
+
+_LIGHT = {"Window": "#f4f5f7", "WindowText": "#1d2127", "Base": "#ffffff", "AlternateBase": "#eceef1",
+          "Text": "#1d2127", "Button": "#fbfbfc", "ButtonText": "#1d2127", "ToolTipBase": "#ffffff",
+          "ToolTipText": "#1d2127", "Highlight": ACCENT, "HighlightedText": "#ffffff", "Link": "#1a5fb4",
+          "Light": "#ffffff", "Midlight": "#e6e8ec", "Mid": "#c3c8d0", "Dark": "#9aa1ab", "Shadow": "#6b717a",
+          "BrightText": "#c01c28", "PlaceholderText": "#6b727d"}
+_DARK = {"Window": "#26282c", "WindowText": "#e8eaed", "Base": "#1c1e21", "AlternateBase": "#2d3035",
+         "Text": "#e8eaed", "Button": "#363a40", "ButtonText": "#e8eaed", "ToolTipBase": "#3a3e45",
+         "ToolTipText": "#f1f2f4", "Highlight": "#3d8bef", "HighlightedText": "#ffffff", "Link": "#7db3f5",
+         "Light": "#4b5058", "Midlight": "#41454c", "Mid": "#4a4f57", "Dark": "#17191b", "Shadow": "#0f1011",
+         "BrightText": "#ff7b86", "PlaceholderText": "#a2a8b1"}
+_DISABLED = {"light": "#969ca6", "dark": "#767c86"}
+
+THEMES = ("system", "light", "dark")
+
+
+def apply(name: str) -> None:
+    """"light", "dark", or "system": as the desktop has it."""
+    app = QApplication.instance()
+    if app.style().objectName().lower() != "fusion":
+        app.setStyle(QStyleFactory.create("Fusion"))
+    if getattr(app, "_jt_dfd_system_palette", None) is None:
+        app._jt_dfd_system_palette = QPalette(app.palette())
+    if name == "system":
+        name = "dark" if is_dark(app._jt_dfd_system_palette) else "light"
+    colours = _DARK if name == "dark" else _LIGHT
+    palette = QPalette()
+    for role, colour in colours.items():
+        palette.setColor(getattr(QPalette, role), QColor(colour))
+    for role in ("WindowText", "Text", "ButtonText"):
+        palette.setColor(QPalette.Disabled, getattr(QPalette, role), QColor(_DISABLED[name]))
+    palette.setColor(QPalette.Disabled, QPalette.Highlight, QColor(colours["Mid"]))
+    app.setPalette(palette)
+    app.setStyleSheet(_sheet(colours))
+
+
+def is_dark(palette: QPalette) -> bool:
+    return palette.color(QPalette.Window).lightness() < 128
+
+
+def _sheet(c: dict) -> str:
+    return f"""
+QToolTip {{ color: {c["ToolTipText"]}; background: {c["ToolTipBase"]}; border: 1px solid {c["Mid"]}; padding: 4px; }}
+QToolBar {{ border: 0; border-bottom: 1px solid {c["Mid"]}; spacing: 2px; padding: 3px 6px; }}
+QToolBar QToolButton {{ border: 1px solid transparent; border-radius: 5px; padding: 4px; }}
+QToolBar QToolButton:hover {{ background: {c["Midlight"]}; }}
+QToolBar QToolButton:checked {{ background: {c["Midlight"]}; border-color: {c["Highlight"]}; }}
+QStatusBar {{ border-top: 1px solid {c["Mid"]}; }}
+QStatusBar::item {{ border: 0; }}
+QLabel#caption {{ font-weight: 600; }}
+QLabel#quiet {{ color: {c["PlaceholderText"]}; }}
+QFrame#rule {{ color: {c["Mid"]}; }}
+QPushButton {{ padding: 5px 12px; border: 1px solid {c["Mid"]}; border-radius: 5px; background: {c["Button"]}; }}
+QPushButton:hover {{ background: {c["Midlight"]}; }}
+QPushButton:pressed {{ background: {c["Mid"]}; }}
+QPushButton:focus {{ border-color: {c["Highlight"]}; }}
+QPushButton:checked {{ background: {c["Highlight"]}; color: {c["HighlightedText"]}; border-color: {c["Highlight"]}; }}
+QPushButton:disabled {{ color: {c["Dark"]}; }}
+QPushButton#primary {{ background: {c["Highlight"]}; color: {c["HighlightedText"]}; border-color: {c["Highlight"]}; }}
+QPushButton#primary:disabled {{ background: {c["Midlight"]}; color: {c["Dark"]}; border-color: {c["Mid"]}; }}
+QListWidget {{ border: 0; background: transparent; }}
+QListWidget::item {{ border: 2px solid transparent; border-radius: 5px; padding: 1px; }}
+QListWidget::item:hover {{ border-color: {c["Mid"]}; }}
+QListWidget::item:selected {{ border-color: {c["Highlight"]}; background: transparent; }}
+QProgressBar {{ border: 1px solid {c["Mid"]}; border-radius: 4px; background: {c["Base"]}; height: 10px; }}
+QProgressBar::chunk {{ background: {c["Highlight"]}; border-radius: 3px; }}
+"""
