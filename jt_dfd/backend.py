@@ -1,4 +1,5 @@
 """Jittor, started: ``from ..backend import jt, nn`` is how every module here that computes gets at it."""
-import jittor as jt
+from . import runtime
 
+jt = runtime.start()
 nn = jt.nn

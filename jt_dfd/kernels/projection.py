@@ -1,0 +1,416 @@
+"""Manifold projection: the K nearest rows of a feature bank, the weights that rebuild the query, the rebuilt vector.
+
+No gradient passes: projection is for inference (paper; stage II trains on the encoders' own vectors).
+"""
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import selection
+from ..backend import jt
+from . import source
+
+#: most neighbours the kernel's small system has room for (ours; release 15, paper 10)
+MAX_K = 64
+#: weight of the condition that the weights of the other rows sum to zero (release)
+PENALTY = 10.0
+#: rows whose best K one CUDA block selects
+CHUNK = 2048
+
+
+class Projection(NamedTuple):
+    """vectors (Q, d) float32; rows (Q, k) int32, the anchor first; weights (Q, k) float32, each row summing to 1."""
+
+    vectors: "jt.Var"
+    rows: "jt.Var"
+    weights: "jt.Var"
+
+
+def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "kernel") -> Projection:
+    """Project queries onto the local linear span of their neighbours.
+
+    bank     (N, d) float32, N > 0
+    queries  (Q, d) float32
+    k        neighbours, 1 to MAX_K; more than N means N.  15 is the release's, 10 the paper's
+    anchor   "nearest": neighbours by (distance, row), the nearest is the anchor; the same on every device.
+             "release": the release's own choice, see ``selection``
+    impl     "kernel", or "reference" for the plain Jittor operations below (the CPU only)
+    """
+    if anchor not in selection.ANCHORS:
+        raise ValueError(f"no anchor rule {anchor!r}; there are {', '.join(selection.ANCHORS)}")
+    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or not 1 <= k <= MAX_K:
+        raise ValueError(f"k must be a whole number from 1 to {MAX_K}, not {k!r}")
+    if len(bank.shape) != 2 or len(queries.shape) != 2 or bank.shape[1] != queries.shape[1] or bank.shape[0] == 0:
+        raise ValueError(f"expected a bank (N, d) and queries (Q, d), got {tuple(bank.shape)} and {tuple(queries.shape)}")
+    k = min(int(k), bank.shape[0])
+    if impl == "reference":
+        return reference(bank, queries, k, anchor)
+    count, rows, width = queries.shape[0], bank.shape[0], bank.shape[1]
+    chunks = -(-rows // CHUNK)
+    with jt.no_grad():
+        vectors, indices, weights, _, _ = source.run(
+            sys.modules[__name__],
+            'jt_dfd_project(in0_p, in1_p, in0_shape0, in0_shape1, in1_shape0, (int)data["k"], (int)data["release"], '
+            'data["penalty"], out0_p, out1_p, out2_p, (uint64_t*)out3_p, (uint64_t*)out4_p);',
+            [(count, width), (count, k), (count, k), (count, rows), (count, chunks * k)],
+            ["float32", "int32", "float32", "int64", "int64"], [bank.float32(), queries.float32()],
+            {"k": k, "release": anchor == "release", "penalty": PENALTY})
+    return Projection(vectors.stop_grad(), indices.stop_grad(), weights.stop_grad())
+
+
+def reference(bank, queries, k: int, anchor: str) -> Projection:
+    """The same in plain Jittor operations, one query at a time; the release's permutation comes from ``selection``."""
+    vectors, rows, weights = [], [], []
+    with jt.no_grad():
+        for q in range(queries.shape[0]):
+            query = queries[q:q + 1]
+            distances = ((bank - query).float64() ** 2).sum(1).float32()
+            if anchor == "nearest":
+                order, _ = jt.argsort(distances)
+                order = order[:k]
+            else:
+                order = jt.array(selection.nth_element_order(distances.numpy(), k)[:k].astype(np.int32))
+            near = bank[order].float64()
+            if k == 1:
+                w = jt.ones(1, "float64")
+            else:
+                a, b = near[1:] - near[:1], query.float64() - near[:1]
+                normal = jt.matmul(a, a.transpose(1, 0)) + PENALTY ** 2
+                x = jt.linalg.solve(normal, jt.matmul(a, b.transpose(1, 0))).reshape(-1)
+                w = jt.concat([1.0 - x.sum().reshape(1), x])
+            vectors.append(jt.matmul(w.reshape(1, -1), near).float32())
+            rows.append(order.int32().reshape(1, -1))
+            weights.append(w.float32().reshape(1, -1))
+    return Projection(jt.concat(vectors), jt.concat(rows), jt.concat(weights))
+
+
+def self_test():
+    """[(check, largest error, tolerance)] on the device in use."""
+    rng = np.random.default_rng(7)
+    bank, queries = rng.standard_normal((5000, 512), np.float32), rng.standard_normal((3, 512), np.float32)
+    out = []
+    for anchor in selection.ANCHORS:
+        got = project(jt.array(bank), jt.array(queries), 15, anchor)
+        rows, weights, vectors = got.rows.numpy(), got.weights.numpy(), got.vectors.numpy()
+        for q, query in enumerate(queries):
+            want = selection.neighbours(bank, query, 15, anchor)
+            w = selection.rebuilding_weights(bank[want], query)
+            out += [(f"projection rows, {anchor}", float((rows[q] != want).sum()), 0.0),
+                    (f"projection weights, {anchor}", float(np.abs(weights[q] - w).max()), 1e-5),
+                    (f"projection vectors, {anchor}", float(np.abs(vectors[q] - w @ bank[want]).max()), 1e-5)]
+    return out
+
+
+# A neighbour is a 64-bit key: the distance's bits above, the row below.  Distances are not negative, so keys compare
+# like (distance, row) pairs.
+SHARED = r"""
+namespace jt_dfd {
+const int MAX_K = 64;
+
+JT_DFD_SHARED uint64_t make_key(double distance, unsigned row) {
+    float d = (float)distance;
+    uint32_t bits;
+    memcpy(&bits, &d, 4);
+    bits &= 0x7fffffffu;
+    // A NaN sorts last instead of derailing the selection.  Asked of the bits: Jittor compiles with -Ofast, under which
+    // comparisons take numbers to be finite.
+    if (bits > 0x7f800000u) bits = 0x7f800000u;
+    return ((uint64_t)bits << 32) | row;
+}
+
+// x -> the sum over [from, d) in steps of `step`: a lane's share of a squared distance, squares in float64
+JT_DFD_SHARED double partial_distance(const float* a, const float* b, int d, int from, int step) {
+    double sum = 0;
+    for (int i = from; i < d; i += step) {
+        double t = a[i] - b[i];
+        sum += t * t;
+    }
+    return sum;
+}
+
+JT_DFD_SHARED void swap_keys(uint64_t* v, int i, int j) { uint64_t t = v[i]; v[i] = v[j]; v[j] = t; }
+
+// GNU libstdc++'s order of std::nth_element; see selection.py for the readable form
+JT_DFD_SHARED int partition_keys(uint64_t* v, int first, int last) {
+    int a = first + 1, b = first + (last - first) / 2, c = last - 1, median;
+    if (v[a] < v[b]) median = v[b] < v[c] ? b : v[a] < v[c] ? c : a;
+    else median = v[a] < v[c] ? a : v[b] < v[c] ? c : b;
+    swap_keys(v, first, median);
+    uint64_t pivot = v[first];
+    int low = first + 1, high = last;
+    while (true) {
+        while (v[low] < pivot) low++;
+        high--;
+        while (pivot < v[high]) high--;
+        if (low >= high) return low;
+        swap_keys(v, low, high);
+        low++;
+    }
+}
+
+JT_DFD_SHARED void sift_key(uint64_t* v, int hole, int length, uint64_t value) {
+    int top = hole, child = hole;
+    while (child < (length - 1) / 2) {
+        child = 2 * (child + 1);
+        if (v[child] < v[child - 1]) child--;
+        v[hole] = v[child];
+        hole = child;
+    }
+    if (length % 2 == 0 && child == (length - 2) / 2) {
+        child = 2 * (child + 1);
+        v[hole] = v[child - 1];
+        hole = child - 1;
+    }
+    int parent = (hole - 1) / 2;
+    while (hole > top && v[parent] < value) {
+        v[hole] = v[parent];
+        hole = parent;
+        parent = (hole - 1) / 2;
+    }
+    v[hole] = value;
+}
+
+JT_DFD_SHARED void nth_element_keys(uint64_t* v, int n, int nth) {
+    if (nth >= n) return;
+    int first = 0, last = n, rounds = 0;
+    for (int size = n; size > 1; size /= 2) rounds += 2;
+    while (last - first > 3) {
+        if (rounds-- == 0) {
+            uint64_t* heap = v + first;
+            int length = nth + 1 - first;
+            for (int parent = (length - 2) / 2; parent >= 0; parent--) sift_key(heap, parent, length, heap[parent]);
+            for (int i = nth + 1; i < last; i++) {
+                if (v[i] < v[first]) {
+                    uint64_t value = v[i];
+                    v[i] = v[first];
+                    sift_key(heap, 0, length, value);
+                }
+            }
+            swap_keys(v, first, nth);
+            return;
+        }
+        int cut = partition_keys(v, first, last);
+        if (cut <= nth) first = cut; else last = cut;
+    }
+    for (int i = first + 1; i < last; i++) {
+        uint64_t value = v[i];
+        int j = i;
+        for (; j > first && value < v[j - 1]; j--) v[j] = v[j - 1];
+        v[j] = value;
+    }
+}
+
+// One entry of the normal equations: column m holds the right side.  rows[0] is the anchor.
+JT_DFD_SHARED double normal_entry(const float* bank, const float* query, const int* rows, int d,
+                                  int i, int j, int m, int from, int step) {
+    const float* f0 = bank + (int64_t)rows[0] * d;
+    const float* fi = bank + (int64_t)rows[i + 1] * d;
+    const float* fj = j == m ? query : bank + (int64_t)rows[j + 1] * d;
+    double sum = 0;
+    for (int c = from; c < d; c += step) sum += ((double)fi[c] - f0[c]) * ((double)fj[c] - f0[c]);
+    return sum;
+}
+
+// normal: m x m, both triangles not needed below the diagonal; right: m.  Writes weights w[0..m].  A column that depends
+// on those before it gets the weight 0.
+JT_DFD_SHARED void solve_weights(double* normal, double* right, int m, double penalty, double* w) {
+    double largest = 1e-300;
+    for (int i = 0; i < m; i++) {
+        for (int j = 0; j <= i; j++) normal[i * m + j] += penalty * penalty;
+        if (normal[i * m + i] > largest) largest = normal[i * m + i];
+    }
+    for (int i = 0; i < m; i++) {
+        for (int j = 0; j <= i; j++) {
+            double s = normal[i * m + j];
+            for (int c = 0; c < j; c++) s -= normal[i * m + c] * normal[j * m + c];
+            if (j < i) normal[i * m + j] = normal[j * m + j] > 0 ? s / normal[j * m + j] : 0;
+            else normal[i * m + i] = s > 1e-11 * largest ? sqrt(s) : 0;
+        }
+        double pivot = normal[i * m + i];
+        if (pivot > 0) {
+            for (int c = 0; c < i; c++) right[i] -= normal[i * m + c] * right[c];
+            right[i] /= pivot;
+        } else right[i] = 0;
+    }
+    double sum = 0;
+    for (int i = m - 1; i >= 0; i--) {
+        double pivot = normal[i * m + i], s = right[i];
+        for (int c = i + 1; c < m; c++) s -= normal[c * m + i] * w[c + 1];
+        w[i + 1] = pivot > 0 ? s / pivot : 0;
+        sum += w[i + 1];
+    }
+    w[0] = 1 - sum;
+}
+
+JT_DFD_SHARED float rebuilt(const float* bank, const int* rows, const double* w, int k, int d, int c) {
+    double sum = 0;
+    for (int i = 0; i < k; i++) sum += w[i] * bank[(int64_t)rows[i] * d + c];
+    return (float)sum;
+}
+}
+"""
+
+CPU = r"""
+inline void jt_dfd_project(const float* bank, const float* queries, int n, int d, int count, int k, int release,
+                           double penalty, float* vectors, int* indices, float* weights,
+                           uint64_t* keys, uint64_t* candidates) {
+    using namespace jt_dfd;
+    (void)candidates;
+    for (int q = 0; q < count; q++) {
+        const float* query = queries + (int64_t)q * d;
+        uint64_t* key = keys + (int64_t)q * n;
+        #pragma omp parallel for
+        for (int r = 0; r < n; r++) {
+            const float* row = bank + (int64_t)r * d;
+            // eight sums side by side, so that the loop becomes vector instructions
+            double sum[8] = {0}, rest;
+            int c = 0;
+            for (; c + 8 <= d; c += 8)
+                for (int l = 0; l < 8; l++) {
+                    double t = row[c + l] - query[c + l];
+                    sum[l] += t * t;
+                }
+            rest = partial_distance(row, query, d, c, 1);
+            key[r] = make_key(((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7])) + rest, r);
+        }
+        if (release) nth_element_keys(key, n, k);
+        else std::partial_sort(key, key + k, key + n);
+        int* rows = indices + (int64_t)q * k;
+        for (int i = 0; i < k; i++) rows[i] = (int)(uint32_t)key[i];
+        int m = k - 1;
+        double normal[MAX_K * MAX_K], right[MAX_K], w[MAX_K];
+        for (int i = 0; i < m; i++) {
+            for (int j = 0; j <= i; j++) normal[i * m + j] = normal_entry(bank, query, rows, d, i, j, m, 0, 1);
+            right[i] = normal_entry(bank, query, rows, d, i, m, m, 0, 1);
+        }
+        solve_weights(normal, right, m, penalty, w);
+        for (int i = 0; i < k; i++) weights[(int64_t)q * k + i] = (float)w[i];
+        for (int c = 0; c < d; c++) vectors[(int64_t)q * d + c] = rebuilt(bank, rows, w, k, d, c);
+    }
+}
+"""
+
+# Distances: a warp a row, read once, coalesced.  Selection by the nearest rule: every block takes the K best of a chunk
+# in K rounds over keys in registers, then one block a query takes the K best of all chunks.  The release's rule is
+# sequential by nature; one thread walks the keys.  The small system: a warp an entry, then one thread solves.
+CUDA = r"""
+namespace jt_dfd {
+const int THREADS = 256, CHUNK = 2048, EACH = CHUNK / THREADS;
+
+__device__ inline double warp_sum(double v) {
+    for (int o = 16; o; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
+    return v;
+}
+
+__device__ inline uint64_t block_min(uint64_t v, uint64_t* shared) {
+    for (int o = 16; o; o >>= 1) {
+        uint64_t other = __shfl_xor_sync(0xffffffffu, (unsigned long long)v, o);
+        v = other < v ? other : v;
+    }
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = v;
+    __syncthreads();
+    v = shared[0];
+    for (int i = 1; i < THREADS / 32; i++) v = shared[i] < v ? shared[i] : v;
+    return v;
+}
+
+__global__ void distance_kernel(const float* bank, const float* queries, int n, int d, uint64_t* keys) {
+    int lane = threadIdx.x % 32, row = blockIdx.x * (THREADS / 32) + threadIdx.x / 32, q = blockIdx.y;
+    if (row >= n) return;
+    const float* a = bank + (int64_t)row * d;
+    const float* b = queries + (int64_t)q * d;
+    double sum = 0;
+    int c = 0;
+    if (d % 4 == 0) {
+        for (c = lane * 4; c < d; c += 128) {
+            float4 x = *(const float4*)(a + c), y = *(const float4*)(b + c);
+            double s = x.x - y.x, t = x.y - y.y, u = x.z - y.z, v = x.w - y.w;
+            sum += (s * s + t * t) + (u * u + v * v);
+        }
+    } else sum = partial_distance(a, b, d, lane, 32);
+    sum = warp_sum(sum);
+    if (lane == 0) keys[(int64_t)q * n + row] = make_key(sum, row);
+}
+
+__global__ void chunk_kernel(const uint64_t* keys, int n, int k, uint64_t* candidates) {
+    __shared__ uint64_t shared[THREADS / 32];
+    const uint64_t none = ~0ull;
+    uint64_t own[EACH];
+    int base = blockIdx.x * CHUNK, q = blockIdx.y;
+    for (int i = 0; i < EACH; i++) {
+        int r = base + i * THREADS + threadIdx.x;
+        own[i] = r < n ? keys[(int64_t)q * n + r] : none;
+    }
+    uint64_t last = 0;
+    for (int round = 0; round < k; round++) {
+        uint64_t best = none;
+        for (int i = 0; i < EACH; i++)
+            if ((round == 0 || own[i] > last) && own[i] < best) best = own[i];
+        last = block_min(best, shared);
+        if (threadIdx.x == 0) candidates[((int64_t)q * gridDim.x + blockIdx.x) * k + round] = last;
+    }
+}
+
+__global__ void choose_kernel(const uint64_t* candidates, int count, int k, int* indices) {
+    __shared__ uint64_t shared[THREADS / 32];
+    const uint64_t none = ~0ull;
+    const uint64_t* own = candidates + (int64_t)blockIdx.x * count;
+    uint64_t last = 0;
+    for (int round = 0; round < k; round++) {
+        uint64_t best = none;
+        for (int i = threadIdx.x; i < count; i += THREADS)
+            if ((round == 0 || own[i] > last) && own[i] < best) best = own[i];
+        last = block_min(best, shared);
+        if (threadIdx.x == 0) indices[(int64_t)blockIdx.x * k + round] = (int)(uint32_t)last;
+    }
+}
+
+__global__ void release_kernel(uint64_t* keys, int n, int k, int* indices) {
+    uint64_t* own = keys + (int64_t)blockIdx.x * n;
+    nth_element_keys(own, n, k);
+    for (int i = 0; i < k; i++) indices[(int64_t)blockIdx.x * k + i] = (int)(uint32_t)own[i];
+}
+
+__global__ void weights_kernel(const float* bank, const float* queries, const int* indices, int d, int k, double penalty,
+                               float* vectors, float* weights) {
+    extern __shared__ double memory[];
+    int m = k - 1, q = blockIdx.x, lane = threadIdx.x % 32;
+    double *normal = memory, *right = normal + m * m, *w = right + m;
+    const int* rows = indices + (int64_t)q * k;
+    const float* query = queries + (int64_t)q * d;
+    int entries = m * (m + 1) / 2 + m;
+    for (int e = threadIdx.x / 32; e < entries; e += THREADS / 32) {
+        int i = 0, j = e;                 // entry e counts through row i = 0: j 0, m; row 1: j 0, 1, m; ...
+        while (j > i + 1) { j -= i + 2; i++; }
+        bool side = j == i + 1;
+        double v = warp_sum(normal_entry(bank, query, rows, d, i, side ? m : j, m, lane, 32));
+        if (lane == 0) { if (side) right[i] = v; else normal[i * m + j] = v; }
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) solve_weights(normal, right, m, penalty, w);
+    __syncthreads();
+    for (int i = threadIdx.x; i < k; i += THREADS) weights[(int64_t)q * k + i] = (float)w[i];
+    for (int c = threadIdx.x; c < d; c += THREADS) vectors[(int64_t)q * d + c] = rebuilt(bank, rows, w, k, d, c);
+}
+}
+
+inline void jt_dfd_project(const float* bank, const float* queries, int n, int d, int count, int k, int release,
+                           double penalty, float* vectors, int* indices, float* weights,
+                           uint64_t* keys, uint64_t* candidates) {
+    using namespace jt_dfd;
+    if (count == 0) return;
+    int warps = THREADS / 32, chunks = (n + CHUNK - 1) / CHUNK, m = k - 1;
+    distance_kernel<<<dim3((n + warps - 1) / warps, count), THREADS>>>(bank, queries, n, d, keys);
+    if (release) release_kernel<<<count, 1>>>(keys, n, k, indices);
+    else {
+        chunk_kernel<<<dim3(chunks, count), THREADS>>>(keys, n, k, candidates);
+        choose_kernel<<<count, THREADS>>>(candidates, chunks * k, k, indices);
+    }
+    size_t bytes = sizeof(double) * (m * m + m + k);
+    weights_kernel<<<count, THREADS, bytes>>>(bank, queries, indices, d, k, penalty, vectors, weights);
+}
+"""
