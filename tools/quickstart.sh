@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# From a fresh clone on a bare Linux machine to a face: environment, install, first compile, one sketch turned into a
+# photograph, and the drawing window where there is a screen.
+#
+#   bash tools/quickstart.sh [--no-window]
+set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
+
+window=yes
+for word in "$@"; do
+    case "$word" in
+        --no-window) window=no ;;
+        *) echo "usage: bash tools/quickstart.sh [--no-window]"; [ "$word" = -h ] || [ "$word" = --help ]; exit $? ;;
+    esac
+done
+
+set_up ""
+
+say "what this machine has, and the first compile (once, some minutes)"
+"$PYTHON" tools/doctor.py --warm || fail "Jittor cannot start yet: mend what is listed above, then run this again."
+
+params="Params/demo"
+face="quickstart_face.png"
+made=no
+if [ -z "$(ls "$params" 2>/dev/null | grep -v -i -e '^readme' -e '^notice' -e '^license')" ]; then
+    say "there are no weights in $params, so no face can be made yet"
+    echo "    Fetch the authors' weights where the network allows:  $PYTHON tools/fetch_release.py"
+    echo "    or train your own; README.md says how.  Everything else is ready."
+else
+    say "a face from tests/sketches/a.png"
+    "$PYTHON" tools/synthesize.py tests/sketches/a.png --params "$params" -o "$face" || fail "The face could not be made; the reason is above."
+    [ -f "$face" ] || fail "$face was not written."
+    made=yes
+    say "done: $ROOT/$face"
+fi
+
+if [ "$window" = yes ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
+    say "opening the drawing window (again later:  $PYTHON tools/draw.py)"
+    exec "$PYTHON" tools/draw.py
+fi
+[ "$window" = no ] || say "no screen here; on one:  $PYTHON tools/draw.py"
+[ $made = no ] || say "your own sketches:  $PYTHON tools/synthesize.py SKETCH.png -o FACE.png"
