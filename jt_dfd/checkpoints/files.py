@@ -5,7 +5,7 @@ import hashlib
 import os
 import pickle
 from pathlib import Path
-from typing import Dict
+from typing import Any, Dict
 
 import numpy as np
 
@@ -53,17 +53,7 @@ def read_arrays(path) -> Dict[str, np.ndarray]:
     Plain pickles, pickles with Jittor's checksum (which is verified) and pickles of Jittor's own variables are all
     read; nothing in the file is executed.  CheckpointError names the file.
     """
-    path = Path(path)
-    try:
-        with open(path, "rb") as stream:
-            length = _checked_length(stream, path)
-            value = safe_pickle.load(_Limited(stream, length))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: missing") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointError(f"{path}: not a usable checkpoint: {error}. Fetch or write the file again.") from None
+    value = read_value(path)
     if not isinstance(value, dict) or not value:
         raise CheckpointError(f"{path}: expected a dictionary of named arrays, found {type(value).__name__}"
                               + (" without entries" if isinstance(value, dict) else ""))
@@ -71,6 +61,21 @@ def read_arrays(path) -> Dict[str, np.ndarray]:
         if not isinstance(name, str) or not isinstance(array, np.ndarray):
             raise CheckpointError(f"{path}: expected named arrays, found {type(array).__name__} under {name!r}")
     return value
+
+
+def read_value(path) -> Any:
+    """Whatever the pickle holds: dictionaries, lists, numbers, text and arrays.  As safe as read_arrays."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as stream:
+            length = _checked_length(stream, path)
+            return safe_pickle.load(_Limited(stream, length))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: missing") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise CheckpointError(f"{path}: not a usable checkpoint: {error}. Fetch or write the file again.") from None
 
 
 def _checked_length(stream, path) -> int:

@@ -3,16 +3,22 @@
 A pickle is a program: unpickling a stranger's file runs it.  This reader answers the handful of names that a saved
 dictionary of arrays needs with stand-ins written here, and refuses every other.  It does not even call numpy's own
 array restoring, which trusts sizes it is given: a stand-in notes shape, type and bytes, and checks that they agree.
+
+It stands on the standard library's reader written in Python, not the one in C: that one lets a four-byte number in the
+file make it clear gigabytes of memory (its memo is an array), and here every instruction that is not needed is left out.
 """
 from __future__ import annotations
 
 import io
 import pickle
+import struct
 from collections import OrderedDict
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 
+#: a checkpoint nests a few levels (networks, optimiser state); more is no checkpoint
+_DEEPEST = 12
 #: element types an array in a checkpoint may have
 _DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 
@@ -128,41 +134,109 @@ for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "ndarray"] = _NDARRAY
 
 
-class _Unpickler(pickle.Unpickler):
+_LONGEST_LINE = 4096
+#: the instructions that build names, numbers, text, bytes, lists, tuples and dictionaries, or call a stand-in
+_INSTRUCTIONS = (
+    "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG1 FLOAT BINFLOAT "
+    "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
+    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS "
+    "GLOBAL STACK_GLOBAL BINPERSID PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET").split()
+
+
+class Reader(pickle._Unpickler):
+    """Reads one pickle from a binary stream.  ``names`` says what each (module, name) the pickle may ask for stands
+    for; readers of other formats extend it and ``persistent_load``."""
+
+    names: Dict[tuple, Any] = _ALLOWED
+    #: classes whose instances take a state (the ``BUILD`` instruction)
+    stateful: tuple = (_DType, _Array)
+
+    def __init__(self, stream):
+        super().__init__(_Lines(stream), encoding="latin-1")
+
     def find_class(self, module, name):
         try:
-            return _ALLOWED[module, name]
-        except KeyError:
+            return self.names[module, name]
+        except (KeyError, TypeError):
             raise UnsafePickle(f"asks for {module}.{name}, which is no array of numbers; nothing was run") from None
 
     def persistent_load(self, pid):
         raise UnsafePickle("refers to data outside the file")
 
+    def load_reduce(self):
+        arguments, function = self.stack.pop(), self.stack[-1]
+        if not isinstance(arguments, tuple) or not any(function is known for known in self.names.values()):
+            raise UnsafePickle("calls something that is no array of numbers; nothing was run")
+        self.stack[-1] = function(*arguments)
+
+    def load_build(self):
+        state, value = self.stack.pop(), self.stack[-1]
+        if isinstance(value, self.stateful):
+            value.__setstate__(state)
+        elif not isinstance(value, OrderedDict):  # whose state is PyTorch's notes on versions, of no use here
+            raise UnsafePickle("sets the state of something that has none")
+
+    def load_bytearray8(self):
+        # the library's would reserve what the number says before looking whether the file has it
+        length, = struct.unpack("<Q", self.read(8))
+        self.append(self.read(length))
+
+    dispatch = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]]
+                for name in _INSTRUCTIONS}
+    dispatch.update({pickle.REDUCE[0]: load_reduce, pickle.BUILD[0]: load_build,
+                     pickle.BYTEARRAY8[0]: load_bytearray8})
+
+    def load(self):
+        try:
+            return super().load()
+        except pickle.UnpicklingError:
+            raise
+        except KeyError as error:
+            raise pickle.UnpicklingError(f"holds an instruction or reference no checkpoint has ({error})") from None
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a damaged pickle can raise nearly anything, MemoryError included
+            raise pickle.UnpicklingError(f"damaged pickle ({type(error).__name__}: {error})") from None
+
+
+class _Lines:
+    """A stream whose lines are short: numbers written out as text take time that grows with their length squared."""
+
+    def __init__(self, stream):
+        self.read, self._readline = stream.read, stream.readline
+
+    def readline(self):
+        return self._readline(_LONGEST_LINE)
+
 
 def load(stream: io.BufferedIOBase) -> Any:
-    """The pickled value with every array as a read-only numpy array.  Raises ``pickle.UnpicklingError`` (of which
-    UnsafePickle is one) for anything that is not a plain structure of names, numbers and arrays."""
-    try:
-        return _resolve(_Unpickler(stream, encoding="latin-1").load(), 0)
-    except pickle.UnpicklingError:
-        raise
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a damaged pickle can raise nearly anything, MemoryError included
-        raise pickle.UnpicklingError(f"damaged pickle ({type(error).__name__}: {error})") from None
+    """The pickled value with every array as a read-only numpy array, tuples as lists.  Raises
+    ``pickle.UnpicklingError`` (of which UnsafePickle is one) for anything that is not a plain structure of names,
+    numbers and arrays."""
+    return resolve(Reader(stream).load())
 
 
-def _resolve(value, depth):
-    if depth > 8:
+def resolve(value, _depth: int = 0, _seen: Optional[Dict[int, Any]] = None):
+    """The value with stand-ins replaced by what they stand for; anything unforeseen raises UnsafePickle.  A part that
+    occurs many times is gone through once."""
+    seen = {} if _seen is None else _seen
+    if _depth > _DEEPEST:
         raise UnsafePickle("nests deeper than a checkpoint does")
     if isinstance(value, _Array):
         if value.value is None:
             raise UnsafePickle("holds an array without contents")
         return value.value
-    if isinstance(value, dict):
-        return {key: _resolve(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_resolve(item, depth + 1) for item in value]
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    if value is None or isinstance(value, (bool, int, float, str, bytes, np.ndarray)):
         return value
-    raise UnsafePickle(f"holds a {type(value).__name__}")
+    if not isinstance(value, (dict, list, tuple)):
+        raise UnsafePickle(f"holds a {type(value).__name__}")
+    if id(value) not in seen:
+        seen[id(value)] = None  # within itself
+        if isinstance(value, dict):
+            out = {key: resolve(item, _depth + 1, seen) for key, item in value.items()}
+        else:
+            out = [resolve(item, _depth + 1, seen) for item in value]
+        seen[id(value)] = out
+    if seen[id(value)] is None:
+        raise UnsafePickle("holds a structure that contains itself")
+    return seen[id(value)]
