@@ -29,8 +29,8 @@ class LineStyle:
     blur: float = 1.3
     weak: float = 0.2
     strong: float = 0.55
-    weak_part: float = 0.18
-    strong_part: float = 0.42
+    weak_part: float = 0.2
+    strong_part: float = 0.45
     shortest: int = 24
     shortest_part: int = 10
     smoothing: float = 2.0

@@ -122,7 +122,7 @@ def trace(skeleton: np.ndarray, min_length: int = 0) -> List[np.ndarray]:
             continue
         path = follow(start)
         if len(path) > 2:
-            tail = follow_back(path, left, offsets, order)
+            tail = _follow_back(path, left, offsets, order)
             path = tail + path
         if len(path) > 3 and path[-1] - path[0] in offsets:
             path.append(path[0])
@@ -132,7 +132,7 @@ def trace(skeleton: np.ndarray, min_length: int = 0) -> List[np.ndarray]:
     return paths
 
 
-def follow_back(path, left, offsets, order):
+def _follow_back(path, left, offsets, order):
     """The part of a path before its start, where it was entered in its middle (rings, junction remains)."""
     tail, here = [], path[0]
     while True:
@@ -181,11 +181,16 @@ def smooth(path: np.ndarray, sigma: float) -> np.ndarray:
     return np.stack([np.convolve(padded[:, i], kernel, "valid") for i in (0, 1)], 1).astype(np.float32)
 
 
-def draw(paths, size: int = 512, width: int = 2, ink: int = 0, paper: int = 255) -> np.ndarray:
-    """Paths (N, 2) of (x, y) drawn as lines of ``width`` pixels: (size, size) uint8, hard-edged as a pen on the
-    drawing page."""
-    picture = np.full((size, size), paper, np.uint8)
+def draw(paths, size: int = 512, width: int = 2, soft: bool = False) -> np.ndarray:
+    """Paths (N, 2) of (x, y) drawn black on white as lines of ``width`` pixels: (size, size) uint8."""
+    picture = np.full((size, size), 255, np.uint8)
+    draw_on(picture, paths, width, soft)
+    return picture
+
+
+def draw_on(picture: np.ndarray, paths, width: int = 2, soft: bool = False) -> None:
+    """Draw paths (N, 2) of (x, y) into a uint8 picture (H, W): black, ``width`` pixels, hard-edged as a pen on the
+    drawing page or anti-aliased."""
     shift = 4  # fractional bits: positions count to a sixteenth of a pixel
     lines = [np.round(np.asarray(p, np.float32) * (1 << shift)).astype(np.int32).reshape(-1, 1, 2) for p in paths]
-    cv2.polylines(picture, lines, False, ink, int(width), cv2.LINE_8, shift)
-    return picture
+    cv2.polylines(picture, lines, False, 0, int(width), cv2.LINE_AA if soft else cv2.LINE_8, shift)

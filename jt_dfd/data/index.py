@@ -1,0 +1,138 @@
+"""A training set on disk: a folder with ``index.csv``, the aligned faces and their sketches.
+
+    index.csv     one row a pair: file, sketch, gender, split, landmarks, source, seed
+    faces/        512x512 photographs        sketches/   512x512 sketches
+
+``file`` and ``sketch`` are relative to the folder, with forward slashes.  ``gender`` is female, male or blank, ``split``
+train or test.  ``landmarks`` are ten numbers, x and y in pixels of the 512 frame, of left eye, right eye, nose tip, left
+and right mouth corner (the viewer's left); blank where unknown.  ``source`` says where the photograph came from (a file
+name, or ``generated``), ``seed`` is the generator's where there was one.
+"""
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple, Union
+
+from ..components import CANONICAL_POINTS
+from ..pictures import write_atomically
+
+COLUMNS = ("file", "sketch", "gender", "split", "landmarks", "source", "seed")
+GENDERS = ("female", "male")
+SPLITS = ("train", "test")
+#: names of the landmarks in the order they are written
+POINTS: Tuple[str, ...] = tuple(CANONICAL_POINTS)
+#: share of the pictures set aside for testing (842 of 17,703 in the paper)
+TEST_SHARE = 0.05
+
+Landmarks = Dict[str, Tuple[float, float]]
+
+
+class SetError(ValueError):
+    """An index.csv that cannot be read as one; the message names file, line and what was expected."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pair of the set."""
+
+    file: str
+    sketch: str
+    gender: str = ""
+    split: str = "train"
+    landmarks: Optional[Landmarks] = None
+    source: str = ""
+    seed: Optional[int] = None
+
+    @property
+    def name(self) -> str:
+        """The picture's name without folder and ending."""
+        return Path(self.file).stem
+
+    def as_strings(self) -> Dict[str, str]:
+        return {"file": self.file, "sketch": self.sketch, "gender": self.gender, "split": self.split,
+                "landmarks": format_landmarks(self.landmarks), "source": self.source,
+                "seed": "" if self.seed is None else str(self.seed)}
+
+
+def format_landmarks(landmarks: Optional[Landmarks]) -> str:
+    if not landmarks:
+        return ""
+    return " ".join(f"{value:.2f}" for point in POINTS for value in landmarks[point])
+
+
+def parse_landmarks(text: str) -> Optional[Landmarks]:
+    """ValueError where it is neither blank nor ten numbers."""
+    if not text.strip():
+        return None
+    numbers = [float(word) for word in text.replace(",", " ").split()]
+    if len(numbers) != 2 * len(POINTS) or not all(abs(n) < 1e6 for n in numbers):
+        raise ValueError(f"expected {2 * len(POINTS)} numbers, found {text!r}")
+    return {point: (numbers[2 * i], numbers[2 * i + 1]) for i, point in enumerate(POINTS)}
+
+
+def flip_landmarks(landmarks: Landmarks, size: int = 512) -> Landmarks:
+    """The landmarks of the picture mirrored left to right: left and right change names."""
+    swap = {"left_eye": "right_eye", "right_eye": "left_eye", "mouth_left": "mouth_right", "mouth_right": "mouth_left"}
+    return {swap.get(p, p): (size - 1 - x, y) for p, (x, y) in landmarks.items()}
+
+
+def split_of(name: str, test_share: float = TEST_SHARE) -> str:
+    """"test" or "train", from the name alone: the same whatever else is in the set and in whatever order it came."""
+    return "test" if zlib.crc32(name.encode("utf-8")) % 10_000 < test_share * 10_000 else "train"
+
+
+def index_path(folder: Union[str, os.PathLike]) -> Path:
+    return Path(folder) / "index.csv"
+
+
+def write(folder: Union[str, os.PathLike], rows: List[Row]) -> None:
+    """Write ``folder/index.csv`` atomically, rows sorted by file name."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in sorted(rows, key=lambda r: r.file):
+        writer.writerow(row.as_strings())
+    write_atomically(index_path(folder), lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+
+
+def read(folder: Union[str, os.PathLike], split: Optional[str] = None, gender: Optional[str] = None) -> List[Row]:
+    """The rows of ``folder/index.csv`` in its order, only those of a split or gender where one is named.
+
+    SetError names the file and line for what cannot be read; a path that leaves the folder is refused.
+    """
+    path = index_path(folder)
+    if not path.is_file():
+        raise SetError(f"{path}: no such file; tools/prepare_data.py and tools/generate_faces.py make a set with one")
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as f:
+            reader = csv.DictReader(f)
+            missing = [c for c in ("file", "sketch") if c not in (reader.fieldnames or ())]
+            if missing:
+                raise SetError(f"{path}: expected the columns {', '.join(COLUMNS)}; {' and '.join(missing)} "
+                                  f"missing, found {', '.join(map(str, reader.fieldnames or ['nothing']))}")
+            rows = [_row(path, reader.line_num, record) for record in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SetError(f"{path}: not a readable table ({error})") from None
+    return [r for r in rows if (split is None or r.split == split) and (gender is None or r.gender == gender)]
+
+
+def _row(path: Path, line: int, record: Dict[str, Optional[str]]) -> Row:
+    get = lambda column: (record.get(column) or "").strip()  # noqa: E731
+    try:
+        for column in ("file", "sketch"):
+            value = get(column)
+            if not value or os.path.isabs(value) or ".." in Path(value).parts:
+                raise ValueError(f"{column} must be a path inside the set, not {value!r}")
+        gender, split = get("gender").lower(), get("split").lower() or "train"
+        if split not in SPLITS:
+            raise ValueError(f"split must be train or test, not {split!r}")
+        seed = get("seed")
+        return Row(get("file"), get("sketch"), gender, split, parse_landmarks(get("landmarks")), get("source"),
+                   int(seed) if seed else None)
+    except ValueError as error:
+        raise SetError(f"{path}, line {line}: {error}") from None

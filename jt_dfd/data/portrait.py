@@ -1,0 +1,250 @@
+"""One photograph into the canonical frame, with a reason where that cannot be.  No Jittor: runs in worker processes."""
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Tuple
+
+import cv2
+import numpy as np
+
+from ..components import CANONICAL_POINTS, RELEASE_CANVAS, Geometry
+from ..pictures import PictureError, read_picture, write_atomically
+from . import align
+from .index import Landmarks
+from .models import ModelMissing
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of a photograph.
+
+    frame         "detect" finds the face; "aligned" takes the picture as it is (this tool's own frame, FFHQ, CelebA-HQ);
+                  "landmarks" takes five points that come with it (CelebA)
+    background    "white" paints everything but the person white, "keep" leaves it
+    min_eyes      pixels between the eyes in the photograph at least
+    max_yaw, max_pitch   degrees away from frontal at most (crude measures of the mesh)
+    sketch        "photocopy" draws the sketch here; other styles are drawn elsewhere
+    quality       of the WebP files, 1 to 100
+    """
+
+    frame: str = "detect"
+    background: str = "white"
+    min_eyes: float = 32.0
+    max_yaw: float = 20.0
+    max_pitch: float = 30.0
+    sketch: str = "lines"
+    quality: int = 95
+
+    def __post_init__(self):
+        for name, allowed in (("frame", ("detect", "aligned", "landmarks")), ("background", ("white", "keep"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+
+
+#: pitch of a level face by the crude measure of the mesh: the mean of the generated faces
+LEVEL_PITCH = 7.3
+
+
+class Rejected(Exception):
+    """This photograph makes no training pair; the message is the reason, for the report."""
+
+
+@dataclass
+class Portrait:
+    """A face in the canonical frame: (512, 512, 3) uint8 RGB, its landmarks there (None: unknown), and remarks."""
+
+    face: np.ndarray
+    landmarks: Optional[Landmarks]
+    notes: List[str] = field(default_factory=list)
+    measures: Dict[str, float] = field(default_factory=dict)
+
+
+class PortraitMaker:
+    """Photograph to Portrait; the networks are loaded when first needed."""
+
+    def __init__(self, options: Options):
+        self.options = options
+        self._finder = None
+        self._mask = None
+
+    def from_file(self, path, landmarks: Optional[Landmarks] = None) -> Portrait:
+        """Rejected gives the reason where the file is no usable portrait."""
+        try:
+            picture = read_picture(path)
+        except PictureError as error:
+            raise Rejected(f"unreadable: {str(error).split(': ', 1)[-1]}") from None
+        return self.from_picture(picture, landmarks)
+
+    def from_picture(self, picture: np.ndarray, landmarks: Optional[Landmarks] = None) -> Portrait:
+        """picture: uint8 (H, W) or (H, W, 3) RGB.  landmarks: the five points in it, for the frame "landmarks"."""
+        notes = []
+        if picture.ndim == 2:
+            picture = np.repeat(picture[:, :, None], 3, 2)
+            notes.append("grey picture")
+        if min(picture.shape[:2]) < 64:
+            raise Rejected(f"too small: {picture.shape[1]}x{picture.shape[0]} pixels")
+        if self.options.frame == "aligned":
+            portrait = self._as_it_is(picture, notes)
+        elif self.options.frame == "landmarks":
+            portrait = self._by_landmarks(picture, landmarks, notes)
+        else:
+            portrait = self._by_detection(picture, notes)
+        if self.options.background == "white":
+            from .person import whiten_background
+
+            mask = self._person(portrait.face)
+            if mask[Geometry().window("nose").slices].mean() < 0.5:
+                raise Rejected("the person mask leaves the face out")
+            portrait.face = whiten_background(portrait.face, mask)
+        return portrait
+
+    def _as_it_is(self, picture, notes) -> Portrait:
+        height, width = picture.shape[:2]
+        if height != width:
+            raise Rejected(f"not square ({width}x{height}), so not an aligned face")
+        shrinks = height > RELEASE_CANVAS
+        face = picture if height == RELEASE_CANVAS else cv2.resize(
+            picture, (RELEASE_CANVAS,) * 2, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+        if height < RELEASE_CANVAS // 2:
+            notes.append(f"enlarged from {height} pixels")
+        return Portrait(face, self._landmarks_if_possible(face), notes)
+
+    def _landmarks_if_possible(self, face: np.ndarray) -> Optional[Landmarks]:
+        """The landmarks of an aligned face for the index; None without mediapipe's models or where no face is found."""
+        if self._finder is None:
+            try:
+                self._finder = self._new_finder()
+            except ModelMissing:
+                self._finder = lambda picture, thorough: None
+        found = self._finder(face, thorough=False)
+        return None if found is None else found.landmarks
+
+    @staticmethod
+    def _new_finder():
+        from .detect import FaceFinder
+
+        return FaceFinder()
+
+    def _by_landmarks(self, picture, landmarks, notes) -> Portrait:
+        if landmarks is None:
+            raise Rejected("no landmarks given for it")
+        height, width = picture.shape[:2]
+        for name, (x, y) in landmarks.items():
+            if not (-width <= x < 2 * width and -height <= y < 2 * height):
+                raise Rejected(f"landmark {name} far outside the picture")
+        self._check_size(landmarks)
+        try:
+            face, matrix = align.align(picture, landmarks)
+        except ValueError as error:
+            raise Rejected(str(error)) from None
+        moved = {name: tuple(align.apply(matrix, [point])[0]) for name, point in landmarks.items()}
+        portrait = Portrait(face, moved, notes)
+        # no mesh to tell how frontal it is: a nose far off the middle of the eyes tells
+        middle = (moved["left_eye"][0] + moved["right_eye"][0]) / 2
+        lean = (moved["nose"][0] - middle) / (moved["right_eye"][0] - moved["left_eye"][0])
+        portrait.measures["lean"] = round(float(lean), 3)
+        if abs(lean) > np.sin(np.radians(self.options.max_yaw)) * 0.6:
+            raise Rejected(f"not frontal: nose {abs(lean):.2f} eye distances off the middle")
+        self._check_windows(moved)
+        return portrait
+
+    def _by_detection(self, picture, notes) -> Portrait:
+        if self._finder is None:
+            self._finder = self._new_finder()
+        face = self._finder(picture)
+        if face is None:
+            raise Rejected("no face found")
+        if face.others:
+            notes.append(f"{face.others + 1} faces, the largest taken")
+        measures = {"yaw": round(face.yaw, 1), "pitch": round(face.pitch, 1), "eyes": round(face.eye_distance, 1)}
+        self._check_size(face.landmarks)
+        if abs(face.yaw) > self.options.max_yaw:
+            raise Rejected(f"not frontal: turned by {abs(face.yaw):.0f} degrees, at most {self.options.max_yaw:g}")
+        if abs(face.pitch - LEVEL_PITCH) > self.options.max_pitch:
+            raise Rejected(f"not frontal: tilted by {abs(face.pitch - LEVEL_PITCH):.0f} degrees, "
+                           f"at most {self.options.max_pitch:g}")
+        aligned, matrix = align.align(picture, face.landmarks)
+        moved = {name: tuple(align.apply(matrix, [point])[0]) for name, point in face.landmarks.items()}
+        self._check_windows(moved, align.apply(matrix, face.mesh[:, :2]))
+        outside = _outside(matrix, picture.shape)
+        if outside > 0.25:
+            notes.append(f"{outside:.0%} of the frame lies outside the photograph")
+        return Portrait(aligned, moved, notes, measures)
+
+    def _check_size(self, landmarks: Landmarks) -> None:
+        distance = float(np.hypot(*np.subtract(landmarks["right_eye"], landmarks["left_eye"])))
+        if distance < self.options.min_eyes:
+            raise Rejected(f"face too small: {distance:.0f} pixels between the eyes, at least {self.options.min_eyes:g}")
+
+    @staticmethod
+    def _check_windows(moved: Landmarks, mesh: Optional[np.ndarray] = None) -> None:
+        """Rejected where eyes, nose or mouth miss their windows, as in grimaces and wrong detections."""
+        from . import detect
+
+        geometry = Geometry()
+        groups = {"eye1": [moved["left_eye"]], "eye2": [moved["right_eye"]], "nose": [moved["nose"]],
+                  "mouth": [moved["mouth_left"], moved["mouth_right"]]}
+        if mesh is not None:
+            groups = {"eye1": mesh[list(detect.LEFT_EYE)], "eye2": mesh[list(detect.RIGHT_EYE)],
+                      "nose": mesh[[detect.NOSE_TIP, *detect.NOSE_WINGS]], "mouth": mesh[list(detect.LIPS)]}
+        for part, points in groups.items():
+            window = geometry.window(part)
+            if not all(window.contains(x, y) for x, y in points):
+                raise Rejected(f"{part} outside its window after alignment")
+        off = max(np.hypot(*np.subtract(moved[p], CANONICAL_POINTS[p])) for p in ("left_eye", "right_eye"))
+        if off > 12:
+            raise Rejected(f"eyes {off:.0f} pixels off their place after alignment")
+
+    def _person(self, face: np.ndarray) -> np.ndarray:
+        if self._mask is None:
+            from .person import PersonMask
+
+            self._mask = PersonMask()
+        return self._mask(face)
+
+
+def _outside(matrix: np.ndarray, shape: Tuple[int, ...]) -> float:
+    """Share of the canonical frame that the photograph does not cover."""
+    rows, columns = np.mgrid[0:RELEASE_CANVAS:16, 0:RELEASE_CANVAS:16]
+    at = align.apply(align.invert(matrix), np.stack([columns.ravel(), rows.ravel()], 1))
+    inside = (at >= -0.5).all(1) & (at[:, 0] < shape[1]) & (at[:, 1] < shape[0])
+    return 1 - float(inside.mean())
+
+
+def write_webp(path, picture: np.ndarray, quality: int = 95) -> None:
+    """A uint8 RGB picture as WebP, atomically."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "WEBP", quality=quality, method=3)
+    write_atomically(path, lambda temporary: temporary.write_bytes(data.getvalue()))
+
+
+class PortraitJob:
+    """What a worker process runs: photograph in, face written, and what the caller needs to go on."""
+
+    def __init__(self, folder: str, options: Options):
+        cv2.setNumThreads(1)
+        self.folder, self.maker = folder, PortraitMaker(options)
+
+    def __call__(self, source: str, name: str, landmarks: Optional[Landmarks]) -> Dict:
+        """{"face", "landmarks", "notes", "measures"[, "sketch"]}, or {"rejected": reason}."""
+        try:
+            portrait = self.maker.from_file(source, landmarks)
+        except Rejected as reason:
+            return {"rejected": str(reason)}
+        return self.finish(portrait, name)
+
+    def finish(self, portrait: Portrait, name: str) -> Dict:
+        options = self.maker.options
+        write_webp(os.path.join(self.folder, "faces", f"{name}.webp"), portrait.face, options.quality)
+        out = {"landmarks": portrait.landmarks, "notes": portrait.notes, "measures": portrait.measures}
+        if options.sketch == "photocopy":
+            from .photocopy import photocopy
+
+            out["sketch"] = photocopy(portrait.face)
+        elif options.sketch == "lines":
+            out["face"] = portrait.face
+        return out

@@ -1,0 +1,157 @@
+"""A folder of photographs into a training set: aligned, sketched, indexed, resumable."""
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Optional
+
+from ..pictures import PictureError, to_sketch, write_atomically, write_png
+from . import index, models, sources
+from .journal import Journal
+from .portrait import Options
+from .sketching import DEFAULT_STYLE, Sketcher
+from .workers import Workers
+
+
+@dataclass
+class Summary:
+    """How a run went: pairs in the set, how many of them were made now, rejected pictures with their reasons."""
+
+    pairs: int
+    made: int
+    rejected: Dict[str, str]
+    left: int = 0  # not looked at yet: the run was interrupted
+
+
+def prepare_folder(source, out, options: Options = Options(), *, style: str = DEFAULT_STYLE,
+                   sketch_dir: Optional[str] = None, labels: Optional[str] = None, landmarks: Optional[str] = None,
+                   min_confidence: float = 0.0, test_share: float = index.TEST_SHARE, limit: Optional[int] = None,
+                   workers: int = 1, progress: Optional[Callable] = None) -> Summary:
+    """Make or go on with the set ``out`` from the pictures under ``source``.
+
+    style       sketching style; ignored where ``sketch_dir`` holds the user's own sketches, paired by name
+    labels      a table with gender and split (sources.read_labels)
+    landmarks   CelebA's landmark file, for options.frame "landmarks"
+    min_confidence   labels less sure than this leave the gender blank
+    limit       look at no more than this many pictures
+    progress    wraps an iterable and takes ``total``, as tqdm does
+    The result does not depend on the number of workers, on the order of the files, or on interruptions.  KeyboardInterrupt
+    ends the run with everything so far in place: the index is written, and the same call goes on.
+    SourceError, JournalError and ModelMissing say what is wrong before anything is made.
+    """
+    source, out = Path(source), Path(out)
+    pictures, _ = sources.list_pictures(source, leave_out=out)
+    if not pictures:
+        raise sources.SourceError(f"{source}: no pictures in it")
+    names = sources.output_names(pictures)
+    table = sources.read_labels(labels) if labels else {}
+    points = sources.read_celeba_landmarks(landmarks) if landmarks else {}
+    own = _own_sketches(sketch_dir) if sketch_dir else None
+    _check_models(options, None if own is not None else style)
+    settings = {"made by": "prepare_data", **asdict(options), "sketch": "own" if own is not None else style}
+    options = Options(**{**asdict(options), "sketch": "own" if own is not None else style})
+    sketcher = Sketcher(style) if own is None else None
+    with Journal(out, settings) as journal:
+        todo = [p for p in pictures[:limit] if p not in journal.entries]
+        made = 0
+        try:
+            if todo:
+                made = _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress)
+        except KeyboardInterrupt:
+            pass
+        left = sum(p not in journal.entries for p in pictures[:limit])
+        rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
+        rows = [_row(e, table, min_confidence, test_share) for e in journal.entries.values() if "rejected" not in e]
+        made = sum(p in journal.entries and "rejected" not in journal.entries[p] for p in todo)
+        index.write(out, rows)
+        write_report(out, journal.entries)
+    return Summary(len(rows), made, rejected, left)
+
+
+def _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress) -> int:
+    def jobs():
+        for path in todo:
+            yield str(source / path), names[path], points.get(Path(path).stem)
+
+    made = 0
+    with Workers(max(1, workers), "jt_dfd.data.portrait:PortraitJob", str(out), options) as pool:
+        answers = zip(todo, pool.map(jobs()))
+        for path, (job, answer) in (progress(answers, total=len(todo)) if progress else answers):
+            if isinstance(answer, models.ModelMissing):
+                raise answer
+            if isinstance(answer, Exception):
+                journal.add(path, rejected=f"unexpected {type(answer).__name__}: {answer}")
+                continue
+            if "rejected" not in answer and own is not None:
+                answer.update(_own_sketch(own, Path(path).stem))
+            if "rejected" in answer:
+                (out / "faces" / f"{names[path]}.webp").unlink(missing_ok=True)
+                journal.add(path, rejected=answer["rejected"])
+                continue
+            finish(out, names[path], answer, sketcher, journal, path, source=path)
+            made += 1
+    return made
+
+
+def finish(out, name: str, answer: Dict, sketcher: Optional[Sketcher], journal: Journal, key: str, **entry) -> None:
+    """Write the sketch of a face that a PortraitJob has made, then record the pair."""
+    sketch = answer["sketch"] if "sketch" in answer else sketcher(answer["face"])
+    write_png(Path(out) / "sketches" / f"{name}.png", sketch)
+    journal.add(key, name=name, landmarks=index.format_landmarks(answer["landmarks"]), notes=answer["notes"],
+                measures=answer["measures"], **entry)
+
+
+def _row(entry: Dict, table: sources.Labels, min_confidence: float, test_share: float) -> index.Row:
+    record = table.get(Path(entry["source"]).stem, {})
+    seed = record.get("seed", "").strip()
+    return index.Row(file=f"faces/{entry['name']}.webp", sketch=f"sketches/{entry['name']}.png",
+                     gender=sources.gender_of(record, min_confidence),
+                     split=sources.split_label(record) or index.split_of(entry["source"], test_share),
+                     landmarks=index.parse_landmarks(entry["landmarks"]), source=entry["source"],
+                     seed=int(seed) if seed.isdigit() else None)
+
+
+def write_report(out, entries: Dict[str, Dict]) -> None:
+    """``report.csv``: every picture that was looked at, whether it was kept, why not, and what was measured."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["picture", "kept", "reason", "notes", "yaw", "pitch", "eyes"])
+    for key in sorted(entries):
+        entry = entries[key]
+        measures = entry.get("measures", {})
+        writer.writerow([key, "no" if "rejected" in entry else "yes", entry.get("rejected", ""),
+                         "; ".join(entry.get("notes", [])), *(measures.get(m, "") for m in ("yaw", "pitch", "eyes"))])
+    write_atomically(Path(out) / "report.csv", lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+
+
+def _own_sketches(folder) -> Dict[str, str]:
+    """{stem: path} of the user's sketches."""
+    pictures, _ = sources.list_pictures(folder)
+    if not pictures:
+        raise sources.SourceError(f"{folder}: no sketches in it")
+    return {Path(p).stem: os.path.join(str(folder), p) for p in pictures}
+
+
+def _own_sketch(own: Dict[str, str], stem: str) -> Dict:
+    if stem not in own:
+        return {"rejected": "no sketch of that name"}
+    try:
+        return {"sketch": to_sketch(own[stem])}
+    except PictureError as error:
+        return {"rejected": f"its sketch is unusable: {error}"}
+
+
+def _check_models(options: Options, style: Optional[str]) -> None:
+    needed: List[str] = []
+    if options.frame == "detect":
+        needed += ["face_short", "face_full", "mesh"]
+    if options.background == "white":
+        needed.append("person")
+    if style == "lines":
+        needed.append("hed")
+    lacking = models.missing(*needed)
+    if lacking:
+        raise models.ModelMissing("\n".join(lacking))

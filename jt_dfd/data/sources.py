@@ -1,0 +1,144 @@
+"""What there is to prepare: the pictures of a folder, and tables of labels and landmarks that come with them."""
+from __future__ import annotations
+
+import csv
+import os
+import zlib
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from ..pictures import SUFFIXES
+from . import index
+
+Labels = Dict[str, Dict[str, str]]
+#: columns that may name the picture, and those that may hold its gender, by preference
+_FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_id", "name", "path")
+_GENDER_COLUMNS = ("gender", "sex", "Male", "male")
+_GENDERS = {"female": "female", "f": "female", "woman": "female", "w": "female", "-1": "female", "0": "female",
+            "male": "male", "m": "male", "man": "male", "1": "male"}
+
+
+class SourceError(ValueError):
+    """A source folder or table that cannot be used; the message names it and what was expected."""
+
+
+def list_pictures(folder, leave_out: Optional[Path] = None) -> Tuple[List[str], int]:
+    """(paths relative to ``folder`` in a fixed order, how many other files there were) of a folder and its subfolders.
+
+    Hidden files and everything under ``leave_out`` are passed over.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        raise SourceError(f"{folder}: a file; give the folder that holds the pictures")
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder")
+    found, other = [], 0
+    skip = leave_out.resolve() if leave_out is not None else None
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(d for d in folders if not d.startswith(".")
+                            and (skip is None or (Path(here) / d).resolve() != skip))
+        for name in sorted(files):
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(SUFFIXES):
+                found.append(os.path.relpath(os.path.join(here, name), folder).replace(os.sep, "/"))
+            else:
+                other += 1
+    return sorted(found), other
+
+
+def output_names(pictures: List[str]) -> Dict[str, str]:
+    """A file name without ending for each picture's relative path: its stem where that is the only one, otherwise the
+    path with a checksum, so that a/1.jpg and b/1.png stay apart."""
+    stems: Dict[str, int] = {}
+    for path in pictures:
+        stem = Path(path).stem.lower()
+        stems[stem] = stems.get(stem, 0) + 1
+    names = {}
+    for path in pictures:
+        stem = Path(path).stem
+        names[path] = stem if stems[stem.lower()] == 1 else f"{stem}_{zlib.crc32(path.encode('utf-8')):08x}"
+    return names
+
+
+def read_labels(path) -> Labels:
+    """A table of labels as {picture's stem: columns}: one row a picture, a column that names it.
+
+    Comma separated with a header (``index.csv`` and ``faces.csv`` of this project among others), or CelebA's
+    ``list_attr_celeba.txt``.  A column ``gender``, ``sex`` or ``Male`` (1 and -1) gives the gender.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: not a readable table ({error})") from None
+    lines = text.splitlines()
+    out: Labels = {}
+    if len(lines) > 2 and lines[0].strip().isdigit() and "Male" in lines[1].split():
+        columns = lines[1].split()
+        for line in lines[2:]:
+            words = line.split()
+            if len(words) == len(columns) + 1:
+                out[Path(words[0]).stem] = dict(zip(columns, words[1:]))
+        return out
+    reader = csv.DictReader(lines)
+    header = reader.fieldnames or []
+    column = next((c for c in _FILE_COLUMNS if c in header), None)
+    if column is None:
+        raise SourceError(f"{path}: expected a header with one of the columns {', '.join(_FILE_COLUMNS)}, found "
+                          f"{', '.join(map(str, header)) or 'nothing'}")
+    for record in reader:
+        if record.get(column):
+            out[Path(record[column]).stem] = {k: v for k, v in record.items() if isinstance(k, str) and isinstance(v, str)}
+    return out
+
+
+def gender_of(record: Dict[str, str], min_confidence: float = 0.0) -> str:
+    """female, male or blank from a row of labels; blank where its ``sex_confidence`` is below ``min_confidence``."""
+    for column in _GENDER_COLUMNS:
+        value = record.get(column, "").strip().lower()
+        if value:
+            try:
+                sure = float(record.get(f"{column}_confidence") or 1)
+            except ValueError:
+                sure = 1.0
+            return _GENDERS.get(value, "") if sure >= min_confidence else ""
+    return ""
+
+
+def split_label(record: Dict[str, str]) -> str:
+    """train, test or blank from a row of labels."""
+    value = record.get("split", "").strip().lower()
+    return value if value in index.SPLITS else ""
+
+
+def read_celeba_landmarks(path) -> Dict[str, index.Landmarks]:
+    """CelebA's landmark file (``list_landmarks_align_celeba.txt``, or that of the uncropped pictures) as
+    {picture's stem: the five points in pixels of that picture}."""
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: not a readable landmark file ({error})") from None
+    wanted = ("lefteye_x", "lefteye_y", "righteye_x", "righteye_y", "nose_x", "nose_y", "leftmouth_x", "leftmouth_y",
+              "rightmouth_x", "rightmouth_y")
+    header = next((i for i, line in enumerate(lines[:3]) if all(w in line.replace(",", " ").split() for w in wanted)), None)
+    if header is None:
+        raise SourceError(f"{path}: expected CelebA's landmark file, with a line '{' '.join(wanted)}'")
+    columns = [c for c in lines[header].replace(",", " ").split() if c in wanted]
+    out = {}
+    for number, line in enumerate(lines[header + 1:], header + 2):
+        words = line.replace(",", " ").split()
+        if not words:
+            continue
+        try:
+            values = dict(zip(columns, (float(w) for w in words[1:])))
+            # the file's left is the viewer's left
+            out[Path(words[0]).stem] = {
+                "left_eye": (values["lefteye_x"], values["lefteye_y"]),
+                "right_eye": (values["righteye_x"], values["righteye_y"]), "nose": (values["nose_x"], values["nose_y"]),
+                "mouth_left": (values["leftmouth_x"], values["leftmouth_y"]),
+                "mouth_right": (values["rightmouth_x"], values["rightmouth_y"])}
+        except (ValueError, KeyError):
+            raise SourceError(f"{path}, line {number}: expected a file name and ten numbers, found {line!r}") from None
+    return out
