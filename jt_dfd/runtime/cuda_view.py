@@ -164,16 +164,19 @@ def fingerprint(content: Dict[str, Tuple[str, str]]) -> str:
     parts = [_FORMAT]
     for name in sorted(content):
         kind, what = content[name]
-        state = None
-        if kind == "link":
-            real = os.path.realpath(what)
-            try:
-                stat = os.stat(real)
-                state = [real, stat.st_size, stat.st_mtime_ns]
-            except OSError:
-                state = [real, None, None]
-        parts.append([name, kind, what, state])
+        # the files behind it: a link's target, the header that a small one includes, the compiler that the script runs
+        behind = [what] if kind == "link" else re.findall(r"""(?:#include "|exec ')(/[^"']+)""", what)
+        parts.append([name, kind, what, [_state(path) for path in behind]])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def _state(path: str) -> list:
+    real = os.path.realpath(path)
+    try:
+        stat = os.stat(real)
+    except OSError:
+        return [real, None, None]
+    return [real, stat.st_size, stat.st_mtime_ns]
 
 
 def views_folder() -> Path:

@@ -1,0 +1,202 @@
+"""What the machine must have: found out before anything is compiled, with the command that mends it."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import types
+
+import pytest
+
+from machines import script
+from jt_dfd import runtime
+from jt_dfd.runtime import host, plan
+
+
+def texts(problems):
+    return "\n".join(p["what"] + " | " + p["mend"] for p in problems)
+
+
+def test_nothing_is_missing_on_a_machine_that_has_everything(machine):
+    assert plan.make_plan("cpu").problems == []
+
+
+def test_numpy_2_is_refused_before_jittor_is_imported(machine, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numpy", types.SimpleNamespace(__version__="2.0.1"))
+    with pytest.raises(runtime.RuntimeProblem) as caught:
+        runtime.prepare("cpu")
+    assert "numpy 2.0.1" in str(caught.value) and "'numpy<2'" in str(caught.value)
+    assert "jittor" not in sys.modules
+
+
+@pytest.mark.parametrize("version, good", [("1.3.11.0", True), ("1.3.12", True), ("1.3.10.1", False), ("1.4.0", False)])
+def test_jittor_versions(monkeypatch, version, good):
+    monkeypatch.setattr(host, "installed_version", lambda name: version if name == "jittor" else "1.26.4")
+    assert (host.check_packages() == []) is good
+
+
+def test_missing_packages_are_all_named(machine, monkeypatch):
+    monkeypatch.setattr(host, "installed_version", lambda name: None)
+    monkeypatch.delitem(sys.modules, "numpy", raising=False)
+    said = texts(host.check_packages())
+    assert "Jittor is not installed" in said and "numpy is not installed" in said and "pip install" in said
+
+
+@pytest.mark.parametrize("system, word", [("Darwin", "container"), ("Windows", "WSL 2")])
+def test_other_systems_are_refused_plainly(machine, monkeypatch, system, word):
+    monkeypatch.setattr(host.platform, "system", lambda: system)
+    with pytest.raises(runtime.RuntimeProblem) as caught:
+        runtime.prepare()
+    assert f"{system} is not supported" in str(caught.value) and word in str(caught.value)
+
+
+def test_a_python_that_is_too_new(monkeypatch):
+    monkeypatch.setattr(host.sys, "version_info", (3, 13, 0))
+    assert "3.8 to 3.12" in texts(host.check_system())
+
+
+def test_no_compiler(machine, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = texts(plan.make_plan("cpu").problems)
+    assert "no C++ compiler" in said and "g++" in said.split("|")[1]
+
+
+def test_apt_get_command_names_this_python(monkeypatch, tmp_path):
+    script(tmp_path / "apt-get", "#!/bin/sh\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
+    wanted = "sudo apt-get install -y g++ python%d.%d-dev" % sys.version_info[:2]
+    assert host.package_command(["g++", "python-headers"]) == wanted
+
+
+def test_a_numbered_compiler_is_found(machine, monkeypatch, tmp_path):
+    script(tmp_path / "g++-11", "#!/bin/sh\necho 'g++-11 (Debian 11.3.0-12) 11.3.0'\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    there = host.compilers()
+    assert [(c["kind"], c["version"]) for c in there] == [("g++", (11, 3, 0))]
+
+
+def test_a_compiler_without_headers_is_found_in_a_second(tmp_path):
+    path = script(tmp_path / "g++", "#!/bin/sh\necho 'fatal error: string: No such file or directory' >&2\nexit 1\n")
+    found = host.check_compile({"path": str(path), "kind": "g++"}, sysconfig.get_path("include"))
+    assert "cannot compile" in texts(found) and "No such file" in texts(found)
+
+
+def test_missing_python_headers(machine, monkeypatch, tmp_path):
+    monkeypatch.setattr(host.sysconfig, "get_path", lambda name: str(tmp_path))
+    said = texts(plan.make_plan("cpu").problems)
+    assert f"{tmp_path}/Python.h" in said
+
+
+def test_a_home_that_cannot_be_compiled_in(machine, monkeypatch, tmp_path):
+    spaced = tmp_path / "a home"
+    spaced.mkdir()
+    monkeypatch.setenv("HOME", str(spaced))
+    said = texts(plan.make_plan("cpu").problems)
+    assert "spaces" in said and "JITTOR_HOME" in said
+
+
+def test_a_home_that_cannot_be_written(machine, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    assert "cannot be written" in texts(plan.make_plan("cpu").problems)
+
+
+def test_an_earlier_jittor_home_is_followed_and_not_changed(machine, tmp_path):
+    config = machine / ".cache/jittor/config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({"JITTOR_HOME": str(tmp_path / "elsewhere")}))
+    assert host.jittor_home() == tmp_path / "elsewhere"
+    os.environ["JITTOR_HOME"] = str(tmp_path / "chosen")
+    assert host.jittor_home() == tmp_path / "chosen"
+    assert json.loads(config.read_text()) == {"JITTOR_HOME": str(tmp_path / "elsewhere")}
+
+
+def test_python_config_answers_for_the_running_python(machine):
+    path = host.python_config()
+    for option, right in (("--includes", "-I" + sysconfig.get_path("include")),
+                          ("--extension-suffix", sysconfig.get_config_var("EXT_SUFFIX"))):
+        assert subprocess.check_output([path, option]).decode().strip() == right
+
+
+def test_choices_and_their_order(machine, monkeypatch):
+    chosen = plan.make_plan("cpu").environment
+    assert chosen["nvcc_path"] == "" and chosen["use_mpi"] == "0" and chosen["cache_name"] == "jt_dfd"
+    for name, value in (("cache_name", "mine"), ("log_silent", "0"), ("use_mkl", "0"), ("use_mpi", "1")):
+        monkeypatch.setenv(name, value)
+    made = plan.make_plan("cpu")
+    assert not {"cache_name", "log_silent", "use_mkl", "use_mpi"} & set(made.environment)
+    assert made.users["cache_name"] == "mine"
+
+
+def test_the_users_compiler_wins_and_is_checked(machine, monkeypatch, tmp_path):
+    path = script(tmp_path / "my-g++", "#!/bin/sh\necho 'g++ 12.1.0'\n")
+    monkeypatch.setenv("cc_path", str(path))
+    assert plan.make_plan("cpu").found["compiler"]["path"] == str(path)
+    monkeypatch.setenv("cc_path", str(tmp_path / "nowhere"))
+    assert "cc_path" in texts(plan.make_plan("cpu").problems)
+    monkeypatch.setenv("cc_path", str(script(tmp_path / "compiler", "#!/bin/sh\necho '12.1.0'\n")))
+    assert "by their name" in texts(plan.make_plan("cpu").problems)
+
+
+def test_device_names(machine, monkeypatch):
+    with pytest.raises(ValueError, match="gpu"):
+        runtime.prepare("gpu")
+    monkeypatch.setenv("JT_DFD_DEVICE", "tpu")
+    assert "JT_DFD_DEVICE=tpu" in texts(plan.make_plan().problems)
+    monkeypatch.setenv("JT_DFD_DEVICE", "cpu")
+    assert plan.make_plan().why == "asked for"
+
+
+def test_mpi_is_used_under_mpirun_only(machine, monkeypatch, tmp_path):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    mpicc = script(tmp_path / "mpicc", "#!/bin/sh\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    chosen = plan.make_plan("cpu").environment
+    assert chosen["use_mpi"] == "1" and chosen["mpicc_path"] == str(mpicc)
+    mpicc.unlink()
+    monkeypatch.setattr(host.shutil, "which", lambda name, which=host.shutil.which: None if name == "mpicc" else which(name))
+    monkeypatch.setattr(host.sys, "executable", str(tmp_path / "python"))
+    assert "no mpicc" in texts(plan.make_plan("cpu").problems)
+
+
+def test_prepare_sets_the_environment_once_and_imports_nothing(run):
+    status, out, err = run("""
+import os, sys
+from jt_dfd import runtime
+assert not {"numpy", "jittor"} & set(sys.modules), "importing the runtime imports nothing heavy"
+first = runtime.prepare("cpu")
+assert os.environ["nvcc_path"] == "" and os.environ["cache_name"] == "jt_dfd"
+assert runtime.prepare("cpu") == first == runtime.prepare() == runtime.report()
+assert runtime.chosen_device() == "cpu"
+assert not {"numpy", "jittor"} & set(sys.modules)
+try:
+    runtime.prepare("cuda")
+except runtime.RuntimeProblem:
+    pass
+print("fine")
+""")
+    assert (status, out) == (0, "fine\n"), err
+
+
+def test_a_child_process_decides_afresh(run):
+    """What a parent's runtime chose is no choice of the user's to its children."""
+    status, out, err = run("""
+import os, subprocess, sys
+from jt_dfd import runtime
+runtime.prepare("cpu")
+code = "from jt_dfd import runtime; r = runtime.prepare(); print(r['users'], r['why'])"
+print(subprocess.check_output([sys.executable, "-c", code]).decode())
+""", LD_LIBRARY_PATH="")
+    assert status == 0, err
+    assert "nvcc_path" not in out and "asked for" not in out
+
+
+def test_report_changes_nothing(machine):
+    before = dict(os.environ)
+    report = runtime.report()
+    assert report["device"] in ("cpu", "cuda") and json.dumps(report)
+    assert dict(os.environ) == before
+    assert not (machine / ".cache/jittor").exists()
