@@ -122,6 +122,8 @@ def open_folder(path) -> Folder:
     CheckpointError where it is no folder, holds no weights or an unusable config.json.
     """
     path = Path(path)
+    if not _has_weights(path) and _has_weights(path / "demo"):
+        path = path / "demo"  # "Params" of a fresh checkout, where only the demo weights are
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such folder of weights. Params/demo ships with the repository; the "
                               "authors' weights go into AE_whole/ and Combine/ of a folder (tools/fetch_release.py).")
@@ -133,12 +135,14 @@ def open_folder(path) -> Folder:
         network = data.pop("network")
         _check_meta(data, path / CONFIG_FILE)
         return Folder(path, network, data)
-    if not (path / "AE_whole").is_dir() and not (path / "Combine").is_dir():
+    if not _has_weights(path):
         raise CheckpointError(f"{path}: holds neither config.json nor the release's AE_whole/ and Combine/, so no "
-                              "weights. Did you mean the folder demo/ in it?" if (path / "demo").is_dir() else
-                              f"{path}: holds neither config.json nor the release's AE_whole/ and Combine/, so no "
                               "weights. Point --params at a folder that does.")
     return Folder(path, configuration.preset("release"), {})
+
+
+def _has_weights(path: Path) -> bool:
+    return (path / CONFIG_FILE).is_file() or (path / "AE_whole").is_dir() or (path / "Combine").is_dir()
 
 
 def _check_meta(data: Dict[str, Any], source: Path) -> None:

@@ -46,7 +46,7 @@ def parameter(net, name, shape, salt=0):
 def bank(component, gender, rows=None, salt=0):
     """(rows, 512) float32."""
     component = "" if component == "rest" else component
-    return _stream(f"bank/{component}/{gender}", salt).standard_normal((rows or ROWS[gender], 512), dtype=np.float32)
+    return _stream(f"bank/{component}/{GENDERS[gender]}", salt).standard_normal((rows or ROWS[gender], 512), dtype=np.float32)
 
 
 def network(config, kind, component, salt=0):

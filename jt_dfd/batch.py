@@ -1,0 +1,84 @@
+"""Many sketches at once: files and folders in, PNGs out; one bad file does not stop the rest."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Dict, Iterable, List, NamedTuple, Tuple
+
+from .pictures import SUFFIXES, PictureError, write_png
+
+
+class Job(NamedTuple):
+    sketch: Path
+    face: Path
+
+
+def find_sketches(sources: Iterable[str]) -> List[Tuple[Path, Path]]:
+    """(file, its name below the output) for every picture: a file gives itself, a folder all pictures in it and below,
+    in alphabetical order.  Files that do not exist are returned too, to be reported when their turn comes."""
+    found = []
+    for source in map(Path, sources):
+        if source.is_dir():
+            inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
+                            and not any(part.startswith(".") for part in p.relative_to(source).parts))
+            found += [(p, p.relative_to(source)) for p in inside]
+        else:
+            found.append((source, Path(source.name)))
+    return found
+
+
+def plan(sources: Iterable[str], output: str) -> List[Job]:
+    """Where each sketch's face goes: ``output`` itself where it names a PNG and there is one sketch, else
+    ``<output>/<name>.png``; two sketches of the same name get numbers.  ValueError where that cannot be."""
+    found = find_sketches(sources)
+    if Path(output).suffix.lower() == ".png":
+        if len(found) != 1:
+            raise ValueError(f"{output} is one file, but there are {len(found)} sketches; name a folder instead")
+        return [Job(found[0][0], Path(output))]
+    if os.path.exists(output) and not os.path.isdir(output):
+        raise ValueError(f"{output} is a file; name a folder, or a .png for a single sketch")
+    jobs, taken = [], set()
+    for sketch, name in found:
+        face, number = Path(output) / name.with_suffix(".png"), 1
+        while str(face).lower() in taken or _same_file(face, sketch):
+            number += 1
+            face = Path(output) / name.with_name(f"{name.stem}_{number}.png")
+        taken.add(str(face).lower())
+        jobs.append(Job(sketch, face))
+    return jobs
+
+
+def _same_file(face: Path, sketch: Path) -> bool:
+    """A face must never overwrite the sketch it was made from."""
+    return face.resolve() == sketch.resolve()
+
+
+def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, **settings) -> Dict[Path, str]:
+    """Make and write every job's face (and ``<name>_shadow.png``); ``settings`` go to ``Synthesizer.synthesize``.
+
+    Returns {sketch: what went wrong} of those that could not be done.
+    """
+    failed = {}
+    for job in jobs:
+        try:
+            result = synthesizer.synthesize(job.sketch, **settings)
+            write_png(job.face, result.face, Software="jt_dfd")
+            if shadows:
+                write_png(job.face.with_name(job.face.stem + "_shadow.png"), result.shadow, Software="jt_dfd")
+        except PictureError as error:
+            failed[job.sketch] = str(error)
+        except OSError as error:
+            failed[job.sketch] = f"{job.face}: cannot be written ({error.strerror or error})"
+    return failed
+
+
+def parse_refine(words: Iterable[str]) -> Dict[str, float]:
+    """["0.5"] or ["all=1", "eye1=0.8"] -> {"all": 1.0, "eye1": 0.8}.  ValueError names the word that is wrong."""
+    amounts = {}
+    for word in words:
+        name, equals, value = word.rpartition("=")
+        try:
+            amounts[name if equals else "all"] = float(value)
+        except ValueError:
+            raise ValueError(f"--refine {word}: expected COMPONENT=NUMBER, e.g. all=1 eye1=0.8") from None
+    return amounts

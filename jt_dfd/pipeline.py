@@ -1,0 +1,110 @@
+"""The networks of one folder in memory, and each stage from arrays to arrays.  Importing this starts Jittor."""
+from __future__ import annotations
+
+from typing import Dict, Tuple
+
+import numpy as np
+
+from . import networks
+from .backend import jt
+from .checkpoints import Folder
+from .components import COMPONENTS
+from .kernels import merge, shadow
+from .networks.folding import fold
+from .networks.loading import load_arrays
+
+#: bytes of one layer's output up to which pictures are decoded together (ours, measured: more in one batch falls out
+#: of the processor's caches and gets slower)
+BATCH_BYTES = 40 << 20
+
+
+def device() -> str:
+    return "cuda" if jt.flags.use_cuda else "cpu"
+
+
+def to_input(crop: np.ndarray) -> np.ndarray:
+    """(S, S) uint8 -> (1, 1, S, S) float32 in [-1, 1] (release)."""
+    return ((crop.astype(np.float32) - 127.5) / 127.5)[None, None]
+
+
+def to_picture(output: np.ndarray) -> np.ndarray:
+    """(3, H, W) float32 in [-1, 1] -> (H, W, 3) uint8, clipped and truncated (release)."""
+    return np.clip((output.transpose(1, 2, 0) + 1) / 2 * 255, 0, 255).astype(np.uint8)
+
+
+class Networks:
+    """All sixteen inference networks of a folder, each file read once."""
+
+    def __init__(self, folder: Folder):
+        self.config, self.geometry = folder.config, folder.config.geometry
+        self._of: Dict[Tuple[str, str], object] = {}
+        # the large ones first: while a file is read its contents are in memory twice
+        self.generator = self._read(folder, "generator", "rest")
+        for component in reversed(COMPONENTS):
+            for kind in ("feature_decoder", "image_decoder", "encoder"):
+                self._of[kind, component] = self._read(folder, kind, component)
+
+    def _read(self, folder: Folder, kind: str, component: str):
+        arrays = folder.network(kind, component)
+        network = networks.build(kind, self.config, component)
+        if kind == "image_decoder":
+            # not the encoders: the release's anchor hangs on the last bits of a distance, so latents have to come out
+            # of the same operations as the release's
+            arrays = fold(network, arrays)
+        load_arrays(network, arrays)
+        network.eval()
+        jt.sync_all()
+        return network
+
+    def encode(self, crops: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """{component: (S, S) uint8} -> {component: (latent,) float32}."""
+        with jt.no_grad():
+            latents = {c: self._of["encoder", c](jt.array(to_input(crop))) for c, crop in crops.items()}
+            return {c: v[0].copy() for c, v in _fetch(latents).items()}
+
+    def decode(self, component: str, vectors: np.ndarray) -> np.ndarray:
+        """(k, latent) float32 -> (k, size, size) float32: sketches as the image decoder sees them, in one batch where
+        that fits, else in a few."""
+        network, size = self._of["image_decoder", component], self.geometry.window(component).size
+        each = size * size * self.config.image_widths[-1] * 4
+        batch = max(1, min(len(vectors), BATCH_BYTES // each))
+        out = np.empty((len(vectors), size, size), np.float32)
+        with jt.no_grad():
+            for start in range(0, len(vectors), batch):
+                part = vectors[start:start + batch]
+                # a short last batch is filled up: another shape would compile anew
+                filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part), 0)])
+                out[start:start + batch] = network(jt.array(filled)).numpy()[:len(part), 0]
+        return out
+
+    def map_features(self, vectors: Dict[str, np.ndarray]) -> Dict[str, "jt.Var"]:
+        """{component: (latent,) float32} -> {component: (1, channels, size, size) Var}."""
+        with jt.no_grad():
+            features = {c: self._of["feature_decoder", c](jt.array(v[None])) for c, v in vectors.items()}
+            for f in features.values():
+                f.sync()
+            return features
+
+    def photograph(self, features: Dict[str, "jt.Var"]) -> np.ndarray:
+        """All five feature maps -> (512, 512, 3) uint8 RGB."""
+        with jt.no_grad():
+            face = to_picture(self.generator(merge.merge(features, self.geometry)).numpy()[0])
+        if face.shape[0] != 512:
+            import cv2
+
+            face = cv2.resize(face, (512, 512), interpolation=cv2.INTER_CUBIC)
+        return face
+
+    def shadow(self, decoded: Dict[str, np.ndarray], weights: Dict[str, np.ndarray]):
+        """Decoded neighbours and their weights -> (page (canvas, canvas) uint8, {component: (size, size) uint8})."""
+        made = shadow.shadow({c: jt.array(d) for c, d in decoded.items()},
+                             {c: jt.array(w) for c, w in weights.items()}, self.geometry)
+        got = _fetch({"page": made.page, **made.components})
+        return got.pop("page").copy(), {c: p.copy() for c, p in got.items()}
+
+
+def _fetch(variables: Dict[str, "jt.Var"]) -> Dict[str, np.ndarray]:
+    """All at once, so that what must be compiled is compiled in parallel."""
+    if not variables:
+        return {}
+    return dict(zip(variables, jt.fetch_sync(list(variables.values()))))

@@ -1,0 +1,284 @@
+"""A sketch becomes a face: crops, latents, projection, shadow guidance, feature maps, photograph.
+
+    from jt_dfd import Synthesizer
+    s = Synthesizer("Params/demo")
+    r = s.synthesize("sketch.png", gender="female", refine={"eye1": 0.8, "rest": 1})
+    r.face, r.shadow
+
+A synthesizer remembers what did not change: of a drawing in progress only the components under the last stroke are
+computed again.
+"""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Callable, Dict, Mapping, Optional, Tuple, Union
+
+import numpy as np
+
+from .checkpoints import open_folder
+from .components import COMPONENTS, MERGE_ORDER
+from .memory import Recent, digest
+from .pictures import to_sketch
+
+#: neighbours projected on (release; the paper says 10)
+DEFAULT_K = 15
+#: bytes of decoded neighbours kept (ours): about six sketches' worth at the release's sizes
+DECODED_BYTES = 128 << 20
+
+
+@dataclass
+class Result:
+    """What became of one sketch.
+
+    face      (512, 512, 3) uint8 RGB, enlarged where the preset's canvas is smaller
+    shadow    (512, 512) uint8, the guidance under the strokes at full strength, white = none
+    latents   {component: (latent,) float32}, as the encoders see the sketch
+    vectors   the same after projection and refinement: what the face was made of
+    shadows   {component: (size, size) uint8}, each component's guidance before masks
+    rows, weights   {component: (k,)}: the bank's rows that were projected on, the anchor first, and their weights
+    milliseconds    {stage: time spent}
+    """
+
+    face: np.ndarray
+    shadow: np.ndarray
+    latents: Dict[str, np.ndarray]
+    vectors: Dict[str, np.ndarray]
+    shadows: Dict[str, np.ndarray]
+    rows: Dict[str, np.ndarray]
+    weights: Dict[str, np.ndarray]
+    milliseconds: Dict[str, float] = field(default_factory=dict)
+
+
+class Synthesizer:
+    """Weights in memory and the way from a sketch to a face.
+
+    params   a folder of weights: ``Params/demo``, or one in the release's layout
+    device   "auto", "cpu" or "cuda"
+
+    CheckpointError names the file where weights are missing or unfit; RuntimeProblem says what Jittor lacks.
+    """
+
+    def __init__(self, params="Params/demo", device: str = "auto"):
+        folder = open_folder(params)
+        from . import runtime
+
+        runtime.start(device)
+        from . import pipeline
+        from .manifold import FeatureBank
+
+        self.folder, self.config, self.geometry = folder, folder.config, folder.config.geometry
+        self.device = pipeline.device()
+        self.bank = FeatureBank(folder)
+        self.networks = pipeline.Networks(folder)
+        self._latents, self._neighbours = Recent(64), Recent(64)
+        self._decoded = Recent(size_limit=DECODED_BYTES)
+        self._shadow, self._features, self._face = Recent(2), {}, Recent(8)
+
+    @property
+    def genders(self) -> Tuple[str, ...]:
+        """Genders with a bank of their own; () where one bank serves everybody."""
+        return self.bank.genders
+
+    def synthesize(self, sketch, gender: str = "female", refine: Union[float, Mapping[str, float]] = 1.0,
+                   k: int = DEFAULT_K, anchor: str = "nearest",
+                   on_shadow: Optional[Callable[[np.ndarray], None]] = None) -> Result:
+        """One sketch to one face.
+
+        sketch     (H, W) or (H, W, 3) uint8 array, or a path; black strokes on white, any size
+        gender     "male" or "female": the bank to project on; without meaning where the folder's bank is shared
+        refine     0 follows the drawing, 1 is full projection; a number for all components or {component: number},
+                   components left out at 1, "all" for the rest of them
+        k          neighbours, 1 to 64
+        anchor     "nearest", or "release" for the release's own choice among the neighbours
+        on_shadow  called with the (512, 512) uint8 shadow as soon as it is there, before the face
+
+        ValueError (PictureError for the sketch) says which argument is wrong.
+        """
+        amounts = refine_amounts(refine)
+        self.check_gender(gender)
+        check_k(k)
+        clock = _Clock()
+        canvas = to_sketch(sketch, self.config.canvas)
+        latents = self.encode(canvas)
+        clock.lap("encode")
+        near = {c: self._nearest(c, gender, latents[c], k, anchor) for c in COMPONENTS}
+        vectors = {c: self._refined(latents[c], near[c].vector, amounts[c]) for c in COMPONENTS}
+        clock.lap("project")
+        page, shadows = self._guidance(near)
+        clock.lap("shadow")
+        if on_shadow is not None:
+            on_shadow(page)
+        face = self.face_from_vectors(vectors)
+        clock.lap("face")
+        return Result(face, page, latents, vectors, shadows, {c: n.rows for c, n in near.items()},
+                      {c: n.weights for c, n in near.items()}, clock.milliseconds())
+
+    def encode(self, canvas: np.ndarray) -> Dict[str, np.ndarray]:
+        """{component: (latent,) float32} of a sketch that is already (canvas, canvas) uint8."""
+        crops = {c: np.ascontiguousarray(self.geometry.crop(canvas, c)) for c in COMPONENTS}
+        keys = {c: (c, digest(crops[c])) for c in COMPONENTS}
+        new = {c: crops[c] for c in COMPONENTS if keys[c] not in self._latents}
+        for component, latent in self.networks.encode(new).items():
+            self._latents[keys[component]] = latent
+        return {c: self._latents[keys[c]] for c in COMPONENTS}
+
+    def face_from_vectors(self, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(512, 512, 3) uint8 RGB out of {component: (latent,) float32}, as found in ``Result.vectors``."""
+        vectors = {c: self._vector(vectors, c) for c in COMPONENTS}
+        keys = {c: digest(v) for c, v in vectors.items()}
+        whole = tuple(keys[c] for c in COMPONENTS)
+        if whole not in self._face:
+            changed = [c for c in COMPONENTS if self._features.get(c, (None,))[0] != keys[c]]
+            for component in changed:  # the old map goes before the new one comes: they are large
+                self._features.pop(component, None)
+            for component, features in self.networks.map_features({c: vectors[c] for c in changed}).items():
+                self._features[component] = keys[component], features
+            self._face[whole] = self.networks.photograph({c: f for c, (_, f) in self._features.items()})
+        return self._face[whole].copy()
+
+    def sample_vectors(self, gender: str = "female", seed: int = 0) -> Tuple[Dict[str, np.ndarray], np.ndarray]:
+        """A plausible face that is nobody's: one row's surroundings in the bank, mixed at random.
+
+        Returns ({component: (latent,) float32}, its sketch (512, 512) uint8).  The same seed gives the same face.
+        """
+        self.check_gender(gender)
+        rng = np.random.default_rng(seed)
+        rows = {c: self.bank.rows(c, gender) for c in COMPONENTS}
+        person = int(rng.integers(min(r.shape[0] for r in rows.values())))
+        vectors = {}
+        for component in COMPONENTS:
+            start = rows[component][person].numpy()
+            near = self.bank.project(component, gender, start, 6, "nearest")
+            shares = rng.dirichlet([3.0] + [1.0] * (len(near.rows) - 1)).astype(np.float32)
+            vectors[component] = shares @ rows[component][near.rows].numpy()
+        return vectors, self.sketch_from_vectors(vectors)
+
+    def sketch_from_vectors(self, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(512, 512) uint8: the sketch that the image decoders see in {component: (latent,) float32}."""
+        pictures = {c: self.networks.decode(c, self._vector(vectors, c)[None])[0] for c in COMPONENTS}
+        page = pictures["rest"].copy()
+        for part in MERGE_ORDER:
+            rows, columns = self.geometry.window(part).slices
+            page[rows, columns] = np.minimum(page[rows, columns], pictures[part])
+        return _enlarge(np.clip((page + 1) * 127.5, 0, 255).astype(np.uint8))
+
+    def warm(self, progress: Optional[Callable[[str, int, int], None]] = None) -> None:
+        """Compile what a face needs, so that the first one does not wait; ``progress(stage, done, total)``."""
+        stages = ("encoders", "neighbours", "shadow", "feature maps", "photograph")
+        report = progress or (lambda stage, done, total: None)
+        blank = np.full((self.config.canvas,) * 2, 255, np.uint8)
+        gender = self.genders[0] if self.genders else "female"
+        report(stages[0], 0, len(stages))
+        latents = self.encode(blank)
+        report(stages[1], 1, len(stages))
+        near = {c: self._nearest(c, gender, latents[c], DEFAULT_K, "nearest") for c in COMPONENTS}
+        report(stages[2], 2, len(stages))
+        self._guidance(near)
+        report(stages[3], 3, len(stages))
+        self.face_from_vectors(latents)
+        report(stages[4], len(stages), len(stages))
+
+    # -- the steps, each with its memory
+
+    def _nearest(self, component, gender, latent, k, anchor):
+        key = (self.bank.key(component, gender), digest(latent), int(k), anchor)
+        if key not in self._neighbours:
+            self._neighbours[key] = self.bank.project(component, gender, latent, int(k), anchor)
+        return self._neighbours[key]
+
+    @staticmethod
+    def _refined(latent, projected, amount):
+        from .manifold import refine
+
+        return refine(latent, projected, amount)
+
+    def _guidance(self, near) -> Tuple[np.ndarray, Dict[str, np.ndarray]]:
+        key = tuple((n.key, n.rows.tobytes(), n.weights.tobytes()) for n in near.values())
+        if key not in self._shadow:
+            decoded = {c: self._decode(c, n) for c, n in near.items()}
+            page, pictures = self.networks.shadow(decoded, {c: n.weights for c, n in near.items()})
+            self._shadow[key] = _enlarge(page), pictures
+        page, pictures = self._shadow[key]
+        return page.copy(), {c: p.copy() for c, p in pictures.items()}
+
+    def _decode(self, component, near) -> np.ndarray:
+        """(k, size, size) float32, the decoded neighbours; rows that were decoded before are remembered.  Rows without
+        a positive weight leave no shadow, so they are not decoded."""
+        size = self.geometry.window(component).size
+        out = np.ones((len(near.rows), size, size), np.float32)
+        wanted = [i for i, w in enumerate(near.weights) if w > 0]
+        missing = [i for i in wanted if (near.key, int(near.rows[i])) not in self._decoded]
+        if missing:
+            rows = self.bank.rows(*near.key)[near.rows[missing]].numpy()
+            for i, picture in zip(missing, self.networks.decode(component, rows)):
+                out[i] = picture
+        fresh = set(missing)
+        for i in wanted:
+            if i not in fresh:
+                out[i] = self._decoded[near.key, int(near.rows[i])]
+        for i in missing:
+            self._decoded[near.key, int(near.rows[i])] = out[i].copy()
+        return out
+
+    # -- arguments
+
+    def check_gender(self, gender) -> None:
+        """ValueError where the folder has no bank for ``gender``."""
+        if gender not in ("male", "female"):
+            raise ValueError(f"gender must be 'male' or 'female', not {gender!r}")
+        if self.genders and gender not in self.genders and not self.folder.has_shared_bank:
+            raise ValueError(f"{self.folder.path} has no {gender} bank, only {', '.join(self.genders)}")
+
+    def _vector(self, vectors, component) -> np.ndarray:
+        try:
+            vector = np.ascontiguousarray(vectors[component], np.float32)
+        except KeyError:
+            raise ValueError(f"no vector for component {component}") from None
+        if vector.shape != (self.config.latent,):
+            raise ValueError(f"vector of {component}: expected shape ({self.config.latent},), got {vector.shape}")
+        return vector
+
+
+def refine_amounts(refine: Union[float, Mapping[str, float]]) -> Dict[str, float]:
+    """{component: amount from 0 to 1} of a number, or of {component or "all": number}.  ValueError says what is wrong."""
+    given = dict(refine) if isinstance(refine, Mapping) else {"all": refine}
+    unknown = sorted(set(given) - set(COMPONENTS) - {"all"}, key=str)
+    if unknown:
+        raise ValueError(f"refine: no component {unknown[0]!r}; they are {', '.join(COMPONENTS)}, or all")
+    for name, value in given.items():
+        try:
+            given[name] = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"refine {name}: expected a number from 0 to 1, not {value!r}") from None
+        if not 0 <= given[name] <= 1:
+            raise ValueError(f"refine {name}: expected a number from 0 (follow the drawing) to 1 (full projection), "
+                             f"not {value!r}")
+    return {c: given.get(c, given.get("all", 1.0)) for c in COMPONENTS}
+
+
+def check_k(k) -> None:
+    """ValueError unless k is a whole number of neighbours that projection has room for."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= 64:
+        raise ValueError(f"k must be a whole number of neighbours from 1 to 64, not {k!r}")
+
+
+def _enlarge(picture: np.ndarray) -> np.ndarray:
+    if picture.shape[0] == 512:
+        return picture
+    import cv2
+
+    return cv2.resize(picture, (512, 512), interpolation=cv2.INTER_CUBIC)
+
+
+class _Clock:
+    def __init__(self):
+        self._start, self._laps = time.perf_counter(), {}
+        self._last = self._start
+
+    def lap(self, name):
+        now = time.perf_counter()
+        self._laps[name], self._last = (now - self._last) * 1000, now
+
+    def milliseconds(self):
+        return dict(self._laps, total=(self._last - self._start) * 1000)
