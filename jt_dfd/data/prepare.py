@@ -16,6 +16,10 @@ from .sketching import DEFAULT_STYLE, Sketcher
 from .workers import Workers
 
 
+#: the index is brought up to date after so many pictures, so that a set in the making can be looked at
+INDEX_EVERY = 100
+
+
 @dataclass
 class Summary:
     """How a run went: pairs in the set, how many of them were made now, rejected pictures with their reasons."""
@@ -55,28 +59,29 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     options = Options(**{**asdict(options), "sketch": "own" if own is not None else style})
     sketcher = Sketcher(style) if own is None else None
     with Journal(out, settings) as journal:
+        def write_index():
+            index.write(out, [_row(e, table, min_confidence, test_share) for e in journal.entries.values()
+                              if "rejected" not in e])
+
         todo = [p for p in pictures[:limit] if p not in journal.entries]
-        made = 0
         try:
             if todo:
-                made = _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress)
+                _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress, write_index)
         except KeyboardInterrupt:
             pass
         left = sum(p not in journal.entries for p in pictures[:limit])
         rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
-        rows = [_row(e, table, min_confidence, test_share) for e in journal.entries.values() if "rejected" not in e]
         made = sum(p in journal.entries and "rejected" not in journal.entries[p] for p in todo)
-        index.write(out, rows)
+        write_index()
         write_report(out, journal.entries)
-    return Summary(len(rows), made, rejected, left)
+    return Summary(len(journal.entries) - len(rejected), made, rejected, left)
 
 
-def _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress) -> int:
+def _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress, write_index) -> None:
     def jobs():
         for path in todo:
             yield str(source / path), names[path], points.get(Path(path).stem)
 
-    made = 0
     with Workers(max(1, workers), "jt_dfd.data.portrait:PortraitJob", str(out), options) as pool:
         answers = zip(todo, pool.map(jobs()))
         for path, (job, answer) in (progress(answers, total=len(todo)) if progress else answers):
@@ -92,8 +97,8 @@ def _run(source, out, todo, names, points, own, options, sketcher, journal, work
                 journal.add(path, rejected=answer["rejected"])
                 continue
             finish(out, names[path], answer, sketcher, journal, path, source=path)
-            made += 1
-    return made
+            if len(journal.entries) % INDEX_EVERY == 0:
+                write_index()
 
 
 def finish(out, name: str, answer: Dict, sketcher: Optional[Sketcher], journal: Journal, key: str, **entry) -> None:

@@ -1,0 +1,111 @@
+"""What is wrong with a training set: every pair read and measured."""
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from ..components import RELEASE_CANVAS, Geometry
+from ..pictures import PictureError, read_picture
+from . import index
+from .workers import Workers
+
+#: a sketch with a smaller share of ink (darker than mid grey) is empty; one with a larger is no drawing (ours)
+LEAST_INK, MOST_INK = 0.002, 0.6
+
+
+@dataclass
+class Result:
+    """errors and warnings: (file, what); pairs and the counts of splits and genders."""
+
+    folder: str
+    pairs: int
+    splits: Dict[str, int]
+    genders: Dict[str, int]
+    errors: List[Tuple[str, str]] = field(default_factory=list)
+    warnings: List[Tuple[str, str]] = field(default_factory=list)
+
+    def text(self, most: int = 20) -> str:
+        """The report as lines of text, the first ``most`` errors and warnings in full."""
+        lines = [f"{self.folder}: {self.pairs} pairs",
+                 "  split   " + ", ".join(f"{self.splits[s]} {s}" for s in index.SPLITS if self.splits.get(s)),
+                 "  gender  " + ", ".join(f"{n} {g or 'blank'}" for g, n in sorted(self.genders.items(), reverse=True))]
+        for title, found in (("error", self.errors), ("warning", self.warnings)):
+            lines += [f"  {title}: {file}: {what}" for file, what in found[:most]]
+            if len(found) > most:
+                lines.append(f"  ... and {len(found) - most} more {title}s: "
+                             + ", ".join(f"{n} {w}" for w, n in Counter(w.split(":")[0] for _, w in found).most_common()))
+        lines.append("nothing wrong" if not self.errors else f"{len(self.errors)} errors")
+        return "\n".join(lines)
+
+
+def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Result:
+    """Read every pair of ``folder``.  SetError where there is no index to go by."""
+    rows = index.read(folder)
+    result = Result(str(folder), len(rows), Counter(r.split for r in rows), Counter(r.gender for r in rows))
+    if not rows:
+        result.errors.append((str(index.index_path(folder)), "no pairs in it"))
+    for column in ("file", "sketch"):
+        for name, count in Counter(getattr(r, column) for r in rows).items():
+            if count > 1:
+                result.errors.append((name, f"named {count} times in the index"))
+    for row in rows:
+        if row.gender not in ("", *index.GENDERS):
+            result.errors.append((row.file, f"unknown gender: {row.gender!r}, expected female, male or blank"))
+        if row.landmarks is not None:
+            _check_landmarks(row, result)
+    with Workers(max(1, workers), f"{__name__}:make") as pool:
+        jobs = [(str(Path(folder) / r.file), str(Path(folder) / r.sketch)) for r in rows]
+        answers = zip(rows, pool.map(jobs, ahead=16))
+        for row, (_, found) in (progress(answers, total=len(rows)) if progress else answers):
+            if isinstance(found, Exception):
+                raise found
+            for which, what in found:
+                result.errors.append((getattr(row, which), what))
+    return result
+
+
+def _check_landmarks(row: index.Row, result: Result) -> None:
+    geometry = Geometry()
+    homes = {"left_eye": "eye1", "right_eye": "eye2", "nose": "nose", "mouth_left": "mouth", "mouth_right": "mouth"}
+    away = [point for point, part in homes.items() if not geometry.window(part).contains(*row.landmarks[point])]
+    if row.landmarks["left_eye"][0] >= row.landmarks["right_eye"][0]:
+        result.errors.append((row.file, "landmarks: left and right eye mixed up"))
+    elif away:
+        result.warnings.append((row.file, f"landmarks outside their windows: {', '.join(away)}"))
+
+
+def make():
+    """For the worker processes."""
+    return check_pair
+
+
+def check_pair(face_path: str, sketch_path: str) -> List[Tuple[str, str]]:
+    """[("file" or "sketch", what is wrong)] of one pair."""
+    found = []
+    for which, path, shape in (("file", face_path, (RELEASE_CANVAS, RELEASE_CANVAS, 3)),
+                               ("sketch", sketch_path, (RELEASE_CANVAS, RELEASE_CANVAS))):
+        if not Path(path).is_file():
+            found.append((which, "missing"))
+            continue
+        try:
+            picture = read_picture(path)
+        except PictureError as error:
+            found.append((which, f"unreadable: {str(error).split(': ', 1)[-1]}"))
+            continue
+        if picture.shape[:2] != shape[:2]:
+            found.append((which, f"wrong size: {picture.shape[1]}x{picture.shape[0]}, expected {shape[1]}x{shape[0]}"))
+            continue
+        if which == "sketch":
+            grey = picture if picture.ndim == 2 else picture[:, :, 0]
+            ink = float(np.mean(grey < 128))
+            if ink < LEAST_INK:
+                found.append((which, f"empty sketch: {ink:.2%} ink"))
+            elif ink > MOST_INK:
+                found.append((which, f"too much ink: {ink:.0%}, expected black strokes on white"))
+        elif picture.std() < 4:
+            found.append((which, "blank photograph"))
+    return found
