@@ -22,9 +22,11 @@ except ImportError as _error:
 import numpy as np
 from torch import Tensor, nn
 
+from ..checkpoints import SHARED_BANK
 from ..components import COMPONENTS, MERGE_ORDER, PARTS
 from ..config import Config, preset
-from . import projection
+from ..selection import ANCHORS, neighbours, rebuilding_weights
+from ..synthesizer import check_k, refine_amounts
 from .torch_layers import (Decoder, Encoder, FeatureDecoder, Generator, ImageDecoder, MultiScaleDiscriminator,
                            PictureNorm, Res, build, build_with)
 
@@ -147,27 +149,30 @@ class Pipeline(nn.Module):
         return {name: _linear(net.fc_mu[0], net.conv(crop(sketch, name, self.config)).flatten(1))
                 for name, net in self.encoders.items()}
 
-    def project(self, latents: Mapping[str, Tensor], gender: Optional[str] = None,
+    def project(self, latents: Mapping[str, Tensor], gender: str = "female",
                 refine: Union[float, Mapping[str, float]] = 1.0, k: int = 15,
                 anchor: str = "nearest") -> Dict[str, Tensor]:
         """Latents (N, latent) by component, drawn towards the bank: ``projection * w + latent * (1 - w)``.
 
-        refine: w of each component from 0 (follow the drawing) to 1 (full projection; also for components not named);
-        one number sets all.  gender: "male" or "female".  k: neighbours, 15 in the release.  anchor: "nearest", or
+        refine: w of each component from 0 (follow the drawing) to 1 (full projection); a number sets all, components
+        that are left out stay at 1.  gender: "male" or "female"; without meaning where one bank serves everybody.  k: neighbours, 15 in the release.  anchor: "nearest", or
         "release" for the release's own choice.  The choice of neighbours and weights has no gradient.
         """
-        amounts = _amounts(refine)
+        amounts = refine_amounts(refine)
+        check_k(k)
+        if anchor not in ANCHORS:
+            raise ValueError(f"no anchor {anchor!r}; there are {', '.join(ANCHORS)}")
         out = {}
         for name, latent in latents.items():
             w = amounts[name]
             if w > 0:
-                bank, rows = self._bank(name, gender), latent.detach().cpu().double().float().numpy()
-                points = np.stack([projection.project(row, bank, k, anchor)[0] for row in rows])
-                latent = torch.from_numpy(points).to(latent) * w + latent * (1 - w)
+                bank = self._bank(name, gender)
+                points = [_project(row, bank, k, anchor) for row in latent.detach().float().cpu().numpy()]
+                latent = torch.from_numpy(np.stack(points)).to(latent) * w + latent * (1 - w)
             out[name] = latent
         return out
 
-    def forward(self, sketch: Tensor, gender: Optional[str] = None, refine: Union[float, Mapping[str, float]] = 1.0,
+    def forward(self, sketch: Tensor, gender: str = "female", refine: Union[float, Mapping[str, float]] = 1.0,
                 k: int = 15, anchor: str = "nearest") -> Tensor:
         """Sketches (N, 1, canvas, canvas) in [-1, 1] -> faces (N, 3, canvas, canvas) in [-1, 1]; see ``project``."""
         vectors = self.project(self.encode(sketch), gender, refine, k, anchor)
@@ -184,17 +189,18 @@ class Pipeline(nn.Module):
         """Sketch to face without projection, with this pipeline's own networks, for scripting and export."""
         return FaceFromSketch(self.config, self.encoders, self.face_from_latents).train(self.training)
 
-    def _bank(self, component: str, gender: Optional[str]) -> np.ndarray:
-        genders = sorted({g for _, g in self.banks})
-        if not genders:
-            raise ValueError("these weights came without feature banks: only refine=0 is possible")
-        if gender is None and len(genders) == 1:
-            gender = genders[0]
-        if gender not in genders and "all" in genders:
-            gender = "all"
-        if gender not in genders:
-            raise ValueError(f"gender {gender!r}: there are banks for {', '.join(genders)}")
-        return self.banks[component, gender]
+    def _bank(self, component: str, gender: str) -> np.ndarray:
+        bank = self.banks.get((component, gender), self.banks.get((component, SHARED_BANK)))
+        if bank is None:
+            held = sorted({held for _, held in self.banks})
+            raise ValueError(f"gender {gender!r}: these weights hold banks for {', '.join(held)}" if held else
+                             "these weights came without feature banks: only refine=0 is possible")
+        return bank
+
+
+def _project(latent: np.ndarray, bank: np.ndarray, k: int, anchor: str) -> np.ndarray:
+    rows = bank[neighbours(bank, latent, k, anchor)]
+    return (rebuilding_weights(rows, latent) @ rows.astype(np.float64)).astype(np.float32)
 
 
 def _linear(layer: nn.Linear, x: Tensor, block: int = 4096) -> Tensor:
@@ -205,16 +211,3 @@ def _linear(layer: nn.Linear, x: Tensor, block: int = 4096) -> Tensor:
     for piece, weight in zip(x.split(block, 1), layer.weight.split(block, 1)):
         total = total + nn.functional.linear(piece, weight).double()
     return total.to(x.dtype)
-
-
-def _amounts(refine) -> Dict[str, float]:
-    if not isinstance(refine, Mapping):
-        refine = {name: refine for name in COMPONENTS}
-    unknown = sorted(set(refine) - set(COMPONENTS))
-    if unknown:
-        raise ValueError(f"refine: no component {', '.join(unknown)}; they are {', '.join(COMPONENTS)}")
-    amounts = {name: float(refine.get(name, 1.0)) for name in COMPONENTS}
-    for name, value in amounts.items():
-        if not 0.0 <= value <= 1.0:
-            raise ValueError(f"refine {name} = {value}: expected a number from 0 to 1")
-    return amounts
