@@ -1,0 +1,157 @@
+"""The first compile: seen, counted, done once, and honest when it fails.  Jittor is played by fake_jittor.py here;
+the real one is compiled when the whole suite starts in a clean home."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import fake_jittor
+from machines import ROOT
+
+START = """
+from jt_dfd import runtime
+seen = []
+jt = runtime.start("cpu", progress=lambda *step: seen.append(step))
+assert runtime.start() is jt and runtime.jt() is jt
+print(seen)
+"""
+
+
+@pytest.fixture
+def play(run, tmp_path):
+    def call(behaviour="", code=START, pause=0.02, **environment):
+        fake_jittor.make(tmp_path / "site", behaviour, pause)
+        return run(code, PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"), **environment)
+    call.cache = tmp_path / "cache"
+    call.count = lambda name: len((tmp_path / "cache" / name).read_text().split())
+    return call
+
+
+def test_progress_is_reported_while_it_compiles(play):
+    status, out, err = play()
+    assert status == 0, err
+    seen = eval(out)
+    assert [s[1:] for s in seen if "core" in s[0]] == [(i, 5) for i in range(1, 6)]
+    assert seen[0][1:] == (0, 0) and seen[-1][0] == "ready"
+
+
+def test_the_second_start_compiles_nothing_and_asks_no_child(play):
+    play()
+    imports = play.count("imports")
+    status, out, err = play()
+    assert status == 0 and eval(out) == []
+    assert play.count("compiles") == 1 and play.count("imports") == imports + 1
+
+
+def test_a_removed_cache_is_compiled_again(play):
+    play()
+    (play.cache / "jittor_core.so").unlink()
+    status, out, err = play()
+    assert status == 0, err
+    assert play.count("compiles") == 2 and eval(out)
+
+
+def test_jittors_exit_after_rebuilding_its_tools_is_met_by_another_run(play):
+    status, out, err = play("rebuild once")
+    assert status == 0 and eval(out)[-1][0] == "ready", err
+
+
+def test_rebuilding_forever_is_an_error_not_a_silent_success(play):
+    status, out, err = play("rebuild forever")
+    assert status != 0 and "RuntimeProblem" in err and "four times" in err
+
+
+def test_an_exit_in_this_process_is_an_error_too(play):
+    play()
+    fake_jittor.make(play.cache.parent / "site", "rebuild forever")
+    status, out, err = play("rebuild forever", code="""
+import os
+from jt_dfd import runtime
+from jt_dfd.runtime import first_compile
+first_compile.ensure = lambda *a: None     # all marks say ready, and Jittor sees it differently
+os.unlink(os.environ["FAKE_CACHE"] + "/jittor_core.so")
+runtime.start("cpu")
+""")
+    assert status != 0 and "run the command again" in err
+
+
+@pytest.mark.parametrize("behaviour, words", [("crash", ["status 3", "nothing.h: No such file"]), ("abort", ["signal 6"])])
+def test_a_failed_compile_says_why_and_where_to_read_on(play, behaviour, words):
+    status, out, err = play(behaviour)
+    assert status != 0 and "RuntimeProblem" in err
+    for word in words + ["first_compile.log"]:
+        assert word in err
+    log = os.path.join(os.environ["HOME"], ".cache/jt_dfd/first_compile.log")
+    assert os.path.isfile(log)
+    status, out, err = play("")
+    assert status == 0, "mended, it starts: " + err
+
+
+def test_without_a_callback_it_is_told_on_stderr(play):
+    status, out, err = play(pause=0.8, code="from jt_dfd import runtime; runtime.start('cpu')")
+    assert status == 0
+    assert "compiles itself" in err and "compiling Jittor's core" in err and "Jittor is ready" in err
+    assert out == "", "nothing is written to standard output"
+
+
+def test_a_quick_one_is_not_told(play):
+    status, out, err = play(pause=0.0, code="from jt_dfd import runtime; runtime.start('cpu')")
+    assert (status, out, err) == (0, "", "")
+
+
+def test_two_first_starts_at_once_compile_once(machine, tmp_path):
+    fake_jittor.make(tmp_path / "site", pause=0.4)
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"))
+    children = [subprocess.Popen([sys.executable, "-c", START], env=environment, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, universal_newlines=True) for _ in range(3)]
+    said = [c.communicate(timeout=120) for c in children]
+    assert [c.returncode for c in children] == [0, 0, 0], said
+    assert len((tmp_path / "cache/compiles").read_text().split()) == 1
+    assert sum("waiting for another process" in out for out, err in said) == 2
+
+
+def test_interrupting_stops_the_compiler_too(machine, tmp_path):
+    fake_jittor.make(tmp_path / "site", "forever")
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"))
+    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE)
+    hanging = tmp_path / "cache/hanging"
+    for _ in range(300):
+        if hanging.exists() and hanging.read_text().strip():
+            break
+        time.sleep(0.1)
+    child = int(hanging.read_text())
+    parent.send_signal(signal.SIGINT)
+    parent.communicate(timeout=60)
+    assert parent.returncode != 0
+    for _ in range(100):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the compiling process lives on")
+
+
+def test_an_mpi_rank_compiles_as_a_process_of_its_own(play):
+    """The compiling child must not join the job: it would wait for the other ranks for ever."""
+    from jt_dfd.runtime import first_compile
+
+    os.environ.update(OMPI_COMM_WORLD_SIZE="2", PMIX_RANK="0")
+    assert not {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK"} & set(first_compile.child_environment())
+
+
+def test_settings_that_change_the_code_have_marks_of_their_own(machine, monkeypatch):
+    from jt_dfd.runtime import first_compile
+
+    monkeypatch.setenv("cc_path", "/usr/bin/g++")
+    names = {first_compile.fingerprint("cpu"), first_compile.fingerprint("cuda")}
+    for name, value in (("use_mkl", "0"), ("cc_flags", "-O1"), ("nvcc_path", "/x/nvcc"), ("cache_name", "other")):
+        names.add(first_compile.fingerprint("cpu", {name: value}))
+    assert len(names) == 6
+    assert first_compile.fingerprint("cpu") in names, "and the same settings the same mark"

@@ -1,0 +1,89 @@
+"""The shell side of the two commands: which Python, which packages, which words."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from machines import ROOT, script
+
+
+def shell(code, **environment):
+    done = subprocess.run(["bash", "-c", f"set -uo pipefail; . tools/_environment.sh; {code}"], cwd=str(ROOT),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=120,
+                          env=dict(os.environ, **environment))
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("name", ["quickstart.sh", "test.sh", "_environment.sh"])
+def test_they_are_valid_shell(name):
+    assert subprocess.call(["bash", "-n", str(ROOT / "tools" / name)]) == 0
+
+
+def test_a_python_that_fits_is_found(tmp_path):
+    status, said = shell('find_python && echo "$BASE $BASE_VERSION"')
+    assert status == 0
+    base, version = said.split()
+    assert (3, 8) <= tuple(map(int, version.split("."))) < (3, 13) and os.access(base, os.X_OK)
+
+
+def test_the_named_python_wins():
+    status, said = shell('find_python && echo "$BASE_VERSION"', JT_DFD_PYTHON=sys.executable)
+    assert said.strip() == "%d.%d" % sys.version_info[:2]
+
+
+def test_a_python_that_does_not_fit_is_refused(tmp_path):
+    script(tmp_path / "python9", "#!/bin/sh\nexit 1\n")
+    assert shell("find_python", JT_DFD_PYTHON=str(tmp_path / "python9"))[0] != 0
+
+
+@pytest.mark.parametrize("system, word", [("Darwin", "macOS is not supported"), ("MINGW64_NT", "WSL 2")])
+def test_other_systems(tmp_path, system, word):
+    script(tmp_path / "uname", f"#!/bin/sh\necho {system}\n")
+    for name in ("quickstart.sh", "test.sh"):
+        done = subprocess.run(["bash", str(ROOT / "tools" / name)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              universal_newlines=True, timeout=60,
+                              env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
+        assert done.returncode == 1 and word in done.stdout
+
+
+PLAIN = 'BASE=/usr/bin/python3 BASE_VERSION=3.11 NEEDS_HEADERS=1 NEEDS_VENV=1; has_library() { [ "$1" != libGL.so.1 ]; };'
+
+
+def test_who_is_not_root_is_told_the_command(tmp_path):
+    script(tmp_path / "id", "#!/bin/sh\necho 1000\n")
+    script(tmp_path / "apt-get", "#!/bin/sh\necho called; exit 1\n")
+    status, said = shell(PLAIN + "system_packages", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert status == 1 and "called" not in said
+    assert "sudo apt-get update && sudo apt-get install -y python3.11-dev python3.11-venv libgl1" in said
+
+
+def test_root_gets_them_installed(tmp_path):
+    script(tmp_path / "id", "#!/bin/sh\necho 0\n")
+    script(tmp_path / "apt-get", f"#!/bin/sh\necho \"$@\" >> {tmp_path}/log\n")
+    status, said = shell(PLAIN + "system_packages", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert status == 0, said
+    log = (tmp_path / "log").read_text()
+    assert "python3.11-dev python3.11-venv" in log and "libgl1" in log
+
+
+def test_what_only_the_window_needs_stops_nobody(tmp_path):
+    script(tmp_path / "id", "#!/bin/sh\necho 1000\n")
+    script(tmp_path / "apt-get", "#!/bin/sh\nexit 1\n")
+    status, said = shell(PLAIN.replace("=1", "=0") + "system_packages", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert status == 0 and "libgl1" in said
+
+
+def test_quickstart_knows_its_words():
+    done = subprocess.run(["bash", str(ROOT / "tools/quickstart.sh"), "--help"], stdout=subprocess.PIPE, timeout=60)
+    assert done.returncode == 0 and b"--no-window" in done.stdout
+    assert subprocess.call(["bash", str(ROOT / "tools/quickstart.sh"), "--wrong"], stdout=subprocess.DEVNULL) != 0
+
+
+def test_the_version_is_the_packages_own():
+    import jt_dfd
+
+    said = subprocess.check_output([sys.executable, "setup.py", "--version"], cwd=str(ROOT), stderr=subprocess.DEVNULL)
+    assert said.decode().split()[-1] == jt_dfd.__version__
