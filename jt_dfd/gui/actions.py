@@ -11,7 +11,7 @@ from PyQt5.QtWidgets import QAction, QActionGroup, QLabel, QMainWindow, QMenu, Q
 from .controls import Slider
 from .icons import icon
 from .theme import THEMES
-from .words import LANGUAGES, Words, mark, tr
+from .words import LANGUAGES, Words, mark, plain, tr
 
 
 class Actions(QObject):
@@ -39,11 +39,9 @@ class Actions(QObject):
         action.setShortcuts([QKeySequence(k) for k in ([keys] if isinstance(keys, str) else keys)])
         if picture:
             action.setIcon(icon(picture))
-        self._words.bind(action.setText, text)
+        self._words.bind(lambda words: (action.setText(words), action.setIconText(plain(words))), text)
         first = action.shortcuts()[0].toString(QKeySequence.NativeText) if action.shortcuts() else ""
-        self._words.bind(lambda words: action.setToolTip(
-            (words or action.text().replace("&", "").rstrip("…")) + (f"  ({first})" if first else "")),
-            tip or text if tip else "")
+        self._words.bind(lambda words: action.setToolTip(plain(words) + (f"  ({first})" if first else "")), tip or text)
         self._window.addAction(action)
         self._all[name] = action
         return action

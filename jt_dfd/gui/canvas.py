@@ -112,7 +112,11 @@ class Canvas(QWidget):
         painter.setRenderHints(QPainter.SmoothPixmapTransform | QPainter.Antialiasing)
         painter.fillRect(self.rect(), self.palette().mid())
         scale, origin = self._view()
-        painter.drawImage(QRectF(origin.x(), origin.y(), CANVAS * scale, CANVAS * scale), self._page)
+        side, page = CANVAS * scale, self._page
+        if scale * self.devicePixelRatioF() < 0.9:  # thin lines would fall between the samples
+            edge = max(1, round(side * self.devicePixelRatioF()))
+            page = page.scaled(edge, edge, Qt.IgnoreAspectRatio, Qt.SmoothTransformation)
+        painter.drawImage(QRectF(origin.x(), origin.y(), side, side), page)
         if self.mirror:
             painter.setPen(QPen(QColor(47, 125, 225, 130), 1, Qt.DashLine))
             x = origin.x() + CANVAS / 2 * scale

@@ -54,7 +54,7 @@ class Document(QObject):
         self.path = ""
         self.stack = QUndoStack(self)
         self.stack.setUndoLimit(UNDO_LIMIT)
-        self.stack.cleanChanged.connect(lambda clean: self.modified_changed.emit(self.modified))
+        self.stack.cleanChanged.connect(self._clean_changed)
         self.items: List[Item] = []
         self.revision = 0  # grows with every change of the pixels
         self._raster = Raster(1)
@@ -103,6 +103,9 @@ class Document(QObject):
     @property
     def modified(self) -> bool:
         return self._recovered or not self.stack.isClean()
+
+    def _clean_changed(self, clean: bool) -> None:
+        self.modified_changed.emit(self.modified)
 
     def load(self, pixels: Optional[np.ndarray], settings: Optional[FaceSettings] = None, path: str = "",
              unsaved: bool = False) -> None:

@@ -78,6 +78,7 @@ class _Process:
     closed: bool = False
     tail: deque = field(default_factory=lambda: deque(maxlen=200))
     pid: int = 0
+    threads: List[threading.Thread] = field(default_factory=list)
 
 
 class Engine(QObject):
@@ -158,7 +159,8 @@ class Engine(QObject):
         process = _Process(popen, ours, write_end)
         self._process = process
         for work in (self._send_loop, self._hear_loop, self._tail_loop):
-            threading.Thread(target=work, args=(process,), daemon=True, name="engine").start()
+            process.threads.append(threading.Thread(target=work, args=(process,), daemon=True, name="engine"))
+            process.threads[-1].start()
         self._set_state(STARTING)
         self.progress.emit("start", 0, 0)
         for number, job in self._jobs.items():
@@ -421,4 +423,6 @@ def _reap(process: _Process) -> None:
         except OSError:
             pass
         process.popen.wait()
+    for thread in process.threads:  # not before they are done: the number of a closed file is soon another file's
+        thread.join(3)
     process.connection.close()

@@ -34,13 +34,15 @@ class Superseded(Exception):
 def load_synthesizer(folder, device, progress):
     """The real thing: Jittor, then the weights, then the kernels that a first face needs."""
     from jt_dfd import runtime
+    from jt_dfd.checkpoints import open_folder
 
+    open_folder(folder)  # unfit weights are told of before a compile of minutes, not after
     runtime.start(device, progress=progress)
     progress("weights", 0, 0)
     from jt_dfd.synthesizer import Synthesizer
 
     synthesizer = Synthesizer(folder, device=device)
-    synthesizer.warm(progress)
+    synthesizer.warm(lambda stage, done, total: progress("warm", done, total))
     return synthesizer
 
 

@@ -96,7 +96,10 @@ class FaceView(QWidget):
         painter.setRenderHints(QPainter.SmoothPixmapTransform | QPainter.Antialiasing)
         area = QRectF(self.rect())
         if self._image is not None:
-            painter.drawImage(area, self._image)
+            image, edge = self._image, round(self.width() * self.devicePixelRatioF())
+            if edge < 0.8 * image.width():  # a large picture in a small place is averaged, not sampled
+                image = image.scaled(edge, edge, Qt.IgnoreAspectRatio, Qt.SmoothTransformation)
+            painter.drawImage(area, image)
         else:
             painter.fillRect(area, self.palette().base())
             self._paint_placeholder(painter)

@@ -19,8 +19,16 @@ from .words import mark, tr
 #: milliseconds after which a face counts as one to keep: while a slider moves, not every face on the way does (ours)
 SETTLED = 900
 
-STAGES = {"start": mark("Starting"), "compile": mark("Compiling Jittor's operators (only the first time)"),
-          "import": mark("Loading Jittor"), "weights": mark("Loading the weights"), "warm": mark("Warming up")}
+#: what the engine calls its stages, and what the person is told
+STAGES = {"start": mark("Starting"), "weights": mark("Loading the weights"), "warm": mark("Warming up"),
+          "ready": mark("Loading Jittor"), "failed": mark("Loading Jittor"),
+          "preparing the compiler's tools": mark("Preparing the compiler"),
+          "compile": mark("Compiling operators (only the first time)"),
+          "compiling operators": mark("Compiling operators (only the first time)"),
+          "compiling Jittor's core": mark("Compiling Jittor's core (only the first time)"),
+          "compiling the CPU convolutions": mark("Compiling the CPU's convolutions (only the first time)"),
+          "compiling the GPU libraries' operators": mark("Compiling the GPU's operators (only the first time)"),
+          "waiting for another process that compiles": mark("Waiting for another process that compiles")}
 
 
 class Live(QObject):

@@ -17,7 +17,7 @@ from ..components import COMPONENTS
 
 FORMAT = 1
 GENDERS = ("female", "male")
-K_RANGE = (1, 100)  # ours; the paper's ablation went from 3 to 20, the release uses 15
+K_RANGE = (1, 64)  # what the synthesizer takes; the paper's ablation went from 3 to 20, the release uses 15
 #: longest borrowed vector that is read from a file, in numbers (the release's latents have 512)
 MAX_LATENT = 4096
 

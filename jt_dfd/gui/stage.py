@@ -6,7 +6,7 @@ from PyQt5.QtWidgets import QLabel, QSizePolicy, QWidget
 
 _GAP, _CAPTION = 14, 26
 #: edge below which a square is not made smaller, logical pixels
-_LEAST = 200
+_LEAST = 150
 
 
 class Stage(QWidget):
@@ -21,21 +21,21 @@ class Stage(QWidget):
         self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(_LEAST + 2 * _GAP, _LEAST + _CAPTION + _GAP)
+        return QSize(2 * _LEAST + 3 * _GAP, _LEAST + _CAPTION + 12)
 
     def sizeHint(self) -> QSize:
         return QSize(2 * 512 + 3 * _GAP, 512 + _CAPTION + _GAP)
 
     def resizeEvent(self, event) -> None:
         w, h = self.width(), self.height()
-        beside = min((w - 3 * _GAP) // 2, h - _CAPTION - _GAP)
-        above = min(w - 2 * _GAP, (h - 2 * _CAPTION - 2 * _GAP) // 2)
+        beside = min((w - 3 * _GAP) // 2, h - _CAPTION - 12)
+        above = min(w - 2 * _GAP, (h - 2 * _CAPTION - _GAP - 12) // 2)
         side = max(1, beside, above)
         if beside >= above:
-            left, top = (w - 2 * side - _GAP) // 2, max(0, (h - side - _CAPTION) // 2)
+            left, top = (w - 2 * side - _GAP) // 2, 8
             places = [(left, top), (left + side + _GAP, top)]
         else:
-            left, top = (w - side) // 2, max(0, (h - 2 * side - 2 * _CAPTION - _GAP) // 2)
+            left, top = (w - side) // 2, 8
             places = [(left, top), (left, top + side + _CAPTION + _GAP)]
         for (x, y), view, caption in zip(places, self.views, self.captions):
             caption.setGeometry(QRect(x, y, side, _CAPTION))

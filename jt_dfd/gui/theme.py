@@ -10,12 +10,12 @@ _LIGHT = {"Window": "#f4f5f7", "WindowText": "#1d2127", "Base": "#ffffff", "Alte
           "Text": "#1d2127", "Button": "#fbfbfc", "ButtonText": "#1d2127", "ToolTipBase": "#ffffff",
           "ToolTipText": "#1d2127", "Highlight": ACCENT, "HighlightedText": "#ffffff", "Link": "#1a5fb4",
           "Light": "#ffffff", "Midlight": "#e6e8ec", "Mid": "#c3c8d0", "Dark": "#9aa1ab", "Shadow": "#6b717a",
-          "BrightText": "#c01c28", "PlaceholderText": "#6b727d"}
+          "BrightText": "#c01c28", "PlaceholderText": "#6b727d", "Handle": "#ffffff"}
 _DARK = {"Window": "#26282c", "WindowText": "#e8eaed", "Base": "#1c1e21", "AlternateBase": "#2d3035",
          "Text": "#e8eaed", "Button": "#363a40", "ButtonText": "#e8eaed", "ToolTipBase": "#3a3e45",
          "ToolTipText": "#f1f2f4", "Highlight": "#3d8bef", "HighlightedText": "#ffffff", "Link": "#7db3f5",
          "Light": "#4b5058", "Midlight": "#41454c", "Mid": "#4a4f57", "Dark": "#17191b", "Shadow": "#0f1011",
-         "BrightText": "#ff7b86", "PlaceholderText": "#a2a8b1"}
+         "BrightText": "#ff7b86", "PlaceholderText": "#a2a8b1", "Handle": "#d7dade"}
 _DISABLED = {"light": "#969ca6", "dark": "#767c86"}
 
 THEMES = ("system", "light", "dark")
@@ -33,6 +33,8 @@ def apply(name: str) -> None:
     colours = _DARK if name == "dark" else _LIGHT
     palette = QPalette()
     for role, colour in colours.items():
+        if not hasattr(QPalette, role):
+            continue  # only for the style sheet
         palette.setColor(getattr(QPalette, role), QColor(colour))
     for role in ("WindowText", "Text", "ButtonText"):
         palette.setColor(QPalette.Disabled, getattr(QPalette, role), QColor(_DISABLED[name]))
@@ -69,6 +71,13 @@ QListWidget {{ border: 0; background: transparent; }}
 QListWidget::item {{ border: 2px solid transparent; border-radius: 5px; padding: 1px; }}
 QListWidget::item:hover {{ border-color: {c["Mid"]}; }}
 QListWidget::item:selected {{ border-color: {c["Highlight"]}; background: transparent; }}
+QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {c["Mid"]}; }}
+QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {c["Highlight"]}; }}
+QSlider::sub-page:horizontal:disabled {{ background: {c["Mid"]}; }}
+QSlider::handle:horizontal {{ width: 13px; height: 13px; margin: -5px 0; border-radius: 7px; background: {c["Handle"]};
+    border: 1px solid {c["Shadow"]}; }}
+QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ border-color: {c["Highlight"]}; }}
+QToolBar::separator {{ width: 1px; margin: 5px 6px; background: {c["Mid"]}; }}
 QProgressBar {{ border: 1px solid {c["Mid"]}; border-radius: 4px; background: {c["Base"]}; height: 10px; }}
 QProgressBar::chunk {{ background: {c["Highlight"]}; border-radius: 3px; }}
 """

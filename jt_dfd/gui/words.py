@@ -1,6 +1,7 @@
 """The window's language.  Sources are English; :mod:`chinese` holds the Chinese; Qt's own dialogs follow."""
 from __future__ import annotations
 
+import re
 from typing import Callable, List, Tuple
 
 from PyQt5.QtCore import QCoreApplication, QLibraryInfo, QLocale, QObject, QTranslator, pyqtSignal
@@ -15,7 +16,8 @@ class _Chinese(QTranslator):
     """A translator whose table is a Python dict: nothing has to be compiled to install or change it."""
 
     def translate(self, context, source, disambiguation=None, n=-1):
-        return CHINESE.get(source, "") if context == CONTEXT else ""
+        # None and not "": an empty string would count as the translation and blank Qt's own texts
+        return CHINESE.get(source) if context == CONTEXT else None
 
     def isEmpty(self):
         return False  # Qt does not ask an empty translator
@@ -25,6 +27,11 @@ def tr(source: str, **values) -> str:
     """The text in the window's language, with {placeholders} filled in."""
     text = QCoreApplication.translate(CONTEXT, source)
     return text.format(**values) if values else text
+
+
+def plain(text: str) -> str:
+    """A menu text without its letter to press and its dots, for tips and tool buttons."""
+    return re.sub(r"\(&.\)|&|…", "", text).strip()
 
 
 def mark(source: str) -> str:

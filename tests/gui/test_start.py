@@ -1,0 +1,146 @@
+"""Starting: what is imported, how long it takes, on which screens, beside OpenCV."""
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ENVIRONMENT, FAKE, ROOT
+
+from jt_dfd.gui import app, qt_platform
+
+DRAW = str(ROOT / "tools" / "draw.py")
+
+
+def environment(**changes):
+    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM",
+                                                            "QT_QPA_PLATFORM_PLUGIN_PATH", "QT_PLUGIN_PATH")}
+    env.update(ENVIRONMENT)
+    env.update(changes)
+    return env
+
+
+def run(code, **changes):
+    return subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
+                          env=environment(**changes), capture_output=True, text=True, timeout=60)
+
+
+UP = """
+import time; started = time.perf_counter()
+{before}
+from jt_dfd.gui import app
+from PyQt5.QtCore import QTimer
+from PyQt5.QtWidgets import QApplication
+from jt_dfd.gui.window import Window
+shown = Window.showEvent
+def show(self, event):
+    QTimer.singleShot(0, lambda: (print("up", time.perf_counter() - started, QApplication.platformName(), flush=True)))
+    QTimer.singleShot({ms}, lambda: (print("modules", *sorted(m for m in sys.modules if "." not in m), flush=True), self.close()))
+    shown(self, event)
+Window.showEvent = show
+sys.exit(app.main(["--engine", {factory!r}, "--params", {params!r}]))
+"""
+
+
+def start(weights, before="", ms=1200, **changes):
+    done = run(UP.format(before=before, ms=ms, factory=FAKE, params=str(weights.folder)), **changes)
+    assert done.returncode == 0 and done.stdout.startswith("up"), done.stdout + done.stderr
+    up, modules = done.stdout.splitlines()[:2]
+    return float(up.split()[1]), up.split()[2], set(modules.split()[1:])
+
+
+def test_the_window_s_process_never_imports_jittor_or_opencv(weights):
+    _, platform, modules = start(weights, QT_QPA_PLATFORM="offscreen")
+    assert platform == "offscreen" and "PyQt5" in modules
+    assert not modules & {"jittor", "torch", "cv2"}
+
+
+def test_the_window_is_up_within_a_second_and_a_half(weights):
+    """From the first line of Python; the best of three, for the machine may be busy."""
+    times = [start(weights, ms=100, QT_QPA_PLATFORM="offscreen")[0] for _ in range(3)]
+    assert min(times) < 1.5, times
+
+
+def test_it_starts_where_opencv_was_imported_first(weights):
+    _, platform, modules = start(weights, before="import cv2", ms=100, QT_QPA_PLATFORM="offscreen")
+    assert "cv2" in modules
+
+
+def test_opencv_s_plugins_are_not_used():
+    env = {"QT_QPA_PLATFORM_PLUGIN_PATH": "/x/cv2/qt/plugins", "QT_QPA_FONTDIR": "/x/cv2/qt/fonts", "DISPLAY": ":0",
+           "QT_PLUGIN_PATH": "/opt/mine"}
+    try:
+        qt_platform.prepare(env)
+    except qt_platform.NoScreen:
+        pytest.skip("Qt's X11 plugin lacks system libraries here")
+    assert "cv2" not in env["QT_QPA_PLATFORM_PLUGIN_PATH"] and "QT_QPA_FONTDIR" not in env
+    assert env["QT_PLUGIN_PATH"] == "/opt/mine"
+
+
+@pytest.mark.parametrize("given, wanted", [
+    ({"WAYLAND_DISPLAY": "wayland-0"}, "wayland"),
+    ({"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"}, "xcb;wayland"),
+    ({"QT_QPA_PLATFORM": "wayland", "DISPLAY": ":0"}, "wayland;xcb"),
+    ({"QT_QPA_PLATFORM": "wayland"}, "wayland"),
+    ({"QT_QPA_PLATFORM": "offscreen"}, "offscreen")])
+def test_the_kind_of_screen(given, wanted):
+    env = dict(given)
+    qt_platform.prepare(env)
+    assert env["QT_QPA_PLATFORM"] == wanted
+
+
+def test_without_a_screen_it_says_so_and_does_not_abort():
+    done = subprocess.run([sys.executable, DRAW], env=environment(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "DISPLAY" in done.stderr and "xvfb-run" in done.stderr
+
+
+def test_help_needs_no_screen():
+    done = subprocess.run([sys.executable, DRAW, "--help"], env=environment(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and "--params" in done.stdout
+
+
+def test_weights_are_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    demo = tmp_path / "Params" / "demo"
+    demo.mkdir(parents=True)
+    assert app.find_params(None) == str(demo)
+    (tmp_path / "Params" / "AE_whole").mkdir()
+    assert app.find_params(None) == str(tmp_path / "Params")
+    assert app.find_params(None, remembered=str(tmp_path)) == str(tmp_path)
+    assert app.find_params("x", remembered=str(tmp_path)) == str(tmp_path / "x")
+    assert app.find_params(None, remembered=str(tmp_path / "gone")) == str(tmp_path / "Params")
+
+
+@pytest.fixture
+def display(tmp_path):
+    if not shutil.which("Xvfb"):
+        pytest.skip("Xvfb is not installed (apt-get install xvfb)")
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
+                              pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        number = pipe.readline().strip()
+    yield f":{number}"
+    server.terminate()
+    server.wait()
+
+
+@pytest.mark.screen
+@pytest.mark.parametrize("before", ["", "import cv2"], ids=["", "after OpenCV"])
+@pytest.mark.parametrize("platform", ["", "wayland"])
+def test_it_starts_on_x11_and_falls_back_to_it_from_wayland(weights, display, before, platform):
+    changes = {"QT_QPA_PLATFORM": platform} if platform else {}
+    _, used, _ = start(weights, before=before, ms=200, DISPLAY=display, **changes)
+    assert used == "xcb"
+
+
+@pytest.mark.screen
+def test_ctrl_c_in_the_terminal_closes_the_window_and_the_engine(weights, display):
+    process = subprocess.Popen([sys.executable, DRAW, "--engine", FAKE, "--params", str(weights.folder)],
+                               env=environment(DISPLAY=display))
+    time.sleep(2.5)
+    assert process.poll() is None
+    process.send_signal(2)
+    assert process.wait(10) == 0

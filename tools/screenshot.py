@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Start the drawing window on a virtual screen, draw a face with real mouse events, and save what is seen.
+
+Needs Linux with Xvfb and xdotool; as root they are installed where apt-get can, else the command is named.
+
+    python tools/screenshot.py -o window.png
+    python tools/screenshot.py --params Params --language zh --theme dark -o window-zh.png
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+from PIL import ImageGrab  # noqa: E402
+
+PACKAGES = ["xvfb", "xdotool"]
+
+
+def ellipse(cx, cy, rx, ry, start=0.0, end=360.0, n=28):
+    a = np.radians(np.linspace(start, end, n))
+    return [(cx + rx * np.cos(t), cy + ry * np.sin(t)) for t in a]
+
+
+# a face of simple lines on the 512 canvas, the eyes where the weights expect them (ours)
+STROKES = [
+    # jaw from ear to ear, hair line, hair
+    [(128, 215), (130, 270), (140, 330), (165, 385), (205, 432), (256, 450), (307, 432), (347, 385), (372, 330),
+     (382, 270), (384, 215)],
+    [(132, 225), (142, 175), (178, 130), (240, 118), (300, 128), (345, 150), (370, 185), (381, 225)],
+    [(122, 330), (96, 250), (98, 160), (140, 85), (210, 48), (290, 46), (365, 80), (410, 155), (414, 250), (392, 335)],
+    [(240, 118), (205, 140), (168, 180), (140, 225)],
+    [(120, 330), (112, 400), (92, 460)], [(394, 335), (402, 400), (424, 462)],
+    # brows
+    [(150, 212), (170, 200), (195, 197), (222, 205)], [(290, 205), (317, 197), (342, 200), (362, 212)],
+    # eyes: upper lid, lower lid, iris
+    [(158, 246), (172, 232), (190, 227), (208, 232), (222, 246)], [(160, 247), (176, 256), (192, 258), (220, 248)],
+    ellipse(190, 242, 10, 11),
+    [(290, 246), (304, 232), (322, 227), (340, 232), (354, 246)], [(292, 248), (320, 258), (336, 256), (352, 247)],
+    ellipse(322, 242, 10, 11),
+    # nose
+    [(240, 250), (238, 285), (230, 312), (232, 326), (244, 330)], [(268, 330), (280, 326), (282, 312)],
+    [(244, 330), (256, 336), (268, 330)],
+    # mouth: upper lip, line, lower lip
+    [(206, 378), (230, 368), (246, 364), (256, 368), (266, 364), (282, 368), (306, 378)],
+    [(206, 378), (236, 379), (256, 381), (276, 379), (306, 378)], [(212, 381), (236, 396), (256, 399), (276, 396), (300, 381)],
+    # neck
+    [(205, 435), (203, 475), (192, 508)], [(307, 435), (309, 475), (320, 508)],
+]
+
+
+def need(programs) -> None:
+    missing = [p for p, program in zip(PACKAGES, programs) if not shutil.which(program)]
+    if not missing:
+        return
+    command = ["apt-get", "install", "-y", "-q", *missing]
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-q"], stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    else:
+        sys.exit(f"screenshot: missing {', '.join(missing)}; install with: sudo {' '.join(command)}")
+
+
+def start_screen(size: str):
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
+                              pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        return server, ":" + pipe.readline().strip()
+
+
+class Screen:
+    """Hands and eyes on one X display."""
+
+    def __init__(self, display: str):
+        self.display = display
+
+    def do(self, *words) -> str:
+        return subprocess.run(["xdotool", *map(str, words)], env={**os.environ, "DISPLAY": self.display}, check=True,
+                              capture_output=True, text=True).stdout
+
+    def see(self):
+        return ImageGrab.grab(xdisplay=self.display).convert("RGB")
+
+    def find_page(self, seconds: float):
+        """(x, y, side) of the empty page: the white square that is as high as it is wide."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            white = (np.asarray(self.see()) == 255).all(2)
+            rows = white.sum(1)
+            high = np.nonzero(rows > 0.15 * white.shape[1])[0]
+            if len(high):
+                y = int(high[len(high) // 2])
+                runs = np.split(np.arange(white.shape[1]), np.nonzero(~white[y])[0])
+                run = max(runs, key=len)
+                if len(run) > 150:
+                    x0, x1 = int(run[1]) if not white[y, run[0]] else int(run[0]), int(run[-1])
+                    column = white[:, (x0 + x1) // 2]
+                    top, bottom = y, y
+                    while top > 0 and column[top - 1]:
+                        top -= 1
+                    while bottom + 1 < len(column) and column[bottom + 1]:
+                        bottom += 1
+                    if abs((x1 - x0) - (bottom - top)) <= 6:
+                        return x0, top, x1 - x0 + 1
+            time.sleep(0.2)
+        raise SystemExit("screenshot: no empty page has appeared on the screen")
+
+    def draw(self, strokes, page) -> None:
+        x0, y0, side = page
+        for stroke in strokes:
+            words = []
+            for n, (x, y) in enumerate(smooth(stroke)):
+                words += ["mousemove", round(x0 + x * side / 512), round(y0 + y * side / 512)]
+                if n == 0:
+                    words += ["mousedown", 1]
+                words += ["sleep", "0.004"]
+            self.do(*words, "mouseup", 1)
+
+
+def smooth(points, step: float = 6.0):
+    """Points about ``step`` apart on a curve through the given ones, as a calm hand would draw them."""
+    p = np.asarray(points, float)
+    p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+    for a, b, c, d in zip(p, p[1:], p[2:], p[3:]):
+        for t in np.arange(0, 1, step / max(step, np.hypot(*(c - b)))):
+            yield 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t ** 2 + (3 * b - a - 3 * c + d) * t ** 3)
+    yield p[-2]
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", default="window.png", help="picture to write (default: window.png)")
+    parser.add_argument("--params", help="weights folder (default: as the window finds it)")
+    parser.add_argument("--size", default="1400x830", help="of the virtual screen, in pixels (default: 1400x830)")
+    parser.add_argument("--language", default="en", choices=("en", "zh"))
+    parser.add_argument("--theme", default="light", choices=("light", "dark"))
+    parser.add_argument("--gender", default="female", choices=("female", "male"))
+    parser.add_argument("--wait", type=float, default=900, help="seconds to wait for faces; a first compile takes minutes")
+    parser.add_argument("--engine", help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    need(["Xvfb", "xdotool"])
+    server, display = start_screen(args.size)
+    with tempfile.TemporaryDirectory() as home:
+        env = {**os.environ, "DISPLAY": display, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home, "QT_QPA_PLATFORM": "xcb"}
+        command = [sys.executable, str(ROOT / "tools" / "draw.py"), "--language", args.language, "--theme", args.theme,
+                   "--gender", args.gender]
+        for name in ("params", "engine"):
+            if getattr(args, name):
+                command += [f"--{name}", getattr(args, name)]
+        window = subprocess.Popen(command, env=env)
+        try:
+            screen = Screen(display)
+            page = screen.find_page(30)
+            ids = screen.do("search", "--onlyvisible", "--name", "DeepFaceDrawing").split()
+            width, height = args.size.split("x")
+            screen.do("windowmove", ids[0], 0, 0, "windowsize", ids[0], width, height, "windowfocus", ids[0])
+            time.sleep(1)
+            page = screen.find_page(10)
+            screen.draw(STROKES, page)
+            wait_for_face(screen, page, args.wait, window)
+            # a second face for the history: another stroke, and a slider by its place in the panel
+            screen.draw([[(214, 388), (220, 384)]], page)
+            time.sleep(4)
+            screen.do("mousemove", int(width) // 2, int(height) - 8)
+            time.sleep(1)
+            screen.see().save(args.output, optimize=True)
+            print(args.output)
+        finally:
+            window.send_signal(signal.SIGTERM)
+            window.wait(10)
+            server.terminate()
+            server.wait()
+    return 0
+
+
+def wait_for_face(screen, page, seconds: float, window) -> None:
+    """Until the square to the right of the page is coloured and has been still for two seconds."""
+    x, y, side = page
+    last, still, deadline = None, 0.0, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if window.poll() is not None:
+            raise SystemExit(f"screenshot: the window ended with status {window.returncode}")
+        area = np.asarray(screen.see())[y + 8:y + side - 8, x + side + 30:x + 2 * side].astype(int)
+        coloured = area.size and np.abs(area[..., 0] - area[..., 2]).mean() > 6
+        if coloured and last is not None and np.array_equal(area, last):
+            still += 0.5
+            if still >= 2:
+                return
+        else:
+            still = 0.0
+        last = area
+        time.sleep(0.5)
+    raise SystemExit(f"screenshot: no face within {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
