@@ -53,7 +53,6 @@ class Networks:
             arrays = fold(network, arrays)
         load_arrays(network, arrays)
         network.eval()
-        jt.sync_all()
         return network
 
     def encode(self, crops: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:

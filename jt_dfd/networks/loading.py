@@ -22,6 +22,9 @@ def load_arrays(network, arrays: Dict[str, np.ndarray]) -> None:
             raise ValueError(f"parameter {name} has shape {tuple(arrays[name].shape)}, expected {tuple(own[name].shape)}")
     for name, variable in own.items():
         variable.update(jt.array(np.ascontiguousarray(arrays[name], np.float32)))
+    # Computed now: an array of one number that is still pending gets fused into what reads it, and Jittor 1.3.11 writes
+    # code for that which does not compile.
+    jt.sync_all()
 
 
 def to_arrays(network) -> Dict[str, np.ndarray]:

@@ -43,10 +43,10 @@ def parameter(net, name, shape, salt=0):
     return (values / np.sqrt(fan)).astype(np.float32)
 
 
-def bank(component, gender, rows=None, salt=0):
-    """(rows, 512) float32."""
+def bank(component, gender, rows=None, salt=0, width=512):
+    """(rows, width) float32."""
     component = "" if component == "rest" else component
-    return _stream(f"bank/{component}/{GENDERS[gender]}", salt).standard_normal((rows or ROWS[gender], 512), dtype=np.float32)
+    return _stream(f"bank/{component}/{GENDERS[gender]}", salt).standard_normal((rows or ROWS[gender], width), dtype=np.float32)
 
 
 def network(config, kind, component, salt=0):
@@ -56,15 +56,16 @@ def network(config, kind, component, salt=0):
     return {name: parameter(net, name, shape, salt) for name, shape in shapes.items()}
 
 
-def write_release(folder, config, rows=None):
-    """Write a whole folder as the release's authors do: plain pickles, raw banks.  2.5 GB at full size."""
+def write_release(folder, config, rows=None, salt=0):
+    """Write a whole folder as the release's authors do: plain pickles, raw banks.  2.5 GB at full size.  Another
+    ``config`` gives a folder of that size, without its config.json."""
     folder = Path(folder)
     for kind, component in specification_of(config):
         path = folder / network_path(kind, component or "rest")
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as stream:
-            pickle.dump(network(config, kind, component), stream, protocol=4)
+            pickle.dump(network(config, kind, component, salt), stream, protocol=4)
     for component in COMPONENTS:
         for gender in GENDERS:
-            bank(component, gender, rows).tofile(folder / bank_path(component, gender))
+            bank(component, gender, rows, salt, config.latent).tofile(folder / bank_path(component, gender))
     return folder

@@ -1,0 +1,66 @@
+"""What every test folder shares.  Each folder runs in a pytest process of its own (tools/test.sh): Jittor, PyTorch and
+Qt do not share one."""
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+for path in (str(ROOT), str(TESTS / "parity")):
+    if path not in sys.path:
+        sys.path.insert(0, path)
+
+
+def pytest_configure(config):
+    folders = {Path(a.split("::")[0]).resolve() for a in config.args}
+    if folders & {TESTS, ROOT}:
+        raise pytest.UsageError("each folder of tests/ needs a process of its own: run tools/test.sh, or "
+                                "pytest tests/core (gui, converter, ...)")
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def parity():
+    """Folder of the fixtures that the release itself computed."""
+    return TESTS / "parity"
+
+
+@pytest.fixture(scope="session")
+def tiny_params(tmp_path_factory):
+    """A whole folder of weights of the ``tiny`` preset with its config.json; 40 rows a bank; not trained."""
+    import weights
+    from jt_dfd.checkpoints import write_config
+    from jt_dfd.config import preset
+
+    folder = tmp_path_factory.mktemp("params") / "tiny"
+    weights.write_release(folder, preset("tiny"), rows=40)
+    write_config(folder, preset("tiny"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def release_params(tmp_path_factory):
+    """A folder in the release's layout and size (2.5 GB), with the weights behind the fixtures.
+
+    JT_DFD_RELEASE_PARAMS names one that is there already.
+    """
+    import shutil
+
+    import weights
+    from jt_dfd.config import preset
+
+    kept = os.environ.get("JT_DFD_RELEASE_PARAMS")
+    if kept:
+        yield Path(kept)
+        return
+    folder = tmp_path_factory.mktemp("release")
+    if shutil.disk_usage(folder).free < 4 << 30:
+        pytest.skip("needs 4 GB of disk for weights of the release's size")
+    yield weights.write_release(folder, preset("release"))
+    shutil.rmtree(folder, ignore_errors=True)

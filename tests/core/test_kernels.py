@@ -1,0 +1,187 @@
+"""The JIT kernels against their references, and against the readable statements of what they compute."""
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from jt_dfd import selection
+from jt_dfd.backend import jt
+from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
+from jt_dfd.kernels import merge, projection, shadow, source
+
+KERNELS = (projection, merge, shadow)
+# what a header-only text needs so that nvcc generates its templates
+INSTANCES = {merge: """
+template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, int, int, int, const int*);
+template void jt_dfd_unmerge<{T}>(const {T}*, {T}*, {T}*, {T}*, {T}*, {T}*, int, int, int, const int*);
+"""}
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.__name__.split(".")[-1])
+def test_self_test(kernel):
+    """On the CPU here; the same checks run on a GPU where there is one (tests/gpu, tools/doctor.py --gpu)."""
+    checks = kernel.self_test()
+    assert checks
+    for name, error, tolerance in checks:
+        assert error <= tolerance, name
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.__name__.split(".")[-1])
+def test_cuda_source_compiles(kernel, architecture, tmp_path):
+    if not shutil.which("nvcc"):
+        pytest.skip("no nvcc on this machine")
+    text = source.cuda_text(kernel)
+    for element in ("float", "__half"):
+        text += INSTANCES.get(kernel, "").replace("{T}", element)
+    if kernel in INSTANCES:
+        text = "#include <cuda_fp16.h>\n" + text
+    (tmp_path / "kernel.cu").write_text(text)
+    done = subprocess.run(["nvcc", "-std=c++17", "-arch", architecture, "-cubin", "-o", str(tmp_path / "kernel.cubin"),
+                           str(tmp_path / "kernel.cu")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "kernel.cubin").stat().st_size > 1000
+
+
+# -- projection
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("anchor", selection.ANCHORS)
+@pytest.mark.parametrize("rows, width, k", [(11456, 512, 15), (6247, 512, 10), (300, 24, 20), (77, 33, 64), (9, 5, 3)])
+def test_projection_equals_the_readable_statement(anchor, rows, width, k):
+    bank, queries = random(rows, width), random(4, width, seed=1)
+    got = projection.project(jt.array(bank), jt.array(queries), k, anchor)
+    for q, query in enumerate(queries):
+        want = selection.neighbours(bank, query, k, anchor)
+        assert np.array_equal(got.rows.numpy()[q], want)
+        w = selection.rebuilding_weights(bank[want], query)
+        assert np.abs(got.weights.numpy()[q] - w).max() < 1e-5 * max(1, np.abs(w).max())
+        assert np.abs(got.vectors.numpy()[q] - w @ bank[want].astype(np.float64)).max() < 1e-4
+
+
+@pytest.mark.parametrize("anchor", selection.ANCHORS)
+def test_projection_equals_its_reference(anchor):
+    bank, queries = jt.array(random(500, 40)), jt.array(random(3, 40, seed=1))
+    kernel, plain = (projection.project(bank, queries, 8, anchor, impl) for impl in ("kernel", "reference"))
+    assert np.array_equal(kernel.rows.numpy(), plain.rows.numpy())
+    assert np.abs(kernel.weights.numpy() - plain.weights.numpy()).max() < 1e-5
+    assert np.abs(kernel.vectors.numpy() - plain.vectors.numpy()).max() < 1e-5
+
+
+def test_a_row_of_the_bank_projects_onto_itself():
+    bank = random(2000, 64)
+    got = projection.project(jt.array(bank), jt.array(bank[[7, 1999]]), 15)
+    assert got.rows.numpy()[:, 0].tolist() == [7, 1999]
+    assert np.abs(got.vectors.numpy() - bank[[7, 1999]]).max() < 1e-5
+
+
+def test_equal_rows_and_small_banks():
+    bank = np.repeat(random(4, 16), 5, axis=0)
+    got = projection.project(jt.array(bank), jt.array(random(1, 16, seed=3)), 15)
+    weights = got.weights.numpy()[0]
+    assert np.isfinite(weights).all() and abs(weights.sum() - 1) < 1e-5 and np.abs(weights).max() < 10
+    assert np.array_equal(np.diff(got.rows.numpy()[0]) > 0, np.diff(got.rows.numpy()[0]) == 1), "ties go by row number"
+    alone = projection.project(jt.array(bank[:1]), jt.array(random(1, 16, seed=3)), 15)
+    assert alone.weights.numpy().tolist() == [[1.0]] and np.abs(alone.vectors.numpy() - bank[:1]).max() < 1e-6
+
+
+def test_numbers_that_are_none_do_not_crash_the_selection():
+    bank = random(3000, 32)
+    bank[5], bank[6, 0] = np.nan, np.inf
+    for anchor in selection.ANCHORS:
+        rows = projection.project(jt.array(bank), jt.array(random(1, 32, seed=1)), 15, anchor).rows.numpy()
+        assert not {5, 6} & set(rows[0].tolist())
+    query = np.full((1, 32), np.nan, np.float32)
+    rows = projection.project(jt.array(bank), jt.array(query), 15, "release").rows.numpy()
+    assert ((rows >= 0) & (rows < 3000)).all()
+
+
+def test_projection_refuses_wrong_arguments():
+    bank, query = jt.array(random(10, 4)), jt.array(random(1, 4))
+    for k in (0, 65, -1, 2.5, True, "3"):
+        with pytest.raises(ValueError, match="1 to 64"):
+            projection.project(bank, query, k)
+    with pytest.raises(ValueError, match="nearest, release"):
+        projection.project(bank, query, 3, "farthest")
+    with pytest.raises(ValueError, match="bank"):
+        projection.project(bank, jt.array(random(1, 5)), 3)
+
+
+# -- merging
+
+def maps(geometry, batch=1, channels=2, seed=0, dtype=np.float32):
+    return {c: jt.array(random(batch, channels, geometry.window(c).size, geometry.window(c).size, seed=seed + i)
+                        .astype(dtype)) for i, c in enumerate(COMPONENTS)}
+
+
+@pytest.mark.parametrize("canvas", [64, 256, 512])
+def test_merge_overwrites_in_the_release_s_order(canvas):
+    geometry = Geometry(canvas)
+    features = maps(geometry)
+    want = features["rest"].numpy().copy()
+    for part in MERGE_ORDER:
+        x, y, w, h = geometry.merge_window(part)
+        want[:, :, y:y + h, x:x + w] = features[part].numpy()[:, :, :h]
+    assert np.array_equal(merge.merge(features, geometry).numpy(), want)
+
+
+def test_the_nose_gives_up_its_last_36_rows_to_the_mouth():
+    geometry = Geometry(512)
+    features = maps(geometry, channels=1)
+    merged, window = merge.merge(features, geometry).numpy()[0, 0], geometry.window("nose")
+    bottom = window.y + window.size
+    assert np.array_equal(merged[bottom - 37, 260:300], features["nose"].numpy()[0, 0, 160 - 37, 260 - 182:300 - 182])
+    assert np.array_equal(merged[bottom - 36, 260:300],
+                          features["mouth"].numpy()[0, 0, bottom - 36 - 301, 260 - 169:300 - 169])
+
+
+def test_every_gradient_goes_back_to_the_map_its_pixel_came_from():
+    geometry = Geometry(64)
+    features = maps(geometry, batch=2)
+    weight = jt.array(random(2, 2, 64, 64, seed=9))
+    grads = jt.grad((merge.merge(features, geometry) * weight).sum(), [features[c] for c in COMPONENTS])
+    plain = jt.grad((merge.reference(features, geometry) * weight).sum(), [features[c] for c in COMPONENTS])
+    for c, got, want in zip(COMPONENTS, grads, plain):
+        assert np.array_equal(got.numpy(), want.numpy()), c
+    total = sum(float(g.numpy().sum()) for g in grads)
+    assert abs(total - float(weight.numpy().sum())) < 1e-3, "no gradient may get lost"
+
+
+def test_merge_of_half_precision():
+    geometry = Geometry(64)
+    features = maps(geometry, dtype=np.float16)
+    assert np.array_equal(merge.merge(features, geometry).numpy(), merge.reference(features, geometry).numpy())
+
+
+def test_merge_refuses_maps_that_do_not_fit():
+    geometry = Geometry(64)
+    features = maps(geometry)
+    features["nose"] = features["nose"][:, :, 1:]
+    with pytest.raises(ValueError, match="nose"):
+        merge.merge(features, geometry)
+
+
+# -- shadow
+
+def test_no_neighbour_with_weight_leaves_a_white_page():
+    geometry = Geometry(64)
+    decoded = {c: -jt.ones((3, geometry.window(c).size, geometry.window(c).size)) for c in COMPONENTS}
+    white = shadow.shadow(decoded, {c: jt.array(np.float32([-0.3, 0, -1])) for c in COMPONENTS}, geometry)
+    assert (white.page.numpy() == 255).all() and all((p.numpy() == 255).all() for p in white.components.values())
+    black = shadow.shadow(decoded, {c: jt.array(np.float32([0.5, 0.9, -1])) for c in COMPONENTS}, geometry)
+    # 0.9 counts as 0.5 at most, so the two together are full ink
+    assert all((p.numpy() == 0).all() for p in black.components.values()) and black.page.numpy().max() < 80
+
+
+def test_a_part_s_shadow_fades_towards_its_window_s_rim():
+    geometry = Geometry(512)
+    decoded = {c: jt.ones((1, geometry.window(c).size, geometry.window(c).size)) for c in COMPONENTS}
+    decoded["mouth"] = -decoded["mouth"]
+    page = shadow.shadow(decoded, {c: jt.ones(1) for c in COMPONENTS}, geometry).page.numpy()
+    w = geometry.window("mouth")
+    middle, rim = page[w.y + 96, w.x + 96], page[w.y + 96, w.x + 1]
+    assert middle < 200 and rim > 250 and (page[:w.y] == 255).all()
