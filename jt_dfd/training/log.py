@@ -1,0 +1,126 @@
+"""What a run leaves to look at: log.jsonl, losses.png, TensorBoard events, and notes on the terminal.
+
+None of it may end a run: where the disk is full, that is said once and training goes on.
+"""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from ..pictures import write_atomically
+from .curves import draw_curves
+
+
+class Log:
+    """One run's log.  writer: only rank 0 writes.  step: a resumed run goes on here; later lines are dropped."""
+
+    def __init__(self, folder, writer: bool = True, step: int = 0, tensorboard: bool = True):
+        self.folder, self.writer = Path(folder), writer
+        self._file = self._events = None
+        self._warned = False
+        if not writer:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "log.jsonl"
+        self._keep_until(path, step)
+        self._file = open(path, "a", encoding="utf-8")
+        if tensorboard:
+            try:
+                from tensorboardX import SummaryWriter
+
+                self._events = SummaryWriter(str(self.folder / "events"), purge_step=step)
+            except Exception as error:  # not installed, or broken beside this numpy or protobuf
+                self.note(f"no TensorBoard events: {error} (pip install tensorboardX)")
+
+    @staticmethod
+    def _keep_until(path: Path, step: int) -> None:
+        """Lines past ``step`` were written by a run that was killed after its last checkpoint: it will come by again."""
+        if not path.is_file():
+            return
+        kept = "".join(json.dumps(line) + "\n" for line in read(path) if line.get("step", 0) <= step)
+        write_atomically(path, lambda t: t.write_text(kept, encoding="utf-8"))
+
+    def note(self, text: str) -> None:
+        if self.writer:
+            try:
+                from tqdm import tqdm
+
+                tqdm.write(text, file=sys.stderr)
+            except ImportError:
+                print(text, file=sys.stderr)
+
+    def line(self, step: int, values: Dict[str, Any]) -> None:
+        """One line of log.jsonl, and the numbers among it as events."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
+            if self._events is not None:
+                for name, value in values.items():
+                    if isinstance(value, (int, float)):
+                        self._events.add_scalar(name, value, step)
+        except OSError as error:
+            self._complain(error)
+
+    def curves(self) -> None:
+        """Draw losses.png anew."""
+        if self._file is None:
+            return
+        try:
+            draw_curves(read(self.folder / "log.jsonl"), self.folder / "losses.png")
+        except OSError as error:
+            self._complain(error)
+
+    def sheet(self, step: int, picture) -> None:
+        """Write a sample sheet, (H, W, 3) uint8, as samples/step-N.png."""
+        if self._file is None or picture is None:
+            return
+        from ..pictures import write_png
+
+        try:
+            write_png(self.folder / "samples" / f"step-{step:08d}.png", picture)
+        except OSError as error:
+            self._complain(error)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._warned:
+            self._warned = True
+            self.note(f"cannot write the log in {self.folder} ({error.strerror or error}); training goes on without")
+
+    def close(self) -> None:
+        for thing in (self._file, self._events):
+            if thing is not None:
+                try:
+                    thing.close()
+                except OSError:
+                    pass
+        self._file = self._events = None
+
+
+def read(path) -> List[Dict[str, Any]]:
+    """The lines of a log.jsonl; a last line cut off by a kill is left out."""
+    out = []
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return out
+    for line in text.splitlines():
+        try:
+            out.append(json.loads(line))
+        except ValueError:
+            continue
+    return out
+
+
+def memory_mb() -> Optional[float]:
+    """Resident memory of this process in MiB, where the system tells."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+    except (OSError, ValueError):
+        pass
+    return None

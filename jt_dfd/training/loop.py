@@ -1,0 +1,257 @@
+"""The training loop of both stages: steps, guards, log, samples, checkpoints, Ctrl-C.
+
+A trainer brings its networks and optimisers; it has ``parts`` that are checkpointed each by itself, ``step``,
+``validate``, ``figure``, ``sheet``, ``arrays``, ``load`` and ``export``.
+"""
+from __future__ import annotations
+
+import gc
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Dict, Optional
+
+import numpy as np
+
+from .. import checkpoints
+from ..backend import jt
+from ..pictures import PictureError
+from . import feed, options as option_files, parallel
+from .interrupt import Interrupt
+from .log import Log, memory_mb
+from .run_folder import RunFolder
+
+#: steps between collections of Jittor's freed memory
+COLLECT_EVERY = 200
+
+
+class TrainingStopped(RuntimeError):
+    """A run that cannot go on; the message says why, what is kept and how to go on."""
+
+
+class Run:
+    """One call of a training script: a trainer, its data, and its folder."""
+
+    def __init__(self, trainer, options, command=None):
+        self.trainer, self.options = trainer, options
+        self.out = Path(options.out)
+        self.command = " ".join(map(shlex.quote, command or sys.argv))
+        self.data = feed.training_data(options, trainer.config, trainer.stage)
+        self.held_out = feed.held_out_data(options, trainer.config, trainer.stage)
+        several = trainer.stage == "embedding"
+        self.folders = {part: RunFolder(self.out / part if several else self.out, options.keep)
+                        for part in trainer.parts}
+        self.log_folder = self.out / trainer.parts[0] if several and len(trainer.parts) == 1 else self.out
+        self.done = {part: 0 for part in trainer.parts}
+        self.log: Optional[Log] = None
+        self._saved_at = time.monotonic()
+
+    # beginning
+
+    def resume(self) -> None:
+        """Load the newest checkpoint of every part; parts without one start from the beginning."""
+        for part, folder in self.folders.items():
+            found = folder.newest()
+            if found is None:
+                continue
+            step, arrays, state = found
+            if state.get("world", 1) != parallel.world():
+                self.note(f"{folder.file(step)} was written by {state.get('world')} processes, this run has "
+                          f"{parallel.world()}: it goes on, but not bit for bit as it would have")
+            self.trainer.load(part, arrays, folder.file(step))
+            self.done[part] = step
+            if parallel.is_writer():
+                folder.forget_after(step)
+
+    def refuse_to_overwrite(self) -> None:
+        for folder in self.folders.values():
+            if folder.steps():
+                raise TrainingStopped(f"{folder.path} holds checkpoints up to step {folder.steps()[-1]}. Add --resume to "
+                                      "go on with them, or name another --out.")
+
+    def note(self, text: str) -> None:
+        if self.log is not None:
+            self.log.note(text)
+        elif parallel.is_writer():
+            print(text, file=sys.stderr)
+
+    def describe(self):
+        o = self.options
+        yield from self.trainer.describe()
+        yield (f"data {o.data}: {len(self.data.rows)} pairs to train on, {len(self.data)} steps of {o.batch} an epoch, "
+               + (f"{len(self.held_out.rows)} held out" if self.held_out else "none held out: no validation"))
+        yield (f"{o.steps} steps, {o.steps * o.batch / len(self.data.rows):.1f} epochs, {parallel.world()} process(es), "
+               f"device {'cuda' if jt.flags.use_cuda else 'cpu'}")
+
+    # the loop
+
+    def train(self) -> bool:
+        """Steps until the last one; False where it was interrupted or its time was up.  TrainingStopped, with the last
+        good checkpoint named, where losses or gradients are no longer finite or a file cannot be used."""
+        o, trainer = self.options, self.trainer
+        start = min(self.done.values())
+        writer = parallel.is_writer()
+        if writer:
+            option_files.write(o, self.out)
+        self.log = Log(self.log_folder, writer, start, o.tensorboard)
+        for line in self.describe():
+            self.log.note(line)
+        if start:
+            self.log.note(f"resumed at step {start}")
+        self._saved_at = began = time.monotonic()
+        jt.flags.auto_mixed_precision_level = o.mixed_precision
+        from tqdm import tqdm
+
+        stopped = False
+        bar = tqdm(total=o.steps, initial=start, disable=not writer, unit="step", dynamic_ncols=True, smoothing=0.05,
+                   mininterval=1.0, file=sys.stderr)
+        try:
+            with Interrupt() as interrupt:
+                batches = feed.batches(self.data, start)
+                tick, pictures = time.monotonic(), 0
+                for step in range(start, o.steps):
+                    parts = [p for p in trainer.parts if self.done[p] <= step]
+                    values = self._step(next(batches), step, parts)
+                    for part in parts:
+                        self.done[part] = step + 1
+                    done, pictures = step + 1, pictures + o.batch
+                    bar.update()
+                    if done % o.log_every == 0 or done == o.steps:
+                        seconds = time.monotonic() - tick
+                        rate = {"images_per_second": round(pictures / max(seconds, 1e-9), 3), "memory_mb": memory_mb()}
+                        tick, pictures = time.monotonic(), 0
+                        self.log.line(done, {**values, **rate})
+                        bar.set_postfix({**{k: f"{v:.3g}" for k, v in values.items() if "gradient" not in k},
+                                         "img/s": f"{rate['images_per_second']:.2f}",
+                                         "MB": f"{rate['memory_mb'] or 0:.0f}"}, refresh=False)
+                    if done % COLLECT_EVERY == 0:
+                        jt.sync_all()
+                        jt.gc()
+                        gc.collect()
+                    if o.sample_every and done % o.sample_every == 0:
+                        self._samples(done)
+                    late = o.save_minutes and time.monotonic() - self._saved_at > o.save_minutes * 60
+                    over = o.minutes and time.monotonic() - began > o.minutes * 60
+                    # clocks and signals differ between ranks; all have to agree
+                    if done % o.log_every == 0 or parallel.world() == 1:
+                        stopped = parallel.any_rank(bool(interrupt.asked or over)) and done < o.steps
+                        late = parallel.any_rank(bool(late))
+                    else:
+                        late = False
+                    if done % o.save_every == 0 or done == o.steps or stopped or late:
+                        self._save(done, validated=not interrupt.asked)
+                    if stopped:
+                        break
+        finally:
+            bar.close()
+            self.data.close()
+            self.log.curves()
+            self.log.close()
+        if stopped:
+            self.note(f"Stopped at step {min(self.done.values())} of {o.steps}; everything is saved in {self.out}.\n"
+                      f"Go on with: {self._resume_command()}")
+        return not stopped
+
+    def _step(self, batch, step: int, parts) -> Dict[str, float]:
+        o = self.options
+        names, numbers, apply = self.trainer.step(batch, step, parts)
+        numbers = np.asarray(parallel.mean(numbers).numpy(), np.float64)
+        values = dict(zip(names, (float(v) for v in numbers)))
+        # nothing has moved yet: weights and moments are those of the step before
+        bad = [n for n, v in values.items() if not np.isfinite(v)]
+        if bad:
+            raise TrainingStopped(f"step {step + 1}: {', '.join(bad)} no longer finite. Pictures of this step: "
+                                  f"{', '.join(row.file for row in batch.rows)}. {self._last_good()}")
+        high = [n for n, v in values.items() if n.startswith("gradient") and 0 < o.stop_gradient < v]
+        if high:
+            raise TrainingStopped(f"step {step + 1}: {high[0]} is {values[high[0]]:.3g}, above --stop-gradient "
+                                  f"{o.stop_gradient:g}: the run has diverged. {self._last_good()}")
+        apply()
+        jt.sync_all()
+        return values
+
+    def _samples(self, step: int) -> None:
+        picture = self.trainer.sheet(self.held_out or self.data)
+        if self.held_out is None:
+            self.data.set_position(0, step)
+        self.log.sheet(step, picture)
+        self.log.curves()
+
+    def _save(self, step: int, validated: bool = True) -> None:
+        """Validate, then checkpoint the parts at ``step``.  TrainingStopped where the disk does not take it."""
+        parts = [p for p in self.trainer.parts if self.done[p] == step]
+        values = self.trainer.validate(self.held_out, parts) if validated and self.options.validate else {}
+        if values:
+            self.log.line(step, values)
+        for part in parts:
+            arrays = self.trainer.arrays(part)
+            figure = self.trainer.figure(part, values)
+            folder = self.folders[part]
+            best = folder.best()
+            state = {"world": parallel.world(), "values": values, "command": self.command}
+            better = best is None or figure is None or figure < best[1]
+            weights = self.trainer.weights(part) if better else {}
+            try:
+                if parallel.is_writer():
+                    folder.save(step, arrays, state, figure)
+                    self._write_weights(weights)
+            except OSError as error:
+                self.log.curves()
+                raise TrainingStopped(f"step {step}: cannot write the checkpoint of {part} in {folder.path} "
+                                      f"({error.strerror or error}). Make room. {self._last_good()}") from None
+        self._saved_at = time.monotonic()
+
+    def _write_weights(self, weights) -> None:
+        """The best weights so far, as a folder that the other tools read."""
+        if not weights:
+            return
+        folder = self.out / "weights"
+        for name, arrays in weights.items():
+            checkpoints.write_arrays(folder / name, arrays)
+        checkpoints.write_config(folder, self.trainer.config, {"command": self.command})
+
+    def _last_good(self) -> str:
+        kept = {part: folder.steps() for part, folder in self.folders.items()}
+        lines = [f"{self.folders[part].file(steps[-1])}" for part, steps in kept.items() if steps]
+        if not lines:
+            return "No checkpoint was written yet."
+        return f"The last good checkpoint is {', '.join(lines)}; go on from it with: {self._resume_command()}"
+
+    def _resume_command(self) -> str:
+        return self.command if "--resume" in self.command else f"{self.command} --resume"
+
+
+def run(trainer, options, resume: bool, command=None) -> bool:
+    """Train to the end; False where it was stopped on the way.  Raises TrainingStopped."""
+    this = Run(trainer, options, command)
+    if resume:
+        this.resume()
+    else:
+        this.refuse_to_overwrite()
+    try:
+        return this.train()
+    except PictureError as error:
+        raise TrainingStopped(f"{error}. {this._last_good()}") from None
+
+
+def dry_run(trainer, options, steps: int = 3) -> int:
+    """Describe the run, make a few steps, and say what they cost.  Writes nothing."""
+    this = Run(trainer, options)
+    for line in this.describe():
+        print(line)
+    batches = feed.batches(this.data, 0)
+    for step in range(steps):
+        began = time.monotonic()
+        batch = next(batches)
+        loaded = time.monotonic()
+        values = this._step(batch, step, trainer.parts)
+        jt.sync_all(True)
+        seconds = time.monotonic() - began
+        print(f"step {step + 1}: {seconds:.2f} s ({loaded - began:.2f} s of it loading), "
+              + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
+    left = seconds * options.steps / 3600
+    print(f"{options.batch / seconds:.2f} images/s, {memory_mb() or 0:.0f} MB; {options.steps} steps would take about "
+          f"{left:.1f} hours. The first steps compile and do not count. Nothing was written.")
+    this.data.close()
+    return 0

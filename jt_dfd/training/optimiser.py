@@ -1,0 +1,65 @@
+"""Adam with what training needs around it: the gradient's length before anything moves, and its state as arrays."""
+from __future__ import annotations
+
+from typing import Dict, List
+
+import numpy as np
+
+from ..backend import jt
+from ..checkpoints import CheckpointError
+from .arrays import assign
+
+
+class Adam:
+    """Jittor's Adam over some networks' trainable parameters.
+
+    Gradients are averaged over ranks by Jittor.  Use: ``norm = backward(loss)``, look at it, then ``step(rate)``.
+    """
+
+    def __init__(self, networks: List, beta1: float, beta2: float):
+        # BatchNorm's running statistics are among parameters(); they take no gradient
+        self.parameters = [p for network in networks for p in network.parameters() if not p.is_stop_grad()]
+        self._adam = jt.optim.Adam(self.parameters, 1e-4, betas=(beta1, beta2))
+        self._norm = None
+
+    def backward(self, loss):
+        """Gradients of ``loss`` for these parameters and no others; returns their length, a (1,) variable."""
+        # the graph is shared with the other optimiser's loss
+        self._adam.backward(loss, retain_graph=True)
+        squares = [(g * g).sum() for g in self._adam.param_groups[0]["grads"]]
+        self._norm = jt.sqrt(jt.stack(squares).sum())
+        return self._norm
+
+    def gradients(self) -> List:
+        return list(self._adam.param_groups[0]["grads"])
+
+    def step(self, rate: float, max_norm: float = 0.0) -> None:
+        """Move.  With ``max_norm`` above zero, a longer gradient is scaled down to it first."""
+        if max_norm > 0:
+            scale = jt.minimum(max_norm / (self._norm + 1e-12), jt.float32(1.0))
+            for gradient in self._adam.param_groups[0]["grads"]:
+                gradient.update(gradient * scale)
+        self._adam.lr = rate
+        self._adam.step()
+
+    def arrays(self) -> Dict[str, np.ndarray]:
+        """Both moments of every parameter and the number of steps."""
+        group = self._adam.param_groups[0]
+        out = {"n_step": np.array([self._adam.n_step], np.float64)}
+        for i, (m, v) in enumerate(zip(group["m"], group["values"])):
+            out[f"m{i}"], out[f"v{i}"] = np.array(m.numpy()), np.array(v.numpy())
+        return out
+
+    def load(self, arrays: Dict[str, np.ndarray], source) -> None:
+        group = self._adam.param_groups[0]
+        expected = {"n_step"} | {f"{k}{i}" for i in range(len(group["m"])) for k in "mv"}
+        if set(arrays) != expected:
+            raise CheckpointError(f"{source}: the optimiser's state has {len(arrays)} entries, expected {len(expected)}. "
+                                  "The checkpoint belongs to another network.")
+        for key, variables in (("m", group["m"]), ("v", group["values"])):
+            for i, variable in enumerate(variables):
+                if tuple(variable.shape) != arrays[f"{key}{i}"].shape:
+                    raise CheckpointError(f"{source}: the optimiser's entry {key}{i} has shape "
+                                          f"{arrays[f'{key}{i}'].shape}, expected {tuple(variable.shape)}.")
+                assign(variable, arrays[f"{key}{i}"])
+        self._adam.n_step = int(arrays["n_step"][0])

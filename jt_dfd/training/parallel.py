@@ -1,0 +1,44 @@
+"""Several processes under ``mpirun``: rank, and numbers averaged over ranks.  One process alone: rank 0 of 1."""
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import jt
+
+
+def rank() -> int:
+    return int(jt.rank) if jt.in_mpi else 0
+
+
+def world() -> int:
+    return int(jt.world_size) if jt.in_mpi else 1
+
+
+def is_writer() -> bool:
+    """Whether this process writes files.  No Jittor call may stand behind this alone: the ranks would fall out of
+    step."""
+    return rank() == 0
+
+
+def mean(numbers):
+    """A (K,) variable averaged over ranks; NaN on one rank is NaN on all."""
+    return numbers.mpi_all_reduce("mean") if world() > 1 else numbers
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether ``flag`` is set on any rank; every rank has to ask."""
+    if world() == 1:
+        return flag
+    return bool(float(jt.array(np.float32([flag])).mpi_all_reduce("add").numpy()[0]) > 0)
+
+
+def same_weights(networks) -> None:
+    """Every rank takes rank 0's weights."""
+    if world() == 1:
+        return
+    for network in networks:
+        for value in network.state_dict().values():
+            stopped = value.is_stop_grad()
+            value.assign(value.mpi_broadcast(0))
+            value.sync()
+            (value.stop_grad if stopped else value.start_grad)()

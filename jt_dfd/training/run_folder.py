@@ -1,0 +1,104 @@
+"""Checkpoints of a run: written whole or not at all, old ones pruned, the best kept.
+
+    checkpoints/step-00012000.pkl    named arrays (networks, optimisers, moving average) and, as text, the rest
+    checkpoints/best.json            which step was best, and its figure
+"""
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from ..checkpoints import CheckpointError, read_arrays, write_arrays
+from ..pictures import write_atomically
+
+_NAME = re.compile(r"step-(\d{8,})\.pkl")
+_STATE = "state.json"
+FORMAT = 1
+
+
+class RunFolder:
+    """keep: newest checkpoints that stay; the best one stays besides."""
+
+    def __init__(self, path, keep: int = 3):
+        self.path, self.keep = Path(path), keep
+        self.checkpoints = self.path / "checkpoints"
+
+    def steps(self) -> List[int]:
+        """Steps with a checkpoint, ascending."""
+        if not self.checkpoints.is_dir():
+            return []
+        found = (_NAME.fullmatch(file.name) for file in self.checkpoints.iterdir())
+        return sorted(int(match.group(1)) for match in found if match)
+
+    def file(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:08d}.pkl"
+
+    def save(self, step: int, arrays: Dict[str, np.ndarray], state: Dict[str, Any],
+             figure: Optional[float] = None) -> Path:
+        """Write the checkpoint of ``step``, then prune.  figure: the lower the better; None is no candidate for best.
+
+        OSError (a full disk, say) leaves every older checkpoint as it was.
+        """
+        text = json.dumps({"format": FORMAT, "step": step, "figure": figure, **state}).encode("utf-8")
+        write_arrays(self.file(step), {**arrays, _STATE: np.frombuffer(text, np.uint8)})
+        best = self.best()
+        if figure is not None and (best is None or figure < best[1] or not self.file(best[0]).is_file()):
+            self._write_best(step, figure)
+        self._prune()
+        return self.file(step)
+
+    def _write_best(self, step: int, figure: float) -> None:
+        text = json.dumps({"step": step, "figure": figure}) + "\n"
+        write_atomically(self.checkpoints / "best.json", lambda t: t.write_text(text, encoding="utf-8"))
+
+    def best(self) -> Optional[Tuple[int, float]]:
+        """(step, figure) of the best checkpoint so far, or None."""
+        try:
+            data = json.loads((self.checkpoints / "best.json").read_text(encoding="utf-8"))
+            return int(data["step"]), float(data["figure"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def _prune(self) -> None:
+        best, steps = self.best(), self.steps()
+        for step in steps[:-self.keep]:
+            if best is None or step != best[0]:
+                self.file(step).unlink(missing_ok=True)
+
+    def newest(self) -> Optional[Tuple[int, Dict[str, np.ndarray], Dict[str, Any]]]:
+        """(step, arrays, state) of the newest checkpoint that can be read, or None where there is none at all.
+
+        A damaged one is passed over with a warning; CheckpointError where all are damaged.
+        """
+        last: Optional[CheckpointError] = None
+        for step in reversed(self.steps()):
+            try:
+                return self.read(step)
+            except CheckpointError as error:
+                warnings.warn(f"{error} Taking the one before it.")
+                last = error
+        if last is not None:
+            raise last
+        return None
+
+    def read(self, step: int) -> Tuple[int, Dict[str, np.ndarray], Dict[str, Any]]:
+        path = self.file(step)
+        arrays = read_arrays(path)
+        try:
+            state = json.loads(arrays.pop(_STATE).tobytes().decode("utf-8"))
+            if state["format"] != FORMAT or state["step"] != step:
+                raise ValueError(f"format {state['format']}, step {state['step']}")
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path}: not a checkpoint of a training run ({error!r}).") from None
+        return step, arrays, state
+
+    def forget_after(self, step: int) -> None:
+        """Remove checkpoints past ``step``: damaged ones that a resumed run was not started from."""
+        for later in self.steps():
+            if later > step:
+                self.file(later).unlink(missing_ok=True)

@@ -1,0 +1,44 @@
+"""Sample sheets: pictures side by side, as uint8 arrays."""
+from __future__ import annotations
+
+from typing import List, Optional, Sequence
+
+import numpy as np
+
+GAP = 4
+
+
+def grey(batch) -> List[np.ndarray]:
+    """(N, 1, H, W) in [-1, 1] -> N pictures (H, W, 3) uint8."""
+    return [np.repeat(p, 3, 2) for p in colour(batch)]
+
+
+def colour(batch) -> List[np.ndarray]:
+    """(N, C, H, W) in [-1, 1] -> N pictures (H, W, C) uint8, as the release turns outputs into pixels."""
+    values = np.asarray(batch.numpy(), np.float32).transpose(0, 2, 3, 1)
+    return list(np.clip((values + 1) / 2 * 255, 0, 255).astype(np.uint8))
+
+
+def row(groups: Sequence[List[np.ndarray]], size: int) -> np.ndarray:
+    """groups: lists of equal length; the i-th pictures of all groups stand side by side, then the next ones."""
+    import cv2
+
+    cells = []
+    for members in zip(*groups):
+        for picture in members:
+            if picture.shape[0] != size:
+                picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+            cells += [picture, np.full((size, GAP, 3), 255, np.uint8)]
+    return np.hstack(cells)
+
+
+def stack(rows: List[np.ndarray]) -> Optional[np.ndarray]:
+    """Rows one below the other, padded to the widest; None where there are none."""
+    if not rows:
+        return None
+    width = max(r.shape[1] for r in rows)
+    out = []
+    for r in rows:
+        out += [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=255),
+                np.full((GAP, width, 3), 255, np.uint8)]
+    return np.vstack(out)

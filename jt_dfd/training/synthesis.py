@@ -1,0 +1,236 @@
+"""Stage II: feature decoders and generator, end to end, against the discriminator; the encoders are frozen (paper).
+
+The encoders' own latents are decoded; projection onto the banks is for inference (paper).
+"""
+from __future__ import annotations
+
+from typing import Dict
+
+import numpy as np
+
+from .. import checkpoints, networks
+from ..backend import jt, nn
+from ..components import COMPONENTS
+from ..config import Config
+from ..kernels.merge import merge
+from ..networks.perceptual import PerceptualLoss
+from ..networks.perceptual_weights import load_features
+from . import arrays as named
+from . import feed, losses, parallel, sheets
+from .weights import open_weights
+from .ema import MovingAverage
+from .optimiser import Adam
+from .options import OptionsError, SynthesisOptions
+from .schedule import falling, learning_rate
+
+PART = "synthesis"
+
+
+def embedding_source(options: SynthesisOptions) -> str:
+    """The folder with stage I's encoders.  OptionsError where none is named."""
+    source = options.embedding or options.init_from
+    if not source:
+        raise OptionsError("--embedding is needed: stage I's run folder, or a folder of weights")
+    return source
+
+
+class SynthesisTrainer:
+    stage = "synthesis"
+    parts = (PART,)
+
+    def __init__(self, options: SynthesisOptions, config: Config):
+        self.options, self.config, self.geometry = options, config, config.geometry
+        source = embedding_source(options)
+        self.embedding = open_weights(source)
+        if self.embedding.config.to_dict() != config.to_dict():
+            raise OptionsError(f"--embedding {source}: its networks are of preset {self.embedding.config.preset!r} with "
+                               f"other sizes than --preset {config.preset!r}")
+        self.encoders = {c: networks.build("encoder", config, c) for c in COMPONENTS}
+        for component, encoder in self.encoders.items():
+            named.into_network(encoder, self.embedding.network("encoder", component), source)
+            encoder.eval()
+        self.decoders = {c: networks.build("feature_decoder", config, c) for c in COMPONENTS}
+        self.generator = networks.build("generator", config)
+        self.made_by = [*self.decoders.values(), self.generator]
+        self.discriminator = networks.build("discriminator", config) if options.gan > 0 else None
+        if options.init_from:
+            self._initialise(options.init_from)
+        parallel.same_weights(self.made_by + ([self.discriminator] if self.discriminator else []))
+        self.adam = Adam(self.made_by, options.beta1, options.beta2)
+        self.adam_discriminator = None
+        if self.discriminator is not None:
+            self.adam_discriminator = Adam([self.discriminator], options.beta1, options.beta2)
+        self.average = MovingAverage(self.made_by, options.ema)
+        self.perceptual, self.perceptual_note = None, "off: its weight is 0"
+        if options.perceptual > 0:
+            features, self.perceptual_note = load_features(options.perceptual_network)
+            self.perceptual = features and PerceptualLoss(features, options.perceptual_layers)
+
+    def _initialise(self, path: str) -> None:
+        folder = open_weights(path)
+        for component, decoder in self.decoders.items():
+            named.into_network(decoder, folder.network("feature_decoder", component), path)
+        named.into_network(self.generator, folder.network("generator"), path)
+        extra = folder.path / "discriminator.pkl"
+        if self.discriminator is not None and extra.is_file():
+            named.into_network(self.discriminator, checkpoints.read_arrays(extra), extra)
+
+    def describe(self):
+        count = networks.count_parameters
+        yield (f"stage II: feature decoders {sum(map(count, self.decoders.values())) / 1e6:.2f} M, generator "
+               f"{count(self.generator) / 1e6:.2f} M, discriminator "
+               + (f"{count(self.discriminator) / 1e6:.2f} M" if self.discriminator else "none"))
+        yield f"perceptual loss {self.perceptual_note}"
+
+    # computing
+
+    def features(self, crops):
+        """The merged feature map of sketches: encoders without gradient, feature decoders with."""
+        with jt.no_grad():
+            latents = {c: self.encoders[c](crops[c]).detach() for c in COMPONENTS}
+        return merge({c: self.decoders[c](latents[c]) for c in COMPONENTS}, self.geometry)
+
+    def step(self, batch, step: int, parts=parts):
+        """Losses of one step as (names, (K,) variable), and what applies it.
+
+        The discriminator's condition is detached: the feature decoders learn from it only through the picture.
+        Both gradients are taken at the same weights, then both sides move (pix2pixHD lineage).
+        """
+        o = self.options
+        features = self.features(batch.crops)
+        made, real = self.generator(features), batch.photo
+        terms = {"l1": losses.l1(made, real)}
+        total = terms["l1"] * falling(o.l1, o.l1_end, step, o.l1_fall * o.steps)
+        if self.perceptual is not None:
+            terms["perceptual"] = self.perceptual(*self._view(made, real, step))
+            total = total + terms["perceptual"] * o.perceptual
+        adversarial = self.discriminator is not None and step >= o.gan_from
+        if adversarial:
+            condition, count = features.detach(), real.shape[0]
+            maps = self.discriminator(jt.concat([condition, condition]), jt.concat([real, made]))
+            real_maps, made_maps = losses.split(maps, count)
+            terms["gan"] = losses.adversarial(made_maps)
+            terms["feature_matching"] = losses.feature_matching(real_maps, made_maps)
+            terms["discriminator"] = losses.discriminator(real_maps, made_maps)
+            total = total + terms["gan"] * o.gan + terms["feature_matching"] * o.feature_matching
+        terms["gradient"] = self.adam.backward(total)
+        if adversarial:
+            terms["gradient/discriminator"] = self.adam_discriminator.backward(terms["discriminator"])
+
+        def apply():
+            schedule = (step, o.steps, o.decay_from, o.warmup)
+            self.adam.step(learning_rate(o.lr, *schedule), o.max_gradient)
+            if adversarial:
+                self.adam_discriminator.step(learning_rate(o.lr_discriminator, *schedule), o.max_gradient)
+            self.average.update()
+
+        return list(terms), jt.concat([v.reshape((1,)) for v in terms.values()]), apply
+
+    def _view(self, made, real, step: int):
+        """What the perceptual loss looks at: the canvas, or by turns the whole picture reduced (shape of the face) and
+        a window at full resolution (texture)."""
+        size, canvas = self.options.perceptual_size, self.config.canvas
+        if not 0 < size < canvas:
+            return made, real
+        if step % 2 == 0 and canvas % size == 0:
+            factor = canvas // size
+            return nn.avg_pool2d(made, factor, factor), nn.avg_pool2d(real, factor, factor)
+        x, y = np.random.default_rng([self.options.seed, 3, step]).integers(0, canvas - size + 1, 2)
+        # positions are data: slicing with numbers would compile a kernel for every position
+        rows, columns = (jt.array(np.arange(at, at + size, dtype=np.int32)) for at in (y, x))
+        return tuple(_window(p, rows, columns, size) for p in (made, real))
+
+    def validate(self, data, parts=parts) -> Dict[str, float]:
+        """Held-out L1 and perceptual loss of the moving average."""
+        sums, count = {}, 0
+        with jt.no_grad(), self.average.applied():
+            for batch in feed.first(data, self.options.validate):
+                made = self.generator(self.features(batch.crops))
+                values = {"l1": losses.l1(made, batch.photo)}
+                if self.perceptual is not None:
+                    values["perceptual"] = self.perceptual(made, batch.photo)
+                for name, value in values.items():
+                    sums[name] = sums.get(name, 0.0) + value.item() * len(batch)
+                count += len(batch)
+        return {f"held_out/{name}": value / count for name, value in sums.items()} if count else {}
+
+    def figure(self, part: str, values: Dict[str, float]):
+        return values.get("held_out/perceptual", values.get("held_out/l1"))
+
+    def sheet(self, data):
+        """Sketch, the image decoders' drawing of it, face, truth; two sets of four a row."""
+        rows = []
+        with jt.no_grad(), self.average.applied():
+            for batch in feed.first(data, 8):
+                count = len(batch) // 2 * 2 or 1
+                faces = self.generator(self.features(batch.crops))[:count]
+                groups = [sheets.grey(batch.sketch[:count]), self._shadows(batch.crops, count), sheets.colour(faces),
+                          sheets.colour(batch.photo[:count])]
+                rows += [sheets.row([g[i:i + 2] for g in groups], self.config.canvas) for i in range(0, count, 2)]
+                break
+        return sheets.stack(rows)
+
+    def _shadows(self, crops, count: int):
+        """The drawing as the image decoders understood it, merged like feature maps."""
+        if not hasattr(self, "_image_decoders"):
+            self._image_decoders = {}
+            if all(self.embedding.has("image_decoder", c) for c in COMPONENTS):
+                for c in COMPONENTS:
+                    self._image_decoders[c] = networks.build("image_decoder", self.config, c)
+                    named.into_network(self._image_decoders[c], self.embedding.network("image_decoder", c), c)
+                    self._image_decoders[c].eval()
+        if not self._image_decoders:
+            return [np.full((self.config.canvas, self.config.canvas, 3), 255, np.uint8)] * count
+        drawn = {c: self._image_decoders[c](self.encoders[c](crops[c][:count])) for c in COMPONENTS}
+        return sheets.grey(merge(drawn, self.geometry))
+
+    # what a checkpoint holds
+
+    def _parts(self):
+        yield from ((f"feature_decoder_{c}", n) for c, n in self.decoders.items())
+        yield "generator", self.generator
+        if self.discriminator is not None:
+            yield "discriminator", self.discriminator
+
+    def arrays(self, part: str = PART) -> Dict[str, np.ndarray]:
+        out = {}
+        for name, network in self._parts():
+            out.update(named.prefixed(name, named.from_network(network)))
+        out.update(named.prefixed("adam", self.adam.arrays()))
+        if self.adam_discriminator is not None:
+            out.update(named.prefixed("adam_discriminator", self.adam_discriminator.arrays()))
+        out.update(named.prefixed("average", self.average.arrays()))
+        return out
+
+    def load(self, part: str, arrays, source) -> None:
+        for name, network in self._parts():
+            state = named.under(name, arrays)
+            if name == "discriminator" and not state:
+                continue  # the run began without one; it starts fresh
+            named.into_network(network, state, source)
+        self.adam.load(named.under("adam", arrays), source)
+        state = named.under("adam_discriminator", arrays)
+        if self.adam_discriminator is not None and state:
+            self.adam_discriminator.load(state, source)
+        self.average.load(named.under("average", arrays))
+
+    def weights(self, part: str = PART) -> Dict[str, Dict[str, np.ndarray]]:
+        """File of a weight folder -> its arrays: the moving average, the encoders it was trained behind, and the
+        discriminator, with which training can go on."""
+        path, out = checkpoints.network_path, {}
+        with self.average.applied():
+            for component, decoder in self.decoders.items():
+                out[path("feature_decoder", component)] = named.from_network(decoder)
+            out[path("generator")] = named.from_network(self.generator)
+        for component, encoder in self.encoders.items():
+            out[path("encoder", component)] = named.from_network(encoder)
+            if self.embedding.has("image_decoder", component):
+                out[path("image_decoder", component)] = self.embedding.network("image_decoder", component)
+        if self.discriminator is not None:
+            out["discriminator.pkl"] = named.from_network(self.discriminator)
+        return out
+
+
+def _window(picture, rows, columns, size: int):
+    n, c = picture.shape[:2]
+    return picture.reindex([n, c, size, size], ["i0", "i1", "@e0(i2)", "@e1(i3)"], extras=[rows, columns])
