@@ -40,12 +40,14 @@ class Layout:
                 "rest"; "" otherwise
     config      sizes of the network; None for banks and VGG
     preset      name of the preset it fits, or None
+    sizes       the fields of ``config`` that the file itself told
     """
 
     kind: str
     component: str = ""
     config: Optional[Config] = None
     preset: Optional[str] = None
+    sizes: Optional[Dict[str, Any]] = None
 
     def __str__(self):
         what = {"image_decoder": "image decoder", "feature_decoder": "feature decoder", "bank": "feature bank",
@@ -61,6 +63,7 @@ def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Dict[str, Any
     Optimiser state, counters and other entries around the weights are left behind and noted.
     """
     notes: List[str] = []
+    value = _unslashed(value)
     if key is not None:
         if not isinstance(value, dict) or not _is_state(value.get(key)):
             raise CheckpointError(f"{source}: no network under the key {key!r}; networks are under "
@@ -88,6 +91,18 @@ def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Dict[str, Any
         notes.append(f"unwrapped {chosen!r}" + (f", left behind {_listed(left)}" if left else ""))
         value = value[chosen]
     raise CheckpointError(f"{source}: wrapped more often than a checkpoint is")
+
+
+def _unslashed(value):
+    """Checkpoints of training runs hold many networks side by side as ``place/name``; here one dictionary a place."""
+    if not isinstance(value, dict) or not any(isinstance(name, str) and "/" in name for name in value):
+        return value
+    out: Dict[str, Any] = {}
+    for name, item in value.items():
+        place, slash, rest = str(name).rpartition("/")
+        if slash:
+            out.setdefault(place, {})[rest] = item
+    return out
 
 
 def _is_state(value) -> bool:
@@ -173,20 +188,37 @@ def _layout(arrays: Arrays, source) -> Optional[Layout]:
     if found is None:
         return None
     kind, component, sizes = found
-    for name, config in PRESETS.items():
-        if all(getattr(config, field) == value for field, value in sizes.items()):
-            return Layout(kind, component, config, name)
     try:
-        return Layout(kind, component, _config(sizes))
-    except ConfigError:
+        config = _config(sizes)
+    except (ConfigError, ValueError):
         return None
+    return Layout(kind, component, config, config.preset if config.preset in PRESETS else None, sizes)
 
 
 def _config(sizes: Dict[str, Any]) -> Config:
+    """The preset with these sizes, or a configuration of its own whose other fields are fillers."""
+    for config in PRESETS.values():
+        if all(getattr(config, field) == value for field, value in sizes.items()):
+            return config
     canvas = sizes.get("canvas", 512)
-    stages = Config(canvas=canvas, **{f: (1,) * n for n in (int(canvas).bit_length() - 5,) for f in (
-        "encoder_widths", "image_widths", "feature_widths")}, generator_downs=1)
-    return stages.with_changes(preset="unnamed", **sizes)
+    stages = (1,) * (int(canvas).bit_length() - 5)
+    filler = Config(canvas=canvas, encoder_widths=stages, image_widths=stages, feature_widths=stages,
+                    generator_downs=1)
+    return filler.with_changes(preset="unnamed", **sizes)
+
+
+def sizes_of(value: Any, source) -> Dict[str, Any]:
+    """{field of Config: value} as far as one file's network tells.  CheckpointError where it is of no known family."""
+    layout, _, _ = recognise(value, source)
+    return layout.sizes
+
+
+def combined_config(sizes: Dict[str, Any], source) -> Config:
+    """The configuration with these sizes; CheckpointError where they do not go together."""
+    try:
+        return _config(sizes)
+    except (ConfigError, ValueError) as error:
+        raise CheckpointError(f"{source}: its networks make no configuration together: {error}") from None
 
 
 def _sizes(shapes, source):

@@ -22,7 +22,7 @@ except ImportError as _error:
 import numpy as np
 from torch import Tensor, nn
 
-from ..checkpoints import SHARED_BANK
+from ..checkpoints import SHARED_BANK, CheckpointError
 from ..components import COMPONENTS, MERGE_ORDER, PARTS
 from ..config import Config, preset
 from ..selection import ANCHORS, neighbours, rebuilding_weights
@@ -211,3 +211,34 @@ def _linear(layer: nn.Linear, x: Tensor, block: int = 4096) -> Tensor:
     for piece, weight in zip(x.split(block, 1), layer.weight.split(block, 1)):
         total = total + nn.functional.linear(piece, weight).double()
     return total.to(x.dtype)
+
+
+def load_pretrained(path, device="cpu", image_decoders: bool = True) -> Pipeline:
+    """The pipeline of a folder of weights, in ``eval()``: one that ``tools/convert_weights.py to-torch`` wrote, or one
+    in the release's own layout and formats.
+
+    device            where to put the networks
+    image_decoders    False leaves them out; only sketches are decoded with them, not faces
+
+    CheckpointError names the file where one is missing, damaged or of other sizes than config.json says.
+    """
+    from .folders import SourceFolder
+    from .load import read_member
+
+    folder = SourceFolder(path)
+    needed = [stem for stem in folder.missing if image_decoders or "_image" not in stem]
+    if needed:
+        raise CheckpointError(f"{folder.path}: missing {', '.join(needed[:4])}{' and more' if len(needed) > 4 else ''}")
+    networks: Dict[str, Dict[str, nn.Module]] = {}
+    banks = {}
+    for member in folder.members:
+        if member.kind == "image_decoder" and not image_decoders:
+            continue
+        arrays = read_member(folder, member)
+        if member.kind == "bank":
+            banks[member.component, member.gender] = arrays["feature"]
+            continue
+        network = build_with(member.kind, folder.config, member.component or "rest", arrays)
+        networks.setdefault(member.kind, {})[member.component] = network.to(device)
+    return Pipeline(folder.config, networks["encoder"], networks.get("image_decoder", {}), networks["feature_decoder"],
+                    networks["generator"][""], networks.get("discriminator", {}).get(""), banks).eval()

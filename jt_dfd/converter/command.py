@@ -1,0 +1,169 @@
+"""The command line of tools/convert_weights.py."""
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+
+from ..checkpoints import CheckpointError
+from . import formats
+
+_EPILOG = """\
+formats, chosen by suffix: .pkl (the release's and Jittor's), .pth and .pt (PyTorch's), .safetensors; in folders also
+.bin (feature banks). Reading never executes anything. Writing .pth and proving a conversion need PyTorch
+(pip install 'jt_dfd[torch]'); proving it needs Jittor besides. What is missing is said.
+
+examples:
+  convert_weights.py to-torch Params/demo demo-torch
+  convert_weights.py to-torch latest_net_G.pkl latest_net_G.safetensors --dtype float16
+  convert_weights.py to-jittor latest_net_G.pth Combine/latest_net_G.pkl      (pix2pixHD's own file, too)
+  convert_weights.py verify Params/demo demo-torch
+  convert_weights.py to-onnx demo-torch sketch2face.onnx
+
+exit status: 0 done, 1 refused or different, 2 wrong arguments, 130 interrupted. Nothing is written unless it is 0."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Takes weights from Jittor to PyTorch and back, and proves that both "
+                                                 "compute the same.", epilog=_EPILOG,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for to, what in (("torch", "PyTorch"), ("jittor", "Jittor")):
+        command = commands.add_parser(f"to-{to}", help=f"a file or a whole folder for {what}")
+        command.add_argument("source", metavar="SRC", help="a file of weights, or a folder in the release's layout")
+        command.add_argument("destination", metavar="DST", help="a file, its format chosen by suffix; of a folder, a folder")
+        command.add_argument("--dtype", choices=("float16", "float32"), help="element type (default: as in SRC)")
+        command.add_argument("--force", action="store_true", help="overwrite DST")
+        command.add_argument("--no-verify", dest="verify", action="store_false",
+                             help="do not read back and do not run the networks in both frameworks")
+        command.add_argument("--key", help="which entry to take of a file that holds several networks")
+        command.add_argument("--latent", type=int, help="numbers a row of a single .bin bank (default 512)")
+        command.add_argument("--partial", action="store_true", help="convert what is there of an incomplete folder")
+        if to == "torch":
+            command.add_argument("--format", choices=[s[1:] for s in formats.TORCH_SUFFIXES], default="pth",
+                                 help="of a folder's networks (default: pth)")
+    command = commands.add_parser("inspect", help="names, shapes, types, totals, sha256 and the preset it fits")
+    command.add_argument("path", metavar="PATH")
+    command.add_argument("--key", help="which entry to take of a file that holds several networks")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command = commands.add_parser("verify", help="are two files or folders the same, and do both frameworks agree?",
+                                  description="Compares names, shapes and values, then runs A and B, one in Jittor and one "
+                                              "in PyTorch, on the same seeded input. Exit status 1 where they differ.")
+    command.add_argument("a", metavar="A")
+    command.add_argument("b", metavar="B")
+    command.add_argument("--tolerance", type=float, default=0.0, metavar="T",
+                         help="largest difference of a value that passes, e.g. 1e-3 after --dtype float16 (default: 0)")
+    command.add_argument("--no-run", dest="run", action="store_false", help="compare values only")
+    command = commands.add_parser("to-onnx", help="sketch -> face (refine 0) as one ONNX model",
+                                  description="Exports sketch -> face without projection. Input 'sketch': (1, 1, S, S) "
+                                              "float32 in [-1, 1], (x - 127.5) / 127.5; output 'face': (1, 3, S, S) float32 "
+                                              "in [-1, 1], RGB. S is the canvas, 512 for the release.")
+    command.add_argument("source", metavar="SRC", help="a folder of weights, of either framework")
+    command.add_argument("destination", metavar="DST", help="the .onnx file")
+    command.add_argument("--force", action="store_true", help="overwrite DST")
+    command.add_argument("--no-verify", dest="verify", action="store_false", help="do not run it in ONNX Runtime")
+    return parser
+
+
+def main(arguments=None) -> int:
+    """Runs one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    _end_tidily()
+    try:
+        return {"inspect": _inspect, "verify": _verify, "to-onnx": _onnx}.get(options.command, _convert)(options)
+    except CheckpointError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing was written", file=sys.stderr)
+        return 130
+    except MemoryError:
+        print("error: not enough memory; nothing was written", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _end_tidily() -> None:
+    """A request to end (SIGTERM) takes the way of Ctrl-C, which removes half-written files."""
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    try:
+        signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        pass
+
+
+def _convert(options) -> int:
+    to = options.command[3:]
+    if not Path(options.source).is_dir():
+        from .convert import convert_file
+
+        done = convert_file(options.source, options.destination, to, options.dtype, options.force, options.verify,
+                            options.key, options.latent)
+        print(f"{options.destination}: {done.layout}, {done.numbers:,} numbers")
+        for note in done.notes:
+            print(f"  {note}")
+        _say_proof([done])
+        return 0
+    from tqdm import tqdm
+
+    from .convert_folder import convert_folder
+
+    with tqdm(unit="B", unit_scale=True, unit_divisor=1000, leave=False) as bar:
+        def progress(text, position, total):
+            bar.total = total
+            bar.set_description(text.rpartition("/")[2], refresh=False)
+            bar.n = position
+            bar.refresh()
+
+        dones = convert_folder(options.source, options.destination, to, "." + getattr(options, "format", "pkl"),
+                               options.dtype, options.force, options.verify, options.partial, progress)
+    print(f"{options.destination}: {len(dones)} files, {sum(done.numbers for done in dones):,} numbers")
+    for note in sorted({note for done in dones for note in done.notes}):
+        print(f"  {note}")
+    _say_proof(dones)
+    return 0
+
+
+def _say_proof(dones) -> None:
+    from .verify import TOLERANCE
+
+    proofs = [done.proof for done in dones if done.proof is not None]
+    if proofs:
+        print(f"  {len(proofs)} networks run in Jittor and PyTorch, before saving and after loading again: largest "
+              f"difference {max(proofs):.1e} of a stage's scale (accepted: {TOLERANCE:.0e})")
+    reasons = sorted({done.unproven for done in dones if done.unproven and "not asked" not in done.unproven
+                      and "bank" not in done.unproven})
+    for reason in reasons:
+        print(f"  saved values read back and compared, networks not run: {reason}")
+
+
+def _inspect(options) -> int:
+    from . import inspect
+
+    report = inspect.inspect_folder(options.path) if Path(options.path).is_dir() else inspect.inspect_file(
+        options.path, options.key)
+    print(json.dumps(report, indent=1) if options.json else inspect.text(report))
+    return 0
+
+
+def _verify(options) -> int:
+    from . import command_verify
+
+    return command_verify.main(options)
+
+
+def _onnx(options) -> int:
+    from .onnx_export import export_onnx
+
+    difference = export_onnx(options.source, options.destination, options.force, options.verify)
+    print(f"{options.destination}: sketch (1, 1, S, S) float32 in [-1, 1] -> face (1, 3, S, S) float32 in [-1, 1]")
+    if options.verify:
+        print("  onnxruntime is not installed (pip install 'jt_dfd[torch]'), so it was not run" if difference is None else
+              f"  ONNX Runtime gives PyTorch's face to {difference} grey levels")
+    return 0

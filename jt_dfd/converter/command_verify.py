@@ -1,0 +1,97 @@
+"""``convert_weights.py verify A B``: two files or two folders, by values and by running them."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Tuple
+
+from ..checkpoints import CheckpointError
+from . import formats
+from .folders import SourceFolder
+from .load import read_member, read_rows
+from .recognise import BANK, Layout, recognise
+from .sides import Jittor
+from .verify import NETWORKS, TOLERANCE, Comparison, compare_values, run_both
+
+_SHOWN = 8
+
+
+def main(options) -> int:
+    """Prints what was found; 0 where A and B agree in everything that could be compared, else 1."""
+    folders = [Path(path).is_dir() for path in (options.a, options.b)]
+    if folders[0] != folders[1]:
+        raise CheckpointError(f"{options.a} and {options.b}: one is a folder and the other is not")
+    with Jittor() as jittor:
+        if folders[0]:
+            return _folders(options, jittor)
+        return 0 if _files(Path(options.a), Path(options.b), options, jittor) else 1
+
+
+def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
+    if ".bin" in (a.suffix.lower(), b.suffix.lower()):
+        other = b if a.suffix.lower() == ".bin" else a
+        width = 512 if other.suffix.lower() == ".bin" else recognise(formats.read_any(other), other)[1][BANK].shape[1]
+        return _say(a.name, compare_values(*({BANK: read_rows(path, width, "float32")} for path in (a, b))),
+                    options.tolerance)
+    found, ours, _ = recognise(formats.read_any(a), a, None, layout)
+    other, theirs, _ = recognise(formats.read_any(b), b, None, layout)
+    agree = _say(a.name, compare_values(ours, theirs), options.tolerance)
+    if (found.kind, found.sizes) != (other.kind, other.sizes):
+        print(f"  not run: A is a {found}, B a {other}")
+        return False
+    del ours, theirs
+    return (not options.run or _run(layout or found, a, b, jittor)) and agree
+
+
+def _run(layout: Layout, a: Path, b: Path, jittor: Jittor) -> bool:
+    if layout.kind not in NETWORKS:
+        return True
+    finding = run_both(layout, a, b, jittor)
+    if finding.stages is None:
+        print(f"  not run: {finding.why}")
+        return True
+    stage, worst = finding.worst
+    agree = worst <= TOLERANCE
+    print(f"  {len(finding.stages)} stages run in Jittor and PyTorch: largest difference {worst:.1e} of the scale, in {stage}"
+          + ("" if agree else f"; more than {TOLERANCE:.0e}"))
+    return agree
+
+
+def _say(name: str, found: Comparison, tolerance: float) -> bool:
+    agree = not (found.only_a or found.only_b or found.shapes) and found.largest <= tolerance
+    what = "identical" if found.same_values else f"largest difference of a value {found.largest:.3g}"
+    print(f"{name}: {what if agree else 'DIFFERENT; ' + what}" + (f", element types differ in {len(found.types)} arrays"
+                                                               if found.types else ""))
+    lines = [f"only in A: {n}" for n in found.only_a] + [f"only in B: {n}" for n in found.only_b]
+    lines += [f"{n}: shape {a} in A, {b} in B" for n, a, b in found.shapes]
+    lines += [f"{n}: differs by up to {d:.3g}" for n, d in found.changed]
+    lines += [f"{n}: {a} in A, {b} in B" for n, a, b in found.types]
+    for line in lines[:_SHOWN]:
+        print(f"  {line}")
+    if len(lines) > _SHOWN:
+        print(f"  and {len(lines) - _SHOWN} more")
+    return agree
+
+
+def _folders(options, jittor: Jittor) -> int:
+    a, b = SourceFolder(options.a), SourceFolder(options.b)
+    ours, theirs = ({member.stem: member for member in folder.members} for folder in (a, b))
+    agree, problems = True, _lacking(ours, theirs)
+    if a.config.to_dict() != b.config.to_dict():
+        problems.append(f"sizes differ: A is of preset {a.config.preset}, B of {b.config.preset}")
+    for problem in problems:
+        print(problem)
+    for place in (stem for stem in ours if stem in theirs):
+        one, two = ours[place], theirs[place]
+        found = compare_values(read_member(a, one), read_member(b, two))
+        same = _say(place, found, options.tolerance)
+        if same and options.run and one.kind in NETWORKS:
+            same = _run(Layout(one.kind, one.component, a.config), one.path, two.path, jittor)
+        agree = agree and same
+    agree = agree and not problems
+    print("A and B agree" if agree else "A and B DIFFER")
+    return 0 if agree else 1
+
+
+def _lacking(ours, theirs) -> List[str]:
+    return ([f"only in A: {place}" for place in ours if place not in theirs]
+            + [f"only in B: {place}" for place in theirs if place not in ours])

@@ -1,0 +1,195 @@
+"""Conversion of one file: read, recognise, check, write beside its place, prove, rename.
+
+Whatever goes wrong, the destination is as it was before.
+"""
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from ..checkpoints import CheckpointError, read_bank, write_bank
+from ..config import preset
+from . import formats
+from .recognise import BANK, Layout, recognise
+from .sides import Jittor, Saved, Unavailable, compare, torch_outputs
+from .verify import NETWORKS, fingerprints, refuse, reload, same_bits
+
+DTYPES = ("float16", "float32")
+#: element types that are not kept: no network here computes with more than float32
+_KEPT = {np.dtype("float64"): "float32"}
+
+
+class Done(NamedTuple):
+    """layout of the file, how many numbers it holds, notes for people; proof: the worst stage's relative difference,
+    or None where the networks were not run, ``unproven`` saying why."""
+
+    layout: Layout
+    numbers: int
+    notes: List[str]
+    proof: Optional[float]
+    unproven: str = ""
+
+
+def check_direction(to: str, destination) -> str:
+    """The destination's suffix.  CheckpointError unless it belongs to ``to``, "torch" or "jittor"."""
+    ending = Path(destination).suffix.lower()
+    allowed = formats.TORCH_SUFFIXES if to == "torch" else formats.JITTOR_SUFFIXES + (".bin",)
+    if ending not in allowed:
+        command = "to-jittor" if to == "torch" and ending in formats.JITTOR_SUFFIXES + (".bin",) else "to-torch"
+        hint = f" ({command} writes those)" if ending in formats.SUFFIXES + (".bin",) else ""
+        raise CheckpointError(f"{destination}: to-{to} writes {', '.join(allowed)}, not {ending or 'a name without suffix'!r}"
+                              f"{hint}")
+    return ending
+
+
+def check_free(destination, force: bool) -> None:
+    path = Path(destination)
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a folder; name a file")
+    if os.path.lexists(path) and not force:
+        raise CheckpointError(f"{path}: is there already; --force overwrites it")
+    if not path.parent.is_dir():
+        raise CheckpointError(f"{path.parent}: no such folder; make it first")
+
+
+@contextmanager
+def beside(destination) -> Iterator[Path]:
+    """A path beside ``destination`` with its suffix to write to; renamed over it at the end, removed on any error."""
+    destination = Path(destination)
+    try:
+        folder = tempfile.mkdtemp(prefix=f".{destination.name[:80]}.", suffix=".part", dir=str(destination.parent))
+    except OSError as error:
+        raise CheckpointError(f"{destination}: cannot be written ({error.strerror or error})") from None
+    temporary = Path(folder) / ("new" + destination.suffix.lower())
+    try:
+        yield temporary
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.rmdir(folder)
+
+
+def convert_file(source, destination, to: str, dtype: Optional[str] = None, force: bool = False, verify: bool = True,
+                 key: Optional[str] = None, latent: Optional[int] = None) -> Done:
+    """One file of weights, or one feature bank, into the format of ``destination``'s suffix.
+
+    to        "torch" or "jittor"
+    dtype     "float16" or "float32"; None keeps each array's own
+    key       which entry to take of a checkpoint that holds several networks
+    latent    numbers a row of a ``.bin`` bank, 512 if not given (release)
+
+    CheckpointError says what is wrong; nothing is written then.
+    """
+    source, destination = Path(source), Path(destination)
+    ending = check_direction(to, destination)
+    check_free(destination, force)
+    if _same_file(source, destination):
+        raise CheckpointError(f"{destination}: is the source itself")
+    if ending == ".bin":
+        if dtype == "float16":
+            raise CheckpointError(f"{destination}: a .bin by itself is read as float32; only a whole folder, whose "
+                                  "config.json says so, has banks of float16")
+        dtype = "float32"
+    with beside(destination) as temporary, Jittor() as jittor:
+        if source.suffix.lower() == ".bin" or ending == ".bin":
+            return convert_bank(source, temporary, dtype, latent or preset("release").latent, "float32")
+        return convert_network(source, temporary, to, dtype, jittor if verify else None, key)
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False
+
+
+def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], jittor: Optional[Jittor],
+                    key: Optional[str] = None, expected: Optional[Layout] = None) -> Done:
+    """Read ``source``, write ``target``, prove it.  jittor: None converts without proof."""
+    if to == "torch" and target.suffix != ".safetensors":
+        from .torch_file import import_torch
+
+        import_torch(target)  # before any work is done
+    layout = expected or _read(source, key, None)[0]
+    unproven, reference = "not asked for" if jittor is None else "", None
+    # Jittor goes first and alone, so that the two frameworks' copies of a large network are not in memory together
+    if jittor is not None and layout.kind in NETWORKS:
+        try:
+            import torch  # noqa: F401
+        except ImportError:
+            unproven = "PyTorch is not installed (pip install 'jt_dfd[torch]')"
+        else:
+            try:
+                reference = jittor.outputs(layout, source, True, key, dtype)
+            except Unavailable as why:
+                unproven = str(why)
+    layout, arrays, notes = _read(source, key, expected)
+    if dtype is None and any(array.dtype == np.float64 for array in arrays.values()):
+        notes = notes + ["rounded float64 to float32, which the networks compute with"]
+    for name in list(arrays):
+        arrays[name] = as_type(arrays[name], dtype or _KEPT.get(arrays[name].dtype.newbyteorder("=")), name, source)
+    numbers, proof = sum(array.size for array in arrays.values()), None
+    if reference is not None:
+        stages = compare(reference, torch_outputs(layout, arrays, True))
+        refuse(stages, source, "after cross-loading")
+        proof = max(difference for _, difference in stages)
+    marks = fingerprints(arrays) if jittor is not None else None
+    formats.write(target, arrays)
+    del arrays
+    if marks is not None:
+        saved = reload(target, layout)
+        same_bits(marks, saved, target)
+        if reference is not None and to == "torch":
+            again = compare(reference, torch_outputs(layout, saved, True))
+        elif reference is not None:
+            del saved
+            again = compare(jittor.outputs(layout, target, True), reference)
+        if reference is not None:
+            refuse(again, source, "after saving and loading again")
+            proof = max([proof] + [difference for _, difference in again])
+    return Done(layout, numbers, notes, proof, unproven)
+
+
+def _read(source: Path, key: Optional[str], expected: Optional[Layout]) -> Tuple[Layout, Dict, List[str]]:
+    return recognise(formats.read_any(source), source, key, expected)
+
+
+def as_type(array: np.ndarray, dtype: Optional[str], name: str, source) -> np.ndarray:
+    """The array rounded once to ``dtype``; CheckpointError where a number does not fit into it."""
+    if dtype is None or array.dtype == np.dtype(dtype):
+        return array
+    with np.errstate(over="ignore"):
+        out = array.astype(dtype)
+    if not np.isfinite(out).all():
+        raise CheckpointError(f"{source}: {name} holds numbers too large for {dtype} (up to "
+                              f"{float(np.abs(array).max()):.3g}); convert without --dtype")
+    return out
+
+
+def convert_bank(source: Path, target: Path, dtype: Optional[str], latent: int, stored: str) -> Done:
+    """A feature bank from or to raw rows.  stored: element type of a ``.bin`` source."""
+    if source.suffix.lower() == ".bin":
+        rows = read_bank(source, latent, stored).astype(stored, copy=False)
+    else:
+        layout, arrays, _ = recognise(formats.read_any(source), source)
+        if layout.kind != "bank":
+            raise CheckpointError(f"{source}: expected a feature bank, found a {layout}")
+        rows = arrays[BANK]
+    rows = as_type(rows, dtype, "the bank", source)
+    if target.suffix.lower() == ".bin":
+        if rows.dtype not in (np.dtype("float16"), np.dtype("float32")):
+            raise CheckpointError(f"{source}: a bank of {rows.dtype}; --dtype float32 writes one that can be read")
+        write_bank(target, rows, str(rows.dtype.newbyteorder("=")))
+        back = np.fromfile(target, rows.dtype.newbyteorder("<")).reshape(rows.shape)
+    else:
+        formats.write(target, {BANK: rows})
+        back = reload(target, Layout("bank"))[BANK]
+    same_bits(fingerprints({BANK: rows}), {BANK: back}, target)
+    return Done(Layout("bank"), rows.size, [], None, "a bank is not run")

@@ -1,0 +1,91 @@
+"""What a file or folder of weights holds: names, shapes, types, totals, sha256, and the preset it fits."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, List
+
+from ..checkpoints import CheckpointError
+from ..checkpoints.folder import sha256
+from . import formats
+from .folders import SourceFolder
+from .load import read_rows
+from .recognise import BANK, recognise, tidy, unwrap
+
+
+def inspect_file(path, key=None) -> Dict[str, Any]:
+    """{"path", "bytes", "sha256", "layout" (None where unknown, then "unknown" says why), "preset", "notes", "numbers",
+    "arrays": [{"name", "shape", "dtype"}]}.  CheckpointError where the file cannot be read at all."""
+    path = Path(path)
+    if path.suffix.lower() == ".bin":
+        rows = read_rows(path, 512, "float32")
+        return {**_file(path), "layout": "feature bank (rows of 512 float32 numbers, if it is the release's)",
+                "preset": None, "notes": [], **_arrays({BANK: rows})}
+    value = formats.read_any(path)
+    out: Dict[str, Any] = {**_file(path), "layout": None, "preset": None, "notes": []}
+    try:
+        layout, arrays, notes = recognise(value, path, key)
+    except CheckpointError as error:
+        held, out["notes"] = tidy(unwrap(value, path, key)[0])
+        return {**out, "unknown": str(error), **_arrays(held)}
+    out.update(layout=str(layout), preset=layout.preset, notes=notes, **_arrays(arrays))
+    if layout.sizes:
+        out["sizes"] = {name: list(size) if isinstance(size, tuple) else size for name, size in layout.sizes.items()}
+    return out
+
+
+def inspect_folder(path) -> Dict[str, Any]:
+    """{"path", "preset", "files": [as inspect_file, without the arrays one by one], "missing", "numbers", "bytes"}."""
+    folder = SourceFolder(path)
+    files: List[Dict[str, Any]] = []
+    for member in folder.members:
+        if member.kind == "bank":
+            rows = read_rows(member.path, folder.config.latent, folder.bank_dtype)
+            entry = {**_file(member.path), "layout": f"feature bank, {len(rows)} rows of {rows.shape[1]}",
+                     "numbers": int(rows.size), "dtypes": [folder.bank_dtype] if member.path.suffix == ".bin" else []}
+        else:
+            entry = inspect_file(member.path)
+            entry["dtypes"] = sorted({array["dtype"] for array in entry.pop("arrays")})
+        promised = folder.checksum(member)
+        entry["checksum"] = None if promised is None else promised == entry["sha256"]
+        files.append(entry)
+    return {"path": str(path), "preset": folder.config.preset, "files": files, "missing": folder.missing,
+            "numbers": sum(entry["numbers"] for entry in files), "bytes": sum(entry["bytes"] for entry in files)}
+
+
+def _file(path: Path) -> Dict[str, Any]:
+    return {"path": str(path), "bytes": os.path.getsize(path), "sha256": sha256(path)}
+
+
+def _arrays(arrays) -> Dict[str, Any]:
+    return {"numbers": int(sum(array.size for array in arrays.values())),
+            "arrays": [{"name": name, "shape": list(array.shape), "dtype": str(array.dtype.newbyteorder("="))}
+                       for name, array in arrays.items()]}
+
+
+def text(report: Dict[str, Any]) -> str:
+    """A report of either function for people to read."""
+    if "files" in report:
+        lines = [f"{report['path']}: preset {report['preset']}, {len(report['files'])} files, "
+                 f"{report['numbers']:,} numbers, {_megabytes(report['bytes'])}"]
+        for entry in report["files"]:
+            state = {None: "", True: "  as in config.json", False: "  NOT as in config.json"}[entry["checksum"]]
+            lines.append(f"  {os.path.relpath(entry['path'], report['path'])}\n"
+                         f"    {entry['layout'] or 'unknown'}; {entry['numbers']:,} numbers of "
+                         f"{', '.join(entry['dtypes']) or 'unknown type'}; {_megabytes(entry['bytes'])}\n"
+                         f"    sha256 {entry['sha256']}{state}")
+        return "\n".join(lines + [f"  missing: {place}" for place in report["missing"]])
+    lines = [f"{report['path']}: {report['layout'] or 'unknown'}"]
+    width = max([len(array["name"]) for array in report["arrays"]] or [0])
+    lines += [f"  {array['name']:{width}}  {array['dtype']:8} {tuple(array['shape'])}" for array in report["arrays"]]
+    lines += [f"  note: {note}" for note in report["notes"]]
+    if "sizes" in report:
+        lines.append("  sizes: " + ", ".join(f"{name} {size}" for name, size in report["sizes"].items()))
+    fits = f"preset {report['preset']}" if report["preset"] else "no preset"
+    lines.append(f"  {len(report['arrays'])} arrays, {report['numbers']:,} numbers, {_megabytes(report['bytes'])}; fits {fits}")
+    lines.append(f"  sha256 {report['sha256']}")
+    return "\n".join(lines + ([report["unknown"]] if "unknown" in report else []))
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

@@ -1,0 +1,81 @@
+"""The Jittor half of verification: a process of its own that runs networks on request.
+
+    python -m jt_dfd.converter.jittor_side
+
+Reads one job a line from standard input (JSON: path, key, kind, component, config, dtype, small, out), writes every
+stage's output into the folder ``out`` as NNN.npy and answers with one line: {"stages": [...]} or {"error": "..."}.
+The first line it writes says whether Jittor started: {"ready": version}, {"missing": true} or {"error": "..."}.
+"""
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever Jittor and its compiler print must not get among the answers
+    if importlib.util.find_spec("jittor") is None:
+        print(json.dumps({"missing": True}), file=answers)
+        return
+    try:
+        from ..backend import jt
+    except Exception as error:
+        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers)
+        return
+    print(json.dumps({"ready": jt.__version__}), file=answers)
+    for line in iter(sys.stdin.readline, ""):
+        try:
+            answer = {"stages": _run(jt, json.loads(line))}
+        except Exception as error:
+            answer = {"error": str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"}
+        jt.clean_graph()
+        jt.gc()
+        print(json.dumps(answer), file=answers)
+
+
+def _run(jt, job) -> list:
+    import numpy as np
+
+    from ..config import Config
+    from ..networks import build
+    from . import formats, stages
+    from .recognise import Layout, recognise
+
+    config = Config.from_dict(job["config"])
+    layout = Layout(job["kind"], job["component"], config)
+    _, arrays, _ = recognise(formats.read_any(job["path"]), job["path"], job["key"], layout)
+    network = build(job["kind"], config, job["component"] or "rest")
+    _load(jt, network, arrays, job["dtype"])
+    network.eval()
+    names = []
+    with jt.no_grad():
+        for name, output in stages.run(job["kind"], network, config, job["component"] or "rest", jt.array,
+                                       job["small"]):
+            np.save(str(Path(job["out"]) / f"{len(names):03d}.npy"), output.numpy())
+            names.append(name)
+    return names
+
+
+def _load(jt, network, arrays, dtype) -> None:
+    """Strictly, and letting go of each array once it is in: the largest network is half a gigabyte."""
+    import numpy as np
+
+    own = network.state_dict()
+    if list(sorted(own)) != list(sorted(arrays)):
+        raise ValueError(f"{type(network).__name__} has other parameters than the file")
+    for name, variable in own.items():
+        array = arrays.pop(name)
+        if tuple(variable.shape) != array.shape:
+            raise ValueError(f"parameter {name} has shape {array.shape}, expected {tuple(variable.shape)}")
+        if dtype:
+            array = array.astype(dtype)
+        variable.update(jt.array(np.ascontiguousarray(array, np.float32)))
+        variable.sync()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Proof that two files hold the same network, and that both frameworks compute the same with it.
+
+A conversion is refused where any stage's output differs by more than 5e-5 of its scale, once with the converted
+weights as they are in memory and once more with the file that was written, read back.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from ..checkpoints.errors import CheckpointError
+from . import formats
+from .recognise import BANK, Layout, recognise
+from .sides import Jittor, Unavailable, compare, torch_outputs
+from .torch_file import import_torch
+
+#: largest difference of a stage's output relative to its scale (as the field's converters have it)
+TOLERANCE = 5e-5
+NETWORKS = ("encoder", "image_decoder", "feature_decoder", "generator", "discriminator")
+
+
+class Finding(NamedTuple):
+    """stages: (name, relative difference) of every stage, or None where the networks were not run; why: the reason."""
+
+    stages: Optional[List[Tuple[str, float]]]
+    why: str = ""
+
+    @property
+    def worst(self) -> Tuple[str, float]:
+        return max(self.stages, key=lambda stage: stage[1])
+
+
+def refuse(stages: List[Tuple[str, float]], source, when: str) -> None:
+    """CheckpointError where a stage is further off than TOLERANCE."""
+    name, most = max(stages, key=lambda stage: stage[1])
+    if not most <= TOLERANCE:
+        raise CheckpointError(f"{source}: {when}, stage {name} differs by {most:.2g} of its scale between Jittor and "
+                              f"PyTorch; at most {TOLERANCE:.0e} is accepted. Nothing was written.")
+
+
+def reload(path, layout: Layout) -> Dict[str, np.ndarray]:
+    """A written file as its users will read it: ``.pth`` by ``torch.load(weights_only=True)``."""
+    if formats.suffix(path) in (".pth", ".pt"):
+        torch = import_torch(path)
+        try:
+            state = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+        except TypeError:  # PyTorch 2.0 has no mmap
+            state = torch.load(str(path), map_location="cpu", weights_only=True)
+        return {name: tensor.numpy() for name, tensor in state.items()}
+    return recognise(formats.read_any(path), path, None, layout)[1]
+
+
+def same_bits(ours: Iterable, theirs: Dict[str, np.ndarray], path) -> None:
+    """CheckpointError unless ``theirs`` has the (name, shape, type, digest) entries of ``fingerprints``."""
+    found = fingerprints(theirs)
+    for entry in ours:
+        if entry not in found:
+            raise CheckpointError(f"{path}: {entry[0]} came back changed after saving and loading. Nothing was written.")
+    if len(found) != len(list(ours)):
+        raise CheckpointError(f"{path}: came back with other arrays than were saved. Nothing was written.")
+
+
+def fingerprints(arrays: Dict[str, np.ndarray]) -> List[Tuple]:
+    """(name, shape, type, digest of the bits) of each array: what to compare with once the arrays are gone."""
+    import hashlib
+
+    out = []
+    for name, array in arrays.items():
+        plain = np.require(array, array.dtype.newbyteorder("<"), ["C"])
+        out.append((name, plain.shape, plain.dtype.str, hashlib.sha256(plain.reshape(-1).view(np.uint8)).hexdigest()))
+    return out
+
+
+def run_both(layout: Layout, a, b, jittor: Jittor, small: bool = False, key_a=None, key_b=None) -> Finding:
+    """Both networks on the same seeded input, one file in Jittor and the other in PyTorch: ``.pkl`` in Jittor where
+    only one is."""
+    if formats.suffix(a) != ".pkl" and formats.suffix(b) == ".pkl":
+        a, b, key_a, key_b = b, a, key_b, key_a
+    if layout.kind not in NETWORKS:
+        return Finding(None, f"a {layout} is not run")
+    try:
+        import_torch()
+    except CheckpointError:
+        return Finding(None, "PyTorch is not installed (pip install 'jt_dfd[torch]'), so nothing was run")
+    try:
+        reference = jittor.outputs(layout, a, small, key_a)
+    except Unavailable as why:
+        return Finding(None, f"{why}, so nothing was run")
+    _, arrays, _ = recognise(formats.read_any(b), b, key_b, layout)
+    return Finding(compare(reference, torch_outputs(layout, arrays, small)))
+
+
+class Comparison(NamedTuple):
+    """only_a, only_b: names that the other lacks; shapes: (name, shape, shape); types: (name, type, type);
+    changed: (name, largest difference) of arrays whose values differ."""
+
+    only_a: List[str]
+    only_b: List[str]
+    shapes: List[Tuple]
+    types: List[Tuple]
+    changed: List[Tuple[str, float]]
+
+    @property
+    def same_values(self) -> bool:
+        return not (self.only_a or self.only_b or self.shapes or self.changed)
+
+    @property
+    def largest(self) -> float:
+        return max((difference for _, difference in self.changed), default=0.0)
+
+
+def compare_values(a: Dict[str, np.ndarray], b: Dict[str, np.ndarray]) -> Comparison:
+    """Names, shapes, element types and values of two sets of arrays."""
+    both = [name for name in a if name in b]
+    shapes = [(name, a[name].shape, b[name].shape) for name in both if a[name].shape != b[name].shape]
+    types = [(name, str(a[name].dtype.newbyteorder("=")), str(b[name].dtype.newbyteorder("="))) for name in both
+             if a[name].dtype.newbyteorder("=") != b[name].dtype.newbyteorder("=")]
+    misshapen = {name for name, _, _ in shapes}
+    changed = []
+    for name in both:
+        if name in misshapen or np.array_equal(a[name], b[name]):
+            continue
+        changed.append((name, float(np.abs(a[name].astype(np.float64) - b[name].astype(np.float64)).max())))
+    return Comparison([n for n in a if n not in b], [n for n in b if n not in a], shapes, types,
+                      sorted(changed, key=lambda entry: -entry[1]))
