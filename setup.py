@@ -29,7 +29,8 @@ REQUIRES = [
 ]
 EXTRAS = {
     "torch": ["torch>=2.0", "safetensors"],   # the converter only; never in a process that runs Jittor
-    "data": ["h5py"],
+    # preparing photographs; tools/install_data_extras.sh adds the wheels that must come without their dependencies
+    "data": ["h5py>=3.8", "openvino>=2024.4", "ai-edge-litert>=1.2; python_version>='3.9'", "ml_dtypes<0.6"],
     "test": ["pytest", "pytest-qt", "hypothesis"],
 }
 

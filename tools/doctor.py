@@ -18,6 +18,7 @@ def main() -> int:
                         help="look with this device in mind (default: auto, a GPU where one can be used)")
     parser.add_argument("--warm", action="store_true",
                         help="compile ahead: Jittor's core, and the operators of a synthesis where there are weights")
+    parser.add_argument("--params", metavar="P", help="weights to compile ahead for (default: Params/demo)")
     parser.add_argument("--gpu", action="store_true",
                         help="one-minute self-test on the GPU: operators, kernels, training steps against references")
     parser.add_argument("--check", action="store_true", help="the same self-test on the device chosen")
@@ -33,13 +34,13 @@ def main() -> int:
         return 1
     try:
         if options.warm:
-            print("\n".join(doctor.warm(device)), flush=True)
+            print("\n".join(doctor.warm(device, options.params)), flush=True)
         if options.gpu or options.check:
             from jt_dfd import runtime, selftest
 
             runtime.start(device)
             return 1 if selftest.run(lambda line: print(line, flush=True))["failed"] else 0
-    except RuntimeProblem as problem:
+    except (RuntimeProblem, ValueError, OSError) as problem:   # damaged weights are a ValueError
         print(problem, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ say "what this machine has, and the first compile (once, some minutes)"
 params="Params/demo"
 face="quickstart_face.png"
 made=no
-if [ -z "$(ls "$params" 2>/dev/null | grep -v -i -e '^readme' -e '^notice' -e '^license')" ]; then
+if [ ! -e "$params/config.json" ] && [ ! -d "$params/AE_whole" ]; then
     say "there are no weights in $params, so no face can be made yet"
     echo "    Fetch the authors' weights where the network allows:  $PYTHON tools/fetch_release.py"
     echo "    or train your own; README.md says how.  Everything else is ready."

@@ -13,8 +13,10 @@ set -uo pipefail
 ORDER="runtime core data gui converter training"
 folders="" arguments=()
 for word in "$@"; do
-    if [ ${#arguments[@]} = 0 ] && [ -d "$ROOT/tests/$word" ] && [ "${word#-}" = "$word" ]; then
-        folders="$folders $word"
+    name="${word#tests/}"
+    name="${name%/}"
+    if [ ${#arguments[@]} = 0 ] && [ -n "$name" ] && [ -d "$ROOT/tests/$name" ]; then
+        folders="$folders $name"
     else
         arguments+=("$word")
     fi
@@ -29,7 +31,7 @@ if [ -z "$folders" ]; then
     done
 fi
 
-set_up "data,test"
+set_up "test"
 
 # PyTorch, for the converter's tests only.  From PyPI a Linux wheel brings gigabytes of CUDA libraries, so it is taken by
 # itself only where it is small: there already, or as a wheel that pip finds without asking a registry (its find-links).
@@ -52,6 +54,21 @@ provide_torch() {
     say "PyTorch could not be installed: its tests are skipped"
 }
 case " $folders " in *" converter "*) [ -d tests/converter ] && provide_torch ;; esac
+
+# What preparing photographs needs beyond the core; its tests are skipped where it cannot be had.
+provide_data() {
+    local stamp="$VENV/.jt_dfd-data" state
+    state="$(cksum <tools/install_data_extras.sh)"
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$state" ] && return 0
+    say "installing what data preparation needs (tools/install_data_extras.sh)"
+    if bash tools/install_data_extras.sh "$PYTHON" >"$VENV/data-extras.log" 2>&1; then
+        echo "$state" >"$stamp"
+    else
+        tail -n 2 "$VENV/data-extras.log"
+        say "data preparation's packages could not be installed: tests that need them are skipped"
+    fi
+}
+case " $folders " in *" data "*) compgen -G "tests/data/test_*.py" >/dev/null && [ -f tools/install_data_extras.sh ] && provide_data ;; esac
 
 export QT_QPA_PLATFORM="${QT_QPA_PLATFORM:-offscreen}"
 results="$(mktemp -d)"

@@ -1,7 +1,11 @@
 """What tools/doctor.py says: found, chosen, missing, each missing thing with the command that mends it."""
 from __future__ import annotations
 
+import os
 import platform
+import sys
+import time
+from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from . import first_compile, host, make_report_plan
@@ -30,8 +34,6 @@ def examine(device: str = "auto") -> Dict:
 
 
 def _start(plan) -> Optional[str]:
-    import os
-
     before = dict(os.environ)
     try:
         os.environ.update(plan.environment)
@@ -118,19 +120,31 @@ def _table(rows: List[Tuple[str, str]]) -> List[str]:
     return [f"  {name.ljust(width)}  {value}" for name, value in rows]
 
 
-def warm(device: str = "auto") -> List[str]:
+def warm(device: str = "auto", params=None) -> List[str]:
     """Compile what first use would: Jittor's core, and with weights at hand the operators of a synthesis.
 
-    Returns lines that say what was done.  RuntimeProblem where Jittor cannot start.
+    params: folder of weights; None takes the repository's Params/demo.  Returns lines that say what was done.
+    RuntimeProblem where Jittor cannot start, checkpoints' errors where the weights are damaged.
     """
     import jt_dfd.runtime as runtime
 
     runtime.start(device)
     done = [f"Jittor starts on the {'GPU' if runtime.chosen_device() == 'cuda' else 'CPU'}."]
-    try:
-        from jt_dfd.synthesizer import warm as warm_synthesis
-    except ImportError:
-        return done
-    said = warm_synthesis()
-    done.append(said if isinstance(said, str) else "The operators of a synthesis are compiled.")
-    return done
+    folder = Path(params) if params else Path(__file__).resolve().parents[2] / "Params" / "demo"
+    if params is None and not has_weights(folder):
+        return done + [f"No weights in {folder}: nothing more to compile ahead."]
+    from jt_dfd.synthesizer import Synthesizer
+
+    started = time.monotonic()
+    Synthesizer(folder, device).warm(_tell)
+    return done + [f"A face's operators are compiled for {folder} ({time.monotonic() - started:.0f} s)."]
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds more than notices."""
+    return folder.is_dir() and any((folder / name).exists() for name in ("config.json", "AE_whole", "Combine"))
+
+
+def _tell(stage: str, done: int, total: int) -> None:
+    if done < total:
+        print(f"  compiling for {stage} ({done + 1}/{total})", file=sys.stderr, flush=True)
