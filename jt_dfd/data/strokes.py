@@ -76,9 +76,9 @@ def thin(ink: np.ndarray) -> np.ndarray:
 def trace(skeleton: np.ndarray, min_length: int = 0) -> List[np.ndarray]:
     """The paths of a skeleton as a list of (N, 2) int32 arrays of (x, y), in a fixed order.
 
-    A path runs between ends and junctions, or around a ring (then its first point comes again last).  At a
-    junction the path goes straight on where the turn is less than 60 degrees, so a long line crossed by a short
-    one stays one stroke.  Paths of fewer than ``min_length`` pixels are left out.
+    A path runs between ends and junctions, or around a ring (then its first point comes again last).  At a junction it
+    goes on in the straightest way, over a pixel that another path has taken too: a line that is crossed stays one stroke.
+    Paths of fewer than ``min_length`` pixels are left out.
     """
     height, width = skeleton.shape
     flat = np.zeros((height + 2, width + 2), np.uint8)
@@ -87,6 +87,7 @@ def trace(skeleton: np.ndarray, min_length: int = 0) -> List[np.ndarray]:
     offsets = [dy * step + dx for dy, dx in _NEIGHBOURS]
     # directly joined neighbours before diagonal ones: those would cut a corner
     order = (0, 2, 4, 6, 1, 3, 5, 7)
+    ink = flat.ravel() != 0
     left = {int(i) for i in np.flatnonzero(flat)}
     degree = _degrees(flat[1:-1, 1:-1])
     padded = np.zeros(flat.shape, np.uint8)
@@ -94,6 +95,17 @@ def trace(skeleton: np.ndarray, min_length: int = 0) -> List[np.ndarray]:
     degree = padded.ravel()
     ends = sorted(i for i in left if degree[i] == 1)
     paths = []
+
+    def across(here, heading):
+        """(pixel, neighbour bit) that lead straight on over a pixel which another stroke has taken already."""
+        for first in (heading, (heading + 1) % 8, (heading - 1) % 8):
+            taken = here + offsets[first]
+            if not ink[taken] or taken in left:
+                continue
+            for second in (heading, (heading + 1) % 8, (heading - 1) % 8):
+                if taken + offsets[second] in left:
+                    return taken, second
+        return None
 
     def follow(start):
         path, heading = [start], None
@@ -109,7 +121,11 @@ def trace(skeleton: np.ndarray, min_length: int = 0) -> List[np.ndarray]:
                 if best is None or turn < best_turn:
                     best, best_turn = bit, turn
             if best is None or (heading is not None and best_turn > 2):
-                return path
+                over = None if heading is None else across(here, heading)
+                if over is None:
+                    return path
+                path.append(over[0])
+                best, here = over[1], over[0]
             here += offsets[best]
             left.discard(here)
             path.append(here)
