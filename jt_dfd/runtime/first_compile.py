@@ -115,10 +115,14 @@ def ensure(device: str, progress: Optional[Progress] = None) -> None:
         os.replace(str(temporary), str(_mark(device)))
 
 
-def try_import(device: str, seconds: float = 300) -> Optional[str]:
+def try_import(device: str, seconds: float = 600) -> Optional[str]:
     """Start Jittor in a child process; None where it works, else what it said last.  Quick once it is compiled."""
-    child = subprocess.run([sys.executable, "-c", _CHILD, device, _SENTINEL], stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=child_environment(), timeout=seconds)
+    try:
+        child = subprocess.run([sys.executable, "-c", _CHILD, device, _SENTINEL], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=child_environment(),
+                               timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return f"no answer in {seconds:.0f} s (another process that compiles holds Jittor's lock, or it hangs)"
     lines = [_plain(line) for line in re.split(rb"[\r\n]+", child.stdout) if line.strip()]
     if child.returncode == 0 and any(line.startswith(_SENTINEL) for line in lines):
         return None

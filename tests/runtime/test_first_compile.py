@@ -118,7 +118,9 @@ def test_two_first_starts_at_once_compile_once(machine, tmp_path):
 def test_interrupting_stops_the_compiler_too(machine, tmp_path):
     fake_jittor.make(tmp_path / "site", "forever")
     environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"))
-    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE)
+    # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START
+    parent = subprocess.Popen([sys.executable, "-c", listening], env=environment, stderr=subprocess.PIPE)
     hanging = tmp_path / "cache/hanging"
     for _ in range(300):
         if hanging.exists() and hanging.read_text().strip():
