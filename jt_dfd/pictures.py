@@ -33,6 +33,7 @@ def read_picture(path: Union[str, os.PathLike]) -> np.ndarray:
     path = Path(path)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow thinks of odd tags; the pixels are read or they are not
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:

@@ -1,0 +1,68 @@
+"""The release's own results, with weights of its full size (2.25 GB): latents, vectors, shadows, face."""
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jt_dfd.components import COMPONENTS
+
+pytestmark = pytest.mark.full
+
+# In a process of its own, so that what it holds at most is this work's alone.
+PROGRAM = """
+import json, resource, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from jt_dfd import Synthesizer
+from jt_dfd.components import COMPONENTS
+parity, params, out = sys.argv[2:5]
+s = Synthesizer(params, device="cpu")
+peak = {"load": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+for case, gender in (("a", "male"), ("b", "female")):
+    refine = dict(zip(COMPONENTS, map(float, np.load(f"{parity}/case_{case}.npz")["refine"])))
+    r = s.synthesize(f"{parity}/sketch_{case}.png", gender=gender, refine=refine, k=15, anchor="release")
+    flat = {f"{kind}_{c}": v for kind in ("latents", "vectors", "shadows") for c, v in getattr(r, kind).items()}
+    np.savez(f"{out}/{case}.npz", face=r.face, shadow=r.shadow, **flat)
+    near = s.synthesize(f"{parity}/sketch_{case}.png", gender=gender)
+    np.savez(f"{out}/{case}_nearest.npz", face=near.face)
+peak["all"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak["milliseconds"] = r.milliseconds
+print(json.dumps(peak))
+"""
+
+
+@pytest.fixture(scope="module")
+def computed(root, parity, release_params, tmp_path_factory):
+    out = tmp_path_factory.mktemp("computed")
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(root), str(parity), str(release_params), str(out)],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("case", ["a", "b"])
+def test_the_release_s_results(computed, parity, case):
+    ours, theirs = np.load(computed[0] / f"{case}.npz"), np.load(parity / f"case_{case}.npz")
+    for c in COMPONENTS:
+        for mine, its in ((f"latents_{c}", f"latent_{c}"), (f"vectors_{c}", f"vector_{c}")):
+            error = np.abs(ours[mine] - theirs[its]).max() / np.abs(theirs[its]).max()
+            assert error < 1e-4, (mine, error)
+        levels = np.abs(ours[f"shadows_{c}"].astype(int) - theirs[f"shadow_{c}"][..., 0])
+        assert levels.max() <= 1, c
+    face = np.asarray(Image.open(parity / f"case_{case}_face.png").convert("RGB")).astype(int)
+    assert np.abs(face - ours["face"]).max() <= 1
+
+
+def test_the_anchor_matters(computed):
+    """The nearest anchor is another choice; were it the same picture, the rule above would be untested."""
+    for case in "ab":
+        release, nearest = np.load(computed[0] / f"{case}.npz")["face"], np.load(computed[0] / f"{case}_nearest.npz")["face"]
+        assert np.abs(release.astype(int) - nearest).mean() > 1
+
+
+def test_memory(computed):
+    """At most 3.2 GB resident, banks of 17,703 rows included."""
+    assert computed[1]["all"] * 1024 <= 3.2e9, computed[1]

@@ -1,0 +1,77 @@
+"""tools/synthesize.py as a user runs it."""
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jt_dfd import batch
+
+
+@pytest.fixture
+def run(root, tiny_params, tmp_path):
+    def call(*words, params=tiny_params):
+        return subprocess.run([sys.executable, str(root / "tools/synthesize.py"), *map(str, words), "--params", str(params),
+                               "--device", "cpu"], cwd=tmp_path, capture_output=True, text=True)
+
+    return call
+
+
+@pytest.fixture
+def sketches(root, tmp_path):
+    folder = tmp_path / "drawings"
+    (folder / "deep").mkdir(parents=True)
+    a = Image.open(root / "tests/sketches/a.png").convert("L")
+    a.save(folder / "one.png")
+    a.resize((300, 400)).convert("RGB").save(folder / "deep" / "two.jpg")
+    a.convert("LA").save(folder / "three.webp", lossless=True)
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def test_files_and_folders_in_faces_out(run, sketches, tmp_path):
+    done = run(sketches, sketches / "one.png", "-o", "out", "--refine", "all=0.5", "eye1=1", "--gender", "male", "--shadow")
+    assert done.returncode == 0, done.stderr
+    names = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.png"))
+    assert names == ["deep/two.png", "deep/two_shadow.png", "one.png", "one_2.png", "one_2_shadow.png", "one_shadow.png",
+                     "three.png", "three_shadow.png"]
+    face = Image.open(tmp_path / "out" / "one.png")
+    assert face.size == (512, 512) and face.mode == "RGB" and "4 of 4" in done.stdout
+    assert np.array_equal(np.asarray(face), np.asarray(Image.open(tmp_path / "out" / "three.png"))), "the same drawing"
+
+
+def test_a_bad_file_is_reported_and_the_rest_done(run, sketches, tmp_path):
+    (sketches / "broken.png").write_bytes(b"\x89PNG nothing more")
+    done = run(sketches, tmp_path / "missing.png", "-o", "out")
+    assert done.returncode == 1
+    assert "broken.png" in done.stderr and "missing.png" in done.stderr and "Traceback" not in done.stderr
+    assert "3 of 5" in done.stdout and (tmp_path / "out" / "one.png").exists()
+
+
+def test_one_sketch_to_one_named_file(run, sketches, tmp_path):
+    assert run(sketches / "one.png", "-o", "my face.png").returncode == 0
+    assert Image.open(tmp_path / "my face.png").size == (512, 512)
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (["drawings/one.png", "--refine", "ear=1"], "ear"), (["drawings/one.png", "--refine", "nose=lots"], "nose=lots"),
+    (["drawings/one.png", "--k", "0"], "k must"), (["drawings", "-o", "out.png"], "one file"),
+    (["empty"], "no pictures"),
+])
+def test_wrong_words_end_with_status_2_and_no_traceback(run, sketches, tmp_path, words, complaint):
+    (tmp_path / "empty").mkdir()
+    done = run(*words)
+    assert done.returncode == 2 and complaint in done.stderr and "Traceback" not in done.stderr
+
+
+def test_missing_weights_end_with_status_2(run, sketches, tmp_path):
+    done = run("drawings", params=tmp_path / "nowhere")
+    assert done.returncode == 2 and "nowhere" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "faces").exists()
+
+
+def test_a_sketch_is_never_overwritten_by_its_face(sketches):
+    jobs = batch.plan([str(sketches / "one.png")], str(sketches))
+    assert jobs[0].face != jobs[0].sketch and os.path.dirname(jobs[0].face) == str(sketches)
