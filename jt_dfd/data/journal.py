@@ -67,10 +67,10 @@ class Journal:
     def add(self, key: str, **entry) -> None:
         """Record ``key`` as done."""
         entry = {"key": key, **entry}
+        self.entries[key] = entry  # before the line: Ctrl-C between the two must not lose a finished pair from the index
         self._file.write((json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8"))
         self._file.flush()
         os.fsync(self._file.fileno())
-        self.entries[key] = entry
 
     def close(self) -> None:
         self._file.close()

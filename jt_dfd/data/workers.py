@@ -47,7 +47,7 @@ class Workers:
         self._waiting: List[deque] = []
         try:
             for _ in range(count):
-                process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE,
+                process = subprocess.Popen([sys.executable, "-m", "jt_dfd.data.workers"], stdin=subprocess.PIPE,
                                            stdout=subprocess.PIPE, env=environment)
                 self._processes.append(process)
                 self._waiting.append(deque())
@@ -230,4 +230,7 @@ def _passable(error: Exception) -> Exception:
 
 
 if __name__ == "__main__":
-    _serve()
+    # through the module's own name: what is pickled here must be found under it by the caller
+    from jt_dfd.data.workers import _serve as serve
+
+    serve()

@@ -1,0 +1,60 @@
+"""check: everything wrong with a set is found, and the sheet can be looked at."""
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jt_dfd.data import checking, index, sheet
+from jt_dfd.pictures import read_picture, write_png
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_good_set_has_nothing_wrong(samples):
+    result = checking.check(samples)
+    assert result.errors == [] and result.warnings == [] and result.pairs == 8
+    assert result.genders == {"female": 4, "male": 4} and "nothing wrong" in result.text()
+
+
+def test_each_kind_of_fault_is_found_and_named(a_set):
+    rows = index.read(a_set)
+    (a_set / rows[0].file).unlink()
+    (a_set / rows[1].file).write_bytes(b"damaged")
+    write_png(a_set / rows[2].sketch, np.full((256, 256), 255, np.uint8))
+    write_png(a_set / rows[3].sketch, np.full((512, 512), 255, np.uint8))
+    write_png(a_set / rows[4].sketch, np.zeros((512, 512), np.uint8))
+    Image.new("RGB", (512, 512), (9, 9, 9)).save(a_set / rows[5].file)
+    robot = rows[7].file
+    index.write(a_set, rows[:7] + [index.Row(**{**rows[7].__dict__, "gender": "robot"})])
+    found = dict(checking.check(a_set, workers=2).errors[::-1])
+    assert found[rows[0].file] == "missing" and "unreadable" in found[rows[1].file]
+    assert "wrong size: 256x256" in found[rows[2].sketch] and "empty sketch" in found[rows[3].sketch]
+    assert "too much ink" in found[rows[4].sketch] and found[rows[5].file] == "blank photograph"
+    assert any(f == robot and "unknown gender: 'robot'" in w for f, w in checking.check(a_set).errors)
+
+
+def test_mixed_up_eyes_and_doubles_are_errors(a_set):
+    rows = index.read(a_set)
+    swapped = dict(rows[0].landmarks, left_eye=rows[0].landmarks["right_eye"], right_eye=rows[0].landmarks["left_eye"])
+    rows[0] = index.Row(**{**rows[0].__dict__, "landmarks": swapped})
+    rows[2] = index.Row(**{**rows[2].__dict__, "sketch": rows[1].sketch})
+    index.write(a_set, rows)
+    text = checking.check(a_set).text()
+    assert "left and right eye mixed up" in text and "named 2 times" in text
+
+
+def test_the_tool_draws_a_sheet_and_its_exit_status_tells(a_set):
+    command = [sys.executable, str(ROOT / "tools/prepare_data.py"), "check", str(a_set), "--workers", "1"]
+    good = subprocess.run(command, capture_output=True, text=True)
+    assert good.returncode == 0, good.stderr
+    picture = read_picture(a_set / "sheet.png")
+    assert picture.shape[1] > 1500 and picture.shape[0] > 700
+    for colour in sheet.COLOURS.values():
+        assert (picture == colour).all(axis=2).sum() > 500
+    (a_set / index.read(a_set)[0].sketch).unlink()
+    bad = subprocess.run(command, capture_output=True, text=True)
+    assert bad.returncode == 1 and "missing" in bad.stdout
+    none = subprocess.run([*command[:3], str(a_set / "faces")], capture_output=True, text=True)
+    assert none.returncode == 2 and "index.csv" in none.stderr and "Traceback" not in none.stderr
