@@ -1,7 +1,7 @@
 """A one-minute check of numbers on the device at hand: Jittor's own operators, our kernels, one training step a stage.
 
-Each check compares with a reference and gives (name, largest error, tolerance).  Checks find themselves: every module of
-``jt_dfd.kernels`` and ``jt_dfd.training`` with a function ``self_test()`` that returns such a list is run.
+Each check compares with a reference and gives (name, largest error, tolerance).  Checks find themselves: every module
+of ``jt_dfd.kernels`` and ``jt_dfd.training`` with a function ``self_test()`` that returns such a list is run.
 """
 from __future__ import annotations
 

@@ -9,15 +9,14 @@ downloaded.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda), ``JI
 ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``, ``use_cuda``, ``log_silent``,
 ``cache_name`` and the like.
 
-OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch may
-not share the process: its OpenMP and oneDNN collide with Jittor's, so Jittor's own habit of importing an installed PyTorch
-is switched off, and a warning is given where it is there already.
+OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch
+may not share the process: its OpenMP and oneDNN collide with Jittor's, so Jittor's own habit of importing an installed
+PyTorch is switched off, and a warning is given where it is there already.
 
 Importing this module imports neither Jittor nor numpy.
 """
 from __future__ import annotations
 
-import os
 import sys
 from typing import Callable, Dict, Optional
 
@@ -70,8 +69,8 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
     if "torch" in sys.modules:
         import warnings
 
-        warnings.warn("PyTorch is loaded in this process; beside Jittor it can crash. Use a process of its own for one of "
-                      "them.", RuntimeWarning, stacklevel=2)
+        warnings.warn("PyTorch is loaded in this process; beside Jittor it can crash. Use a process of its own for one "
+                      "of them.", RuntimeWarning, stacklevel=2)
     if "jittor" not in sys.modules:
         from . import first_compile
 
@@ -118,7 +117,8 @@ def _import_quietly() -> None:
         import jittor  # noqa: F401
     except SystemExit:
         first_compile.forget(_prepared.device)
-        raise RuntimeProblem("Jittor rebuilt its tools; they take effect in a new process: run the command again") from None
+        raise RuntimeProblem("Jittor rebuilt its tools; they take effect in a new process: run the command "
+                             "again") from None
 
 
 def _check_device(device: str) -> None:

@@ -49,7 +49,8 @@ def find_nvcc() -> List[Dict]:
     wanted = os.environ.get("nvcc_path")
     if wanted and "nvcc_path" not in os.environ.get("JT_DFD_SET", "").split(","):
         return [look_at_nvcc(shutil.which(wanted) or wanted)]
-    paths = [os.path.join(os.environ[name], "bin", "nvcc") for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
+    homes = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
+    paths = [os.path.join(home, "bin", "nvcc") for home in homes if home]
     paths += [shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc"]
     paths += sorted(glob.glob("/usr/local/cuda-*/bin/nvcc"), key=numbers, reverse=True)
     paths += ["/opt/cuda/bin/nvcc", "/usr/bin/nvcc"]
@@ -143,7 +144,10 @@ def wheels() -> List[Dict]:
 
 
 def sources(nvcc: Dict) -> List[Dict]:
-    """Places to take parts from, best first: {"name", "headers": {path below include: file}, "libraries": {name: file}}."""
+    """Places to take parts from, best first.
+
+    Each is {"name", "headers": {path below include: file}, "libraries": {name: file}}.
+    """
     root = nvcc["root"]
     places = [_from_folders(f"toolkit {root}", _toolkit_includes(nvcc), [
         os.path.join(root, "lib64"), os.path.join(root, "lib"), os.path.join(root, "targets", ARCH + "-linux", "lib")])]
@@ -151,14 +155,15 @@ def sources(nvcc: Dict) -> List[Dict]:
         if wheel["major"] == nvcc["version"][0]:
             places.append(_from_files(f"{wheel['name']} {wheel['version']}", wheel["files"]))
     system = [f"/usr/lib/{ARCH}-linux-gnu", "/usr/lib64", "/usr/lib"]
-    places.append(_from_folders("system folders", ["/usr/include", f"/usr/include/{ARCH}-linux-gnu"], system, only_ours=True))
+    headers = ["/usr/include", f"/usr/include/{ARCH}-linux-gnu"]
+    places.append(_from_folders("system folders", headers, system, only_ours=True))
     return places
 
 
 def _toolkit_includes(nvcc: Dict) -> List[str]:
     root = nvcc["root"]
     folders = [os.path.join(root, "include"), os.path.join(root, "targets", ARCH + "-linux", "include")]
-    # the compiler finds the system's own folders by itself; copying all of those into the view would shuffle their order
+    # the compiler finds the system's own folders by itself; all of them in the view would shuffle their order
     folders = [f for f in folders + nvcc["includes"] if not f.startswith("/usr/include")]
     # CUDA 13 keeps CUB, Thrust and libcu++ one level down
     folders += [os.path.join(f, "cccl") for f in folders]
@@ -166,7 +171,7 @@ def _toolkit_includes(nvcc: Dict) -> List[str]:
 
 
 #: names that may be taken out of a folder full of other things
-_OURS = re.compile(r"^(lib)?(cuda|cudart|cublas|cublasLt|cudnn|curand|cufft|cusparse|nccl|nvrtc|nvJitLink|npp)[\w.\-]*$")
+_OURS = re.compile(r"^(lib)?(cuda|cudart|cublas|cudnn|curand|cufft|cusparse|nccl|nvrtc|nvJitLink|npp)[\w.\-]*$")
 
 
 def _from_folders(name: str, includes: List[str], libraries: List[str], only_ours: bool = False) -> Dict:
@@ -272,8 +277,9 @@ def judge(nvcc: Dict, gpu: Dict, there: List[Dict]) -> Dict:
     lowest = _LOWEST.get(version[0], 75)
     for device in gpu["devices"]:
         if device["capability"] < lowest:
-            problems.append(finding(f"{device['name']} (compute capability {device['capability'] / 10:.1f}) is older than "
-                                    f"CUDA {words} compiles for", f"install a CUDA {12 if lowest > 50 else 11} toolkit"))
+            problems.append(finding(f"{device['name']} (compute capability {device['capability'] / 10:.1f}) is older "
+                                    f"than CUDA {words} compiles for",
+                                    f"install a CUDA {12 if lowest > 50 else 11} toolkit"))
     verdict["places"] = places = sources(nvcc)
     verdict["parts"], missing = choose_parts(nvcc, places)
     if missing:
@@ -282,7 +288,8 @@ def judge(nvcc: Dict, gpu: Dict, there: List[Dict]) -> Dict:
     if "cudnn" in verdict["parts"]:
         verdict["cudnn"] = cudnn_version(verdict["parts"]["cudnn"]["header"])
         if verdict["cudnn"] and verdict["cudnn"][0] not in (8, 9):
-            problems.append(finding("cuDNN %d.%d.%d; 8 and 9 work" % verdict["cudnn"], wheel_command(["cudnn"], version)))
+            problems.append(finding("cuDNN %d.%d.%d; 8 and 9 work" % verdict["cudnn"],
+                                    wheel_command(["cudnn"], version)))
     problems += _judge_compiler(nvcc, there, verdict)
     return verdict
 

@@ -1,10 +1,10 @@
 """A CUDA toolkit as Jittor 1.3 expects one, put together in the user's cache out of what ``cuda_toolkit`` found.
 
-Jittor takes ``DIR/bin/nvcc`` and looks for headers in ``DIR/include`` and libraries in ``DIR/lib64``; it was written for
-CUDA up to 12.2 and cuDNN 8.  The view is such a DIR.  It holds links, a script for the compiler and a few small headers:
+Jittor takes ``DIR/bin/nvcc`` and looks for headers in ``DIR/include`` and libraries in ``DIR/lib64``; it was written
+for CUDA up to 12.2 and cuDNN 8.  The view is such a DIR: links, a script for the compiler and a few small headers.
 
-    bin/nvcc                   the real compiler; C++17 for CUDA 13 (its CUB needs it, Jittor asks for 14), and code for the
-                               GPUs that are there where Jittor names none
+    bin/nvcc                   the real compiler; C++17 for CUDA 13 (its CUB needs it, Jittor asks for 14), and code for
+                               the GPUs that are there where Jittor names none
     lib64/libX.so              the unversioned names that wheels leave out
     lib64/libcudnn_*_infer.so, *_train.so    the names of cuDNN 8's parts, for cuDNN 9's
     include/cuda_runtime.h     CUDA 13: gives back two fields of cudaDeviceProp

@@ -1,4 +1,4 @@
-"""Jittor's first compile, done once in a process of its own: with progress, with a log, and run again where Jittor asks.
+"""Jittor's first compile, once and in a process of its own: with progress, with a log, and again where Jittor asks.
 
 ``import jittor`` compiles its core for minutes where the cache is cold.  Done in a child process, its progress can be
 read and shown, a crash in it is an error message here, and its habit of ending the process with status 0 after it has
@@ -56,7 +56,8 @@ def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
     parts = {name: environment.get(name) for name in SETTINGS}
     parts.update(python=sys.version, include=_include(), jittor=host.installed_version("jittor"), prefix=sys.prefix,
                  compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
-                 system=platform.platform(), processor=_processor(), home=str(host.jittor_home()), device=device, mark=1)
+                 system=platform.platform(), processor=_processor(), home=str(host.jittor_home()), device=device,
+                 mark=1)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -91,7 +92,7 @@ def log_path() -> Path:
 
 
 def ensure(device: str, progress: Optional[Progress] = None) -> None:
-    """Compile what ``import jittor`` needs unless that was done.  RuntimeProblem with Jittor's own words if it fails."""
+    """Compile what ``import jittor`` needs unless that was done.  RuntimeProblem with Jittor's words if it fails."""
     if ready(device):
         return
     show = _Show(progress, device)

@@ -59,7 +59,8 @@ def ask() -> Dict:
         return {"devices": [], "driver": None, "why": "the GPU driver did not answer"}
     if "status" in answer:
         status = answer["status"]
-        return {"devices": [], "driver": None, "why": "no GPU answers: " + _STATUS.get(status, f"driver status {status}")}
+        why = "no GPU answers: " + _STATUS.get(status, f"driver status {status}")
+        return {"devices": [], "driver": None, "why": why}
     if not answer["devices"]:
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         return dict(answer, why="no GPU" + (f" (CUDA_VISIBLE_DEVICES={hidden})" if hidden is not None else ""))

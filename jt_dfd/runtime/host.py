@@ -152,7 +152,8 @@ def available_compilers() -> Tuple[List[Dict], List[Dict[str, str]]]:
     if not version:
         return [], [finding(f"cc_path={wanted}: there is no compiler that runs there", "unset cc_path")]
     base = os.path.basename(path)
-    kind = "clang" if "clang" in base else "icc" if ("icc" in base or "icpc" in base) else "g++" if "g++" in base else ""
+    kind = next((kind for kind, words in (("clang", ("clang",)), ("icc", ("icc", "icpc")), ("g++", ("g++",)))
+                 if any(word in base for word in words)), "")
     if not kind:
         return [], [finding(f"cc_path={wanted}: Jittor tells compilers by their name, and this is none it knows",
                             "name one called g++... or clang++...")]
@@ -163,11 +164,12 @@ def check_openmp(compiler: Dict) -> List[Dict[str, str]]:
     library = "omp" if compiler["kind"] == "clang" else "gomp"
     if compiler["kind"] == "icc" or ctypes.util.find_library(library):
         return []
-    return [finding(f"{compiler['path']} is there without its OpenMP library (lib{library})", package_command([library]))]
+    return [finding(f"{compiler['path']} is there without its OpenMP library (lib{library})",
+                    package_command([library]))]
 
 
 def check_compile(compiler: Dict, include: str) -> List[Dict[str, str]]:
-    """Compile a few lines with Python.h and OpenMP: a driver without its headers is found in a second, not in minutes."""
+    """Compile a few lines with Python.h and OpenMP: a driver without headers is found in a second, not in minutes."""
     source = "#include <Python.h>\n#include <omp.h>\n#include <string>\nint f() { return omp_get_max_threads(); }\n"
     with tempfile.TemporaryDirectory() as folder:
         command = [compiler["path"], "-std=c++14", "-march=native", "-fPIC", "-shared", "-fopenmp", "-x", "c++", "-",

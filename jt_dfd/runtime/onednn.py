@@ -11,7 +11,7 @@ import platform
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
 from .host import jittor_home
 

@@ -35,8 +35,8 @@ class Plan:
 
     def use_cpu(self, why: str) -> None:
         self.device, self.why = "cpu", why
-        # empty means: no CUDA.  Unset, Jittor searches for a compiler and even downloads a toolkit; set by the user on a
-        # machine whose GPU does not answer, the CUDA build would abort the process
+        # empty means: no CUDA.  Unset, Jittor searches for a compiler and even downloads a toolkit; set by the user on
+        # a machine whose GPU does not answer, the CUDA build would abort the process
         if self.users.get("nvcc_path"):
             self.notes.append(finding(f"nvcc_path={self.users['nvcc_path']} is set, and not used: {why}"))
         self.environment["nvcc_path"] = ""
@@ -185,7 +185,8 @@ def _choose_onednn(plan: Plan, dry: bool) -> None:
     state = onednn.look() if dry or plan.problems else onednn.provide()
     plan.found["onednn"] = state
     for path in onednn.others():
-        plan.problems.append(finding(f"{path}: an incomplete oneDNN, which Jittor would pick", f"mv {path} {path}.away"))
+        plan.problems.append(finding(f"{path}: an incomplete oneDNN, which Jittor would pick",
+                                     f"mv {path} {path}.away"))
     if state["state"] == "missing":
         plan.set("use_mkl", "0")
         plan.notes.append(finding("oneDNN is not installed: convolutions on the CPU run without it, many times slower",

@@ -56,5 +56,6 @@ def make(folder: Path, behaviour: str = "", pause: float = 0.02) -> Path:
     (folder / "jittor").mkdir(parents=True, exist_ok=True)
     (folder / "jittor/__init__.py").write_text(CORE % {"behaviour": behaviour, "pause": pause})
     for name in ("jittor_core", "jit_utils_core"):
-        (folder / f"{name}.py").write_text("import os\n__file__ = os.path.join(os.environ['FAKE_CACHE'], 'jittor_core.so')\n")
+        (folder / f"{name}.py").write_text(
+            "import os\n__file__ = os.path.join(os.environ['FAKE_CACHE'], 'jittor_core.so')\n")
     return folder

@@ -1,4 +1,4 @@
-"""CUDA toolkits of every kind, made of small files: what is chosen, what is missing, and the view that is put together."""
+"""CUDA toolkits of every kind, made of small files: what is chosen, what is missing, the view that is put together."""
 from __future__ import annotations
 
 import os
@@ -99,7 +99,8 @@ def test_an_older_compiler_beside_it_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize("version, highest", [((11, 2), 10), ((11, 4), 10), ((11, 5), 11), ((11, 8), 11), ((12, 0), 12),
-                                              ((12, 3), 12), ((12, 4), 13), ((12, 8), 14), ((12, 9), 14), ((13, 0), 15)])
+                                              ((12, 3), 12), ((12, 4), 13), ((12, 8), 14), ((12, 9), 14),
+                                              ((13, 0), 15)])
 def test_the_table_where_the_toolkit_does_not_say(tmp_path, version, highest):
     nvcc = cuda_toolkit.look_at_nvcc(str(toolkit(tmp_path / "cuda", version) / "bin/nvcc"))
     assert cuda_toolkit.highest_compiler(nvcc) == highest

@@ -80,7 +80,8 @@ runtime.start("cpu")
     assert status != 0 and "run the command again" in err
 
 
-@pytest.mark.parametrize("behaviour, words", [("crash", ["status 3", "nothing.h: No such file"]), ("abort", ["signal 6"])])
+@pytest.mark.parametrize("behaviour, words", [("crash", ["status 3", "nothing.h: No such file"]),
+                                              ("abort", ["signal 6"])])
 def test_a_failed_compile_says_why_and_where_to_read_on(play, behaviour, words):
     status, out, err = play(behaviour)
     assert status != 0 and "RuntimeProblem" in err

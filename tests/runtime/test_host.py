@@ -157,7 +157,8 @@ def test_mpi_is_used_under_mpirun_only(machine, monkeypatch, tmp_path):
     chosen = plan.make_plan("cpu").environment
     assert chosen["use_mpi"] == "1" and chosen["mpicc_path"] == str(mpicc)
     mpicc.unlink()
-    monkeypatch.setattr(host.shutil, "which", lambda name, which=host.shutil.which: None if name == "mpicc" else which(name))
+    real = host.shutil.which
+    monkeypatch.setattr(host.shutil, "which", lambda name: None if name == "mpicc" else real(name))
     monkeypatch.setattr(host.sys, "executable", str(tmp_path / "python"))
     assert "no mpicc" in texts(plan.make_plan("cpu").problems)
 

@@ -1,4 +1,4 @@
-"""The view with the CUDA compiler that is on this machine: what it mends does compile, to sm_80 and sm_90.  No GPU needed."""
+"""The view with this machine's CUDA compiler: what it mends does compile, to sm_80 and sm_90.  No GPU needed."""
 from __future__ import annotations
 
 import subprocess
@@ -85,8 +85,8 @@ def test_what_newer_versions_took_away_compiles_for_both_generations(view, tmp_p
     source = tmp_path / "mended.cu"
     source.write_text(SOURCE)
     # the words that Jittor itself uses, C++14 and all
-    command = [str(folder / "bin/nvcc"), str(source), "-std=c++14", "-Xcompiler", "-fPIC", "-x", "cu", "--cudart=shared",
-               "-ccbin=" + compiler, "--use_fast_math", "-w", "-I" + str(folder / "include"),
+    command = [str(folder / "bin/nvcc"), str(source), "-std=c++14", "-Xcompiler", "-fPIC", "-x", "cu",
+               "--cudart=shared", "-ccbin=" + compiler, "--use_fast_math", "-w", "-I" + str(folder / "include"),
                "-arch=compute_80", "-code=sm_80", "-code=sm_90", "-c", "-o", str(tmp_path / "mended.o")]
     if "-std=c++17" not in (folder / "bin/nvcc").read_text():
         command = [w for w in command if w != "-std=c++14"] + ["-std=c++14"]

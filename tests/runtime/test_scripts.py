@@ -49,7 +49,8 @@ def test_other_systems(tmp_path, system, word):
         assert done.returncode == 1 and word in done.stdout
 
 
-PLAIN = 'BASE=/usr/bin/python3 BASE_VERSION=3.11 NEEDS_HEADERS=1 NEEDS_VENV=1; has_library() { [ "$1" != libGL.so.1 ]; };'
+PLAIN = ("BASE=/usr/bin/python3 BASE_VERSION=3.11 NEEDS_HEADERS=1 NEEDS_VENV=1; "
+         'has_library() { [ "$1" != libGL.so.1 ]; };')
 
 
 def test_who_is_not_root_is_told_the_command(tmp_path):
