@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import checkpoints, networks
 from ..backend import jt, nn
-from ..components import COMPONENTS
+from ..components import COMPONENTS, PARTS
 from ..config import Config
 from . import arrays as named
 from . import feed, losses, parallel, sheets
@@ -25,7 +25,8 @@ class EmbeddingTrainer:
 
     def __init__(self, options: EmbeddingOptions, config: Config):
         self.options, self.config = options, config
-        self.parts: Tuple[str, ...] = COMPONENTS if options.component == "all" else (options.component,)
+        several = {"all": COMPONENTS, "parts": PARTS}
+        self.parts: Tuple[str, ...] = several.get(options.component, (options.component,))
         self.networks = {part: {kind: networks.build(kind, config, part) for kind in KINDS} for part in self.parts}
         for pair in self.networks.values():
             for network in pair.values():

@@ -85,7 +85,8 @@ class Options:
 class EmbeddingOptions(Options):
     """Stage I: one autoencoder a component, MSE (paper), Adam (paper)."""
 
-    component: str = _option("all", "component to train, or all, one after the other", choices=["all", *COMPONENTS])
+    component: str = _option("all", "component to train; parts: the four windows; all: the remainder too",
+                             choices=["all", "parts", *COMPONENTS])
     batch: int = _option(16, "sketches a step, over all ranks together")
     lr: float = _option(1e-3, "Adam's learning rate (ours)")
     beta1: float = _option(0.9, "Adam's first beta (ours)")

@@ -1,0 +1,5 @@
+"""Figures and picture sheets on a held-out split.
+
+metrics     distances between pictures and between sets of features; numpy only
+run         what is compared with what, on how many pictures, as a dictionary and sheets
+"""

@@ -1,0 +1,76 @@
+"""A folder of weights for inference out of both stages and the banks, in half precision, with where it came from."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import numpy as np
+
+from .. import checkpoints
+from ..networks.specification import specification_of
+from ..pictures import write_atomically
+from .bank import ROWS_FILE, banks_of, encoders_digest
+from .options import OPTIONS_FILE
+from .weights import open_weights
+
+
+class ExportError(ValueError):
+    """Parts that do not belong together, or numbers that half precision cannot hold."""
+
+
+def export(embedding, synthesis, out, dtype: str = "float16", provenance: Optional[Dict[str, Any]] = None) -> int:
+    """Write ``out``; returns its bytes.
+
+    embedding   stage I's run folder (or folder of weights) with image decoders and banks
+    synthesis   stage II's, trained behind the same encoders
+    dtype       "float16" or "float32", of networks and banks alike
+    """
+    one, two, out = open_weights(embedding), open_weights(synthesis), Path(out)
+    if one.config.to_dict() != two.config.to_dict():
+        raise ExportError(f"{embedding} and {synthesis} hold networks of different sizes")
+    digest = encoders_digest(one)
+    if encoders_digest(two) != digest:
+        raise ExportError(f"{synthesis} was trained behind other encoders than those in {embedding}: stage I has gone on "
+                          "since. Train stage II behind the new ones (--init-from keeps what it learned), or take the old.")
+    banks = banks_of(one)
+    if not banks or banks.get("encoders") != digest:
+        raise ExportError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
+    for (kind, component), shapes in specification_of(one.config).items():
+        source = one if kind in ("encoder", "image_decoder") else two
+        arrays = source.network(kind, component or "rest")
+        path = out / checkpoints.network_path(kind, component or "rest")
+        checkpoints.write_arrays(path, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
+    for gender in one.genders or (checkpoints.SHARED_BANK,):
+        for component in ("eye1", "eye2", "nose", "mouth", "rest"):
+            path = out / checkpoints.bank_path(component, gender)
+            checkpoints.write_bank(path, narrowed(one.bank(component, gender), dtype, path, "rows"), dtype)
+    rows = json.dumps(banks, separators=(",", ":")) + "\n"
+    write_atomically(out / ROWS_FILE, lambda t: t.write_text(rows, encoding="utf-8"))
+    record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}
+    checkpoints.write_config(out, one.config, record, dtype)
+    return sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+
+
+def narrowed(array: np.ndarray, dtype: str, path, name: str) -> np.ndarray:
+    """The array in ``dtype``.  ExportError where a number does not fit."""
+    with np.errstate(over="ignore"):
+        out = np.asarray(array, dtype)
+    if not np.isfinite(out).all():
+        raise ExportError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, too large for {dtype}; "
+                          "export as float32")
+    return out
+
+
+def _record(run, folder) -> Dict[str, Any]:
+    """What made a part: its command and options."""
+    out = dict(folder.meta.get("provenance", {}))
+    try:
+        options = json.loads((Path(run) / OPTIONS_FILE).read_text(encoding="utf-8"))
+        # folders of the machine it was made on mean nothing elsewhere
+        out["options"] = {k: Path(v).name if k in ("data", "out", "embedding", "init_from") else v
+                          for k, v in options.items()}
+        out.pop("command", None)
+    except (OSError, ValueError):
+        pass
+    return out
