@@ -146,10 +146,20 @@ class Actions(QObject):
         bar.addWidget(space)
         for name in ("random", "sweep", "morph"):
             bar.addAction(self[name])
-            bar.widgetForAction(self[name]).setToolButtonStyle(Qt.ToolButtonTextBesideIcon)
         self._window.addToolBar(bar)
         self._window.setContextMenuPolicy(Qt.NoContextMenu)  # no menu that hides the tool bar
         return bar
+
+    def fit_bar(self, width: int) -> None:
+        """Words beside the pictures only where there is room for them."""
+        style = Qt.ToolButtonTextBesideIcon if width >= self._roomy else Qt.ToolButtonIconOnly
+        for name in ("random", "sweep", "morph"):
+            self.bar.widgetForAction(self[name]).setToolButtonStyle(style)
+
+    @property
+    def _roomy(self) -> int:
+        words = sum(self.bar.fontMetrics().horizontalAdvance(self[name].iconText()) for name in ("random", "sweep", "morph"))
+        return 780 + words
 
     def show_size(self, low: int, high: int, size: int) -> None:
         self.size.blockSignals(True)

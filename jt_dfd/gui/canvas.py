@@ -9,12 +9,12 @@ import math
 from typing import Optional
 
 import numpy as np
-from PyQt5.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt5.QtCore import QPointF, QRect, QRectF, QSize, Qt, pyqtSignal
 from PyQt5.QtGui import QColor, QImage, QPainter, QPen, QTabletEvent
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
 from .document import Document
-from .strokes import CANVAS, Raster, Stroke, paint_stroke, to_image
+from .strokes import CANVAS, PART, Raster, Stroke, paint_pieces, piece_count, pieces, to_image
 
 #: pixels of the shown page for a canvas pixel: sharp lines on screens of up to 1,000 pixels and high-DPI ones
 DETAIL = 2
@@ -47,6 +47,8 @@ class Canvas(QWidget):
         self._shadow: Optional[np.ndarray] = None  # the shadow as it came, full strength
         self._strength = 0.4
         self._live: Optional[Stroke] = None
+        self._settled = self._raster.image        # the page with what no longer changes of the stroke at hand
+        self._settled_pieces = 0                  # that is how much of it
         self._straight_from: Optional[list] = None
         self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
         self._pan_from: Optional[QPointF] = None
@@ -86,14 +88,13 @@ class Canvas(QWidget):
         part = whole if part is None else QRectF(part.toAlignedRect()).intersected(whole)
         if part.isEmpty():
             return
-        strokes = self._raster.image
+        strokes, box = self._raster.image, QRect(0, 0, self._page.width(), self._page.height())
         if self._live is not None:
-            strokes = strokes.copy()
-            with_live = QPainter(strokes)
-            with_live.scale(DETAIL, DETAIL)
-            with_live.setClipRect(part)
-            paint_stroke(with_live, self._live)
-            with_live.end()
+            box = QRectF(part.x() * DETAIL, part.y() * DETAIL, part.width() * DETAIL, part.height() * DETAIL).toRect()
+            strokes = self._settled.copy(box)
+            points = self._live.points
+            paint_pieces(strokes, self._live, pieces(points, self._settled_pieces, piece_count(points)), DETAIL,
+                         (box.x(), box.y()))
         painter = QPainter(self._page)
         painter.setRenderHint(QPainter.SmoothPixmapTransform)
         painter.scale(DETAIL, DETAIL)
@@ -103,7 +104,8 @@ class Canvas(QWidget):
         else:
             painter.drawImage(whole, self._shade)
         painter.setCompositionMode(QPainter.CompositionMode_Multiply)
-        painter.drawImage(whole, strokes)
+        painter.resetTransform()
+        painter.drawImage(box.topLeft(), strokes)
         painter.end()
         self.update()
 
@@ -195,6 +197,7 @@ class Canvas(QWidget):
         self._live = Stroke(float(self.sizes["eraser" if erase else "brush"]), erase, self.mirror,
                             [(at.x(), at.y(), pressure)])
         self._straight_from = None
+        self._unsettle()
         self.stroke_begun.emit()
         self._compose(self._live_bounds(0))
 
@@ -209,21 +212,39 @@ class Canvas(QWidget):
                 at = _snapped(QPointF(last[0], last[1]), at)
             before = self._live_bounds(0)
             self._live.points = self._straight_from + [(at.x(), at.y(), pressure)]
+            self._unsettle()
+            self._settle()
             self._compose(before.united(self._live_bounds(0)))
             return
         self._straight_from = None
         if math.hypot(at.x() - points[-1][0], at.y() - points[-1][1]) < _NEAR:
             return
         points.append((at.x(), at.y(), pressure))
+        self._settle()
         # the curve's last piece changes with a new point: repaint from three points back
         self._compose(self._live_bounds(max(0, len(points) - 4)))
 
+    def _unsettle(self) -> None:
+        self._settled, self._settled_pieces = self._raster.image.copy(), 0
+
+    def _settle(self, whole: bool = False) -> None:
+        """Paint for good what later points do not change, in the parts in which the finished stroke is painted."""
+        points = self._live.points
+        count = piece_count(points)
+        while count - self._settled_pieces > (0 if whole else PART):
+            first = self._settled_pieces
+            paint_pieces(self._settled, self._live, pieces(points, first, first + PART), DETAIL)
+            self._settled_pieces += PART
+
     def finish(self) -> None:
         """End the stroke and hand it over."""
+        if self._live is None:
+            return
+        self._settle(whole=True)
         stroke, self._live = self._live, None
         self._straight_from = None
-        if stroke is not None:
-            self.document.add_stroke(stroke)
+        self._raster.adopt(self.document.items + [stroke], self._settled)
+        self.document.add_stroke(stroke)
 
     def abandon(self) -> None:
         """Drop the stroke at hand."""

@@ -123,8 +123,7 @@ class KeySheet(QDialog):
                 grid.addWidget(caption, grid.rowCount(), 0, 1, 2)
                 for keys, text in rows:
                     key = QLabel(tr(keys))
-                    key.setFrameShape(QFrame.StyledPanel)
-                    key.setMargin(2)
+                    key.setObjectName("key")
                     key.setAlignment(Qt.AlignCenter)
                     row = grid.rowCount()
                     grid.addWidget(key, row, 0)

@@ -7,13 +7,16 @@ from typing import List, Tuple, Union
 
 import numpy as np
 from PyQt5.QtCore import QPointF, QRect, QRectF, Qt
-from PyQt5.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
+from PyQt5.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF
 
 CANVAS = 512
-#: distance in pixels between the dots of which a stroke of changing width is made, as a part of its width
-_STEP = 0.25
+#: distance in pixels between the discs of which a stroke of changing width is made
+_STEP = 2.0
+#: pieces of a stroke that are painted at once
+PART = 24
 
 Point = Tuple[float, float, float]  # x, y, pressure 0..1
+Piece = Tuple[Point, Point, Point]  # a quadratic curve: from, control, to
 
 
 @dataclass
@@ -28,8 +31,8 @@ class Stroke:
 
     @property
     def steady(self) -> bool:
-        """Is the width the same all along (a mouse, or a pen without pressure)?"""
-        return all(p[2] == 1.0 for p in self.points)
+        """Is the width the same all along?  A mouse presses with exactly 1, a pen never does."""
+        return self.points[0][2] == 1.0
 
     def bounds(self) -> QRectF:
         """The rectangle the stroke covers, its mirror image left out, canvas pixels."""
@@ -53,67 +56,113 @@ def width_at(stroke_width: float, pressure: float) -> float:
     return stroke_width * (0.33 + 0.67 * min(max(pressure, 0.0), 1.0))
 
 
-def centre_line(points: List[Point]) -> QPainterPath:
-    """A smooth path through the middles between neighbouring points, the points themselves being the control
-    points of quadratic curves: no corners, and no gaps however far apart a fast mouse reports them."""
-    path = QPainterPath(QPointF(points[0][0], points[0][1]))
-    if len(points) == 1:
-        path.lineTo(points[0][0] + 0.01, points[0][1])  # a dot: round caps make it a disc
-        return path
-    if len(points) == 2:
-        path.lineTo(points[1][0], points[1][1])
-        return path
-    for (x0, y0, _), (x1, y1, _) in zip(points[1:-1], points[2:]):
-        path.quadTo(x0, y0, (x0 + x1) / 2, (y0 + y1) / 2)
-    path.lineTo(points[-1][0], points[-1][1])
+def pieces(points: List[Point], first: int, stop: int) -> List[Piece]:
+    """The stroke's centre line from its piece ``first`` to before ``stop``, as quadratic curves (from, control, to).
+
+    The curves run through the middles between neighbouring points, the points themselves being the controls: no
+    corners, and no gaps however far apart a fast mouse reports them.  Piece n - 2, the last, is a straight line to the
+    last point; the others no longer change when points are added.
+    """
+    last = len(points) - 1
+    if last < 2:
+        a, b = points[0], points[-1]
+        return [(a, _middle(a, b), b)] if first == 0 < stop else []
+    out = []
+    for i in range(first, min(stop, last)):
+        start = points[0] if i == 0 else _middle(points[i], points[i + 1])
+        if i == last - 1:
+            out.append((start, _middle(start, points[last]), points[last]))
+        else:
+            out.append((start, points[i + 1], _middle(points[i + 1], points[i + 2])))
+    return out
+
+
+def piece_count(points: List[Point]) -> int:
+    return max(1, len(points) - 1)
+
+
+def _middle(a: Point, b: Point) -> Point:
+    return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2
+
+
+def _line(some: List[Piece]) -> QPainterPath:
+    path = QPainterPath(QPointF(*some[0][0][:2]))
+    for _, c, b in some:
+        path.quadTo(c[0], c[1], b[0], b[1])
+    if path.length() < 0.01:  # a dot: round caps make it a disc
+        path.lineTo(some[0][0][0] + 0.01, some[0][0][1])
     return path
 
 
-def _curve(points: List[Point]):
-    """The centre line sampled densely: yields (x, y, pressure)."""
-    if len(points) < 3:
-        knots = [(points[0], points[0], points[-1])]
-        knots[0] = (points[0], tuple((a + b) / 2 for a, b in zip(points[0], points[-1])), points[-1])
-    else:
-        middles = [points[0]] + [tuple((a + b) / 2 for a, b in zip(p, q))
-                                 for p, q in zip(points[1:-1], points[2:])] + [points[-1]]
-        knots = [(m0, c, m1) for m0, c, m1 in zip(middles, points[1:-1], middles[1:])]
-        knots.append((middles[-2], tuple((a + b) / 2 for a, b in zip(middles[-2], points[-1])), points[-1]))
-    yield points[0]
-    for a, c, b in knots:
-        length = math.hypot(c[0] - a[0], c[1] - a[1]) + math.hypot(b[0] - c[0], b[1] - c[1])
-        steps = max(1, min(256, int(length)))
-        for i in range(1, steps + 1):
-            t = i / steps
-            yield tuple((1 - t) ** 2 * p + 2 * t * (1 - t) * q + t * t * r for p, q, r in zip(a, c, b))
-
-
-def outline(stroke: Stroke) -> QPainterPath:
-    """The area of a stroke whose width follows the pressure.  It is filled once, so that its edge is smoothed once:
-    overlapping antialiased pieces would darken each other's rims."""
+def _area(some: List[Piece], width: float) -> QPainterPath:
+    """What a line covers whose width follows the pressure: discs and what lies between each and the next, filled as
+    one, so that its edge is smoothed once."""
     path = QPainterPath()
     path.setFillRule(Qt.WindingFill)
-    last = None
-    for x, y, pressure in _curve(stroke.points):
-        r = width_at(stroke.width, pressure) / 2
-        if last is None:
+    x0, y0, p0 = some[0][0]
+    r0 = width_at(width, p0) / 2
+    path.addEllipse(QPointF(x0, y0), r0, r0)
+    for a, c, b in some:
+        length = math.hypot(c[0] - a[0], c[1] - a[1]) + math.hypot(b[0] - c[0], b[1] - c[1])
+        steps = max(1, min(64, round(length / _STEP)))
+        for i in range(1, steps + 1):
+            t = i / steps
+            x, y, p = ((1 - t) ** 2 * u + 2 * t * (1 - t) * v + t * t * w for u, v, w in zip(a, c, b))
+            d, r = math.hypot(x - x0, y - y0), width_at(width, p) / 2
+            if d < 0.2:
+                continue
+            nx, ny = -(y - y0) / d, (x - x0) / d
+            # wound the same way round as Qt's ellipses, or overlaps would cancel
+            path.addPolygon(QPolygonF([QPointF(x0 - nx * r0, y0 - ny * r0), QPointF(x - nx * r, y - ny * r),
+                                       QPointF(x + nx * r, y + ny * r), QPointF(x0 + nx * r0, y0 + ny * r0)]))
+            path.closeSubpath()
             path.addEllipse(QPointF(x, y), r, r)
-            last = x, y, r
-            continue
-        dx, dy = x - last[0], y - last[1]
-        d = math.hypot(dx, dy)
-        if d < max(0.35, _STEP * r):
-            continue
-        nx, ny = -dy / d, dx / d
-        # wound the same way round as Qt's ellipses, or overlaps would cancel
-        path.moveTo(last[0] - nx * last[2], last[1] - ny * last[2])
-        path.lineTo(x - nx * r, y - ny * r)
-        path.lineTo(x + nx * r, y + ny * r)
-        path.lineTo(last[0] + nx * last[2], last[1] + ny * last[2])
-        path.closeSubpath()
-        path.addEllipse(QPointF(x, y), r, r)
-        last = x, y, r
+            x0, y0, r0 = x, y, r
     return path
+
+
+def paint_pieces(image: QImage, stroke: Stroke, some: List[Piece], scale: int, corner: Tuple[int, int] = (0, 0)) -> None:
+    """Paint a part of a stroke, and its mirror image, onto a Grayscale8 image.
+
+    corner: where the image lies on the page, in the page's pixels.  Ink darkens and the eraser lightens what is there;
+    so parts of a stroke may overlap without their smoothed edges adding up.
+    """
+    if not some:
+        return
+    xs, ys = [q[0] for piece in some for q in piece], [q[1] for piece in some for q in piece]
+    m = stroke.width / 2 + 1.5
+    path, pen = None, None
+    for flip in (False, True)[:2 if stroke.mirror else 1]:
+        left, right = (CANVAS - max(xs), CANVAS - min(xs)) if flip else (min(xs), max(xs))
+        box = QRectF(QPointF(left - m, min(ys) - m) * scale, QPointF(right + m, max(ys) + m) * scale).toAlignedRect()
+        box = box.intersected(QRect(corner[0], corner[1], image.width(), image.height()))
+        if box.isEmpty():
+            continue
+        if path is None:
+            path = _line(some) if stroke.steady else _area(some, stroke.width)
+            pen = QPen(QColor(Qt.white if stroke.erase else Qt.black), stroke.width, Qt.SolidLine, Qt.RoundCap,
+                       Qt.RoundJoin)
+        part = QImage(box.size(), QImage.Format_Grayscale8)
+        part.fill(0 if stroke.erase else 255)
+        painter = QPainter(part)
+        painter.setRenderHint(QPainter.Antialiasing)
+        painter.translate(-box.x(), -box.y())
+        painter.scale(scale, scale)
+        if flip:
+            painter.translate(CANVAS, 0)
+            painter.scale(-1, 1)
+        painter.strokePath(path, pen) if stroke.steady else painter.fillPath(path, pen.color())
+        painter.end()
+        painter = QPainter(image)
+        painter.setCompositionMode(QPainter.CompositionMode_Lighten if stroke.erase else QPainter.CompositionMode_Darken)
+        painter.drawImage(box.x() - corner[0], box.y() - corner[1], part)
+        painter.end()
+
+
+def paint_stroke(image: QImage, stroke: Stroke, scale: int) -> None:
+    """Paint a whole stroke: in parts, for the time that a path takes grows faster than its length."""
+    for first in range(0, piece_count(stroke.points) if stroke.points else 0, PART):
+        paint_pieces(image, stroke, pieces(stroke.points, first, first + PART), scale)
 
 
 def blank(scale: int = 1) -> QImage:
@@ -137,26 +186,6 @@ def to_image(array: np.ndarray) -> QImage:
     if array.ndim == 2:
         return QImage(array.data, w, h, w, QImage.Format_Grayscale8).copy()
     return QImage(array.data, w, h, w * 3, QImage.Format_RGB888).copy()
-
-
-def paint_stroke(painter: QPainter, stroke: Stroke) -> None:
-    """Paint one stroke, and its mirror image, in canvas coordinates."""
-    if not stroke.points:
-        return
-    colour = QColor(Qt.white if stroke.erase else Qt.black)
-    painter.setRenderHint(QPainter.Antialiasing)
-    steady = stroke.steady
-    path = centre_line(stroke.points) if steady else outline(stroke)
-    for flip in (False, True)[:2 if stroke.mirror else 1]:
-        painter.save()
-        if flip:
-            painter.translate(CANVAS, 0)
-            painter.scale(-1, 1)
-        if steady:
-            painter.strokePath(path, QPen(colour, stroke.width, Qt.SolidLine, Qt.RoundCap, Qt.RoundJoin))
-        else:
-            painter.fillPath(path, colour)
-        painter.restore()
 
 
 class Raster:
@@ -193,6 +222,12 @@ class Raster:
                     self._marks = self._marks[:old][1::2] + self._marks[old:]
         self._items = list(items)
 
+    def adopt(self, items: List[Item], image: QImage) -> None:
+        """Take over a picture of ``items`` that somebody has already painted: all but the last are shown now."""
+        if len(items) == len(self._items) + 1 and len(items) % self.every and \
+                all(a is b for a, b in zip(items, self._items)):
+            self.image, self._items = image, list(items)
+
     def _paint(self, item: Item) -> None:
         if isinstance(item, Picture):
             if self.scale == 1:
@@ -201,8 +236,6 @@ class Raster:
             painter = QPainter(self.image)
             painter.setRenderHint(QPainter.SmoothPixmapTransform)
             painter.drawImage(QRect(0, 0, self.image.width(), self.image.height()), to_image(item.pixels))
+            painter.end()
         else:
-            painter = QPainter(self.image)
-            painter.scale(self.scale, self.scale)
-            paint_stroke(painter, item)
-        painter.end()
+            paint_stroke(self.image, item, self.scale)

@@ -57,6 +57,7 @@ QToolBar QToolButton:checked {{ background: {c["Midlight"]}; border-color: {c["H
 QStatusBar {{ border-top: 1px solid {c["Mid"]}; }}
 QStatusBar::item {{ border: 0; }}
 QLabel#caption {{ font-weight: 600; }}
+QLabel#key {{ border: 1px solid {c["Mid"]}; border-radius: 4px; padding: 1px 7px; background: {c["Base"]}; }}
 QLabel#quiet {{ color: {c["PlaceholderText"]}; }}
 QFrame#rule {{ color: {c["Mid"]}; }}
 QPushButton {{ padding: 5px 12px; border: 1px solid {c["Mid"]}; border-radius: 5px; background: {c["Button"]}; }}

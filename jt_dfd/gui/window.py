@@ -377,6 +377,7 @@ class Window(QMainWindow):
 
     def _retranslate(self) -> None:
         self._fit_panel()
+        self.actions.fit_bar(self.width())
         self._show_title()
         self._show_status()
         self._show_captions()
@@ -407,6 +408,10 @@ class Window(QMainWindow):
         QMessageBox.about(self, tr("About"), tr(
             "<h3>DeepFaceDrawing in Jittor {version}</h3>A rough sketch of a face becomes a photograph of one."
             "<p>After Chen, Su, Gao, Xia and Fu, SIGGRAPH 2020.", version=__version__))
+
+    def resizeEvent(self, event) -> None:
+        self.actions.fit_bar(self.width())
+        super().resizeEvent(event)
 
     # -- drag and drop ---------------------------------------------------------------------------------------------
     def dragEnterEvent(self, event) -> None:

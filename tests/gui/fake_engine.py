@@ -6,6 +6,7 @@ What it does is read from ``fake.json`` in the "weights" folder, anew at every c
     hold                                    spend them with the interpreter lock held, as Jittor does
     compile                                 seconds of "compiling" (lock held, in pieces of 0.5 s, with progress)
     broken                                  loading raises this message as a ValueError
+    burn                                    "compiling" keeps all cores busy, as compilers do
     crash                                   "shadow", "face" or "load": the process dies there, once per ``crash.N`` file
     genders                                 list
 Every face that is computed adds a line to ``log.txt`` in that folder.
@@ -16,6 +17,8 @@ import ctypes
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +105,9 @@ def load(folder, device, progress):
     if knobs.get("broken"):
         raise ValueError(f"{folder}: {knobs['broken']}")
     pieces = int(knobs.get("compile", 0) / 0.5)
+    if knobs.get("burn"):
+        for _ in range(os.cpu_count() or 1):
+            subprocess.Popen([sys.executable, "-c", f"import time\nend = time.time() + {pieces / 2}\nwhile time.time() < end: pass"])
     for n in range(pieces):
         progress("compile", n, pieces)
         hold_the_lock(0.5)

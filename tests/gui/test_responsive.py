@@ -1,8 +1,9 @@
 """The window's event loop never stands still: the longest gap between two beats of a timer, in milliseconds.
 
 The machine may be busy with other people's work, which delays any process.  So a bare process with nothing but the
-same timer is measured at the same time, and a run in which even that one was held up says nothing about the window
-and is done again, at most twice.  The bound itself, 100 ms, is never moved.
+same timer is measured at the same time, a run above the bound is done again, at most twice, and where the bare process
+was held up in all of them the machine is too busy to say anything: skipped, with its numbers.  The bound itself,
+100 ms, is never moved.
 """
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from hands import mouse
-from PyQt5.QtCore import QEvent, Qt, QTimer
+from PyQt5.QtCore import QEvent, QPointF, Qt, QTimer
 
 from jt_dfd.gui import engine as engine_module
 
@@ -95,6 +96,8 @@ def within_bound(runs, capsys, name):
             break
     with capsys.disabled():
         print(f"\n  {name}: " + ", ".join(f"longest gap {w:.0f} ms (a bare event loop: {b:.0f} ms)" for w, b in tried))
+    if tried[-1][0] >= BOUND and min(bare for _, bare in tried) >= BOUND / 2:
+        pytest.skip(f"machine too busy: even an event loop with nothing to do stood still; (window, bare) in ms: {tried}")
     assert tried[-1][0] < BOUND, f"(window, bare process) in ms: {tried}"
 
 
@@ -123,8 +126,33 @@ def test_no_gap_while_faces_are_made(window, weights, qtbot, capsys):
     within_bound(run, capsys, "while faces are made")
 
 
+@pytest.mark.parametrize("pressure", [1.0, 0.6], ids=["mouse", "pen"])
+def test_no_gap_in_and_after_a_very_long_stroke(window, capsys, pressure):
+    """Half a minute of scribbling without lifting the hand, drawn on both halves: the window's own work for one event,
+    counted in processor time, for here nothing else is waited for."""
+    w = window(start=False)
+    w.actions["mirror"].setChecked(True)
+    turns = [QPointF(256 + 200 * abs(np.sin(n / 500)) * np.cos(n / 20), 256 + 200 * np.sin(n / 20)) for n in range(3000)]
+
+    def run():
+        longest, before = 0.0, time.thread_time()
+        w.canvas.begin(turns[0], pressure)
+        for n, at in enumerate(turns[1:]):
+            w.canvas.extend(at, pressure)
+            if n % 50 == 0:
+                w.canvas.repaint()
+            longest, before = max(longest, time.thread_time() - before), time.thread_time()
+        w.canvas.finish()
+        return max(longest, time.thread_time() - before) * 1000
+
+    longest = run()
+    with capsys.disabled():
+        print(f"\n  a stroke of {len(turns)} points: at most {longest:.0f} ms of work for one event")
+    assert longest < BOUND
+
+
 def test_no_gap_while_the_engine_compiles(window, weights, qtbot, capsys):
-    weights.set(compile=30)
+    weights.set(compile=30, burn=True)
 
     def run():
         w = window(start=False)
