@@ -41,6 +41,8 @@ print("\\n" + sys.argv[2] + json.dumps({"version": jt.__version__, "cache": jt.f
       "files": [jittor_core.__file__, jit_utils_core.__file__], "cuda": bool(jt.has_cuda),
       "mkl": jt.compile_extern.mkl_ops is not None, "mpi": jt.compile_extern.mpi is not None}), flush=True)
 """
+#: seconds before anything is shown: what is quicker needs no words
+QUIET = 2.0
 _SENTINEL = "JT_DFD_READY "
 _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
 #: a GPU build has some 240 sources, a CPU build 150; only used to say how long it may take
@@ -264,14 +266,14 @@ def _last_error(tail: List[str]) -> str:
 
 
 class _Show:
-    """Progress to a callback, or to stderr: a line that is redrawn on a terminal, else a line every half minute."""
+    """Progress to a callback, or to stderr: a line that is redrawn on a terminal, else one a stage and half minute."""
 
     def __init__(self, progress: Optional[Progress], device: str):
         self.progress, self.device = progress, device
         self.started = self.changed = time.monotonic()
         self.stage, self.done, self.total = "", 0, 0
         self.terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.printed = None
+        self.printed, self.printed_stage = 0.0, ""
         self.opened = self.width = 0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -285,7 +287,7 @@ class _Show:
 
     def tick(self) -> None:
         elapsed = time.monotonic() - self.started
-        if self.progress or elapsed < 2 or sys.stderr is None:
+        if self.progress or elapsed < QUIET or sys.stderr is None:
             return
         if not self.opened:
             self.opened = 1
@@ -295,8 +297,8 @@ class _Show:
         if self.terminal:
             sys.stderr.write("\r" + line.ljust(self.width))
             self.width = len(line)
-        elif self.printed is None or elapsed - self.printed >= 30:
-            self.printed = elapsed
+        elif elapsed - self.printed >= 30 or self.stage != self.printed_stage:
+            self.printed, self.printed_stage = elapsed, self.stage
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
