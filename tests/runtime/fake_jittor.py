@@ -29,6 +29,8 @@ if not os.path.exists(core):
     if BEHAVIOUR == "forever":
         count("hanging")
         time.sleep(600)
+    while BEHAVIOUR == "gate" and not os.path.exists(os.path.join(place, "go")):
+        time.sleep(0.05)
     for i in range(1, 6):
         time.sleep(%(pause)r)
         print(f"Compiling jittor_core({i}/5) used: 1.0s eta: 2.0s", end="\\r", flush=True)
