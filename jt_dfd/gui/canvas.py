@@ -14,7 +14,7 @@ from PyQt5.QtGui import QColor, QImage, QPainter, QPen, QTabletEvent
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
 from .document import Document
-from .strokes import CANVAS, PART, Raster, Stroke, paint_pieces, piece_count, pieces, to_image
+from .strokes import CANVAS, Growing, Raster, Stroke, to_image
 
 #: pixels of the shown page for a canvas pixel: sharp lines on screens of up to 1,000 pixels and high-DPI ones
 DETAIL = 2
@@ -46,9 +46,7 @@ class Canvas(QWidget):
         self._shade: Optional[QImage] = None      # the shadow at its strength, as large as the canvas
         self._shadow: Optional[np.ndarray] = None  # the shadow as it came, full strength
         self._strength = 0.4
-        self._live: Optional[Stroke] = None
-        self._settled = self._raster.image        # the page with what no longer changes of the stroke at hand
-        self._settled_pieces = 0                  # that is how much of it
+        self._live: Optional[Growing] = None  # the stroke at hand
         self._straight_from: Optional[list] = None
         self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
         self._pan_from: Optional[QPointF] = None
@@ -91,10 +89,7 @@ class Canvas(QWidget):
         strokes, box = self._raster.image, QRect(0, 0, self._page.width(), self._page.height())
         if self._live is not None:
             box = QRectF(part.x() * DETAIL, part.y() * DETAIL, part.width() * DETAIL, part.height() * DETAIL).toRect()
-            strokes = self._settled.copy(box)
-            points = self._live.points
-            paint_pieces(strokes, self._live, pieces(points, self._settled_pieces, piece_count(points)), DETAIL,
-                         (box.x(), box.y()))
+            strokes = self._live.shown(box)
         painter = QPainter(self._page)
         painter.setRenderHint(QPainter.SmoothPixmapTransform)
         painter.scale(DETAIL, DETAIL)
@@ -194,16 +189,17 @@ class Canvas(QWidget):
     def begin(self, at: QPointF, pressure: float = 1.0, erase: Optional[bool] = None) -> None:
         """Begin a stroke at a canvas point."""
         erase = self.tool == "eraser" if erase is None else erase
-        self._live = Stroke(float(self.sizes["eraser" if erase else "brush"]), erase, self.mirror,
-                            [(at.x(), at.y(), pressure)])
+        stroke = Stroke(float(self.sizes["eraser" if erase else "brush"]), erase, self.mirror,
+                        [(at.x(), at.y(), pressure)])
+        self._live = Growing(self._raster, stroke)
+        self.document.begin_stroke(stroke)
         self._straight_from = None
-        self._unsettle()
         self.stroke_begun.emit()
         self._compose(self._live_bounds(0))
 
     def extend(self, at: QPointF, pressure: float = 1.0, straight: bool = False, snap: bool = False) -> None:
         """Lead the stroke to another point; ``straight``: by a straight line from where Shift was pressed."""
-        points = self._live.points
+        points = self._live.stroke.points
         if straight:
             if self._straight_from is None:
                 self._straight_from = list(points)
@@ -211,44 +207,32 @@ class Canvas(QWidget):
             if snap:
                 at = _snapped(QPointF(last[0], last[1]), at)
             before = self._live_bounds(0)
-            self._live.points = self._straight_from + [(at.x(), at.y(), pressure)]
-            self._unsettle()
-            self._settle()
+            points[:] = self._straight_from + [(at.x(), at.y(), pressure)]
+            self._live.restart()
+            self.document.grow_stroke(anew=True)
             self._compose(before.united(self._live_bounds(0)))
             return
         self._straight_from = None
         if math.hypot(at.x() - points[-1][0], at.y() - points[-1][1]) < _NEAR:
             return
         points.append((at.x(), at.y(), pressure))
-        self._settle()
+        self._live.grow()
+        self.document.grow_stroke()
         # the curve's last piece changes with a new point: repaint from three points back
         self._compose(self._live_bounds(max(0, len(points) - 4)))
-
-    def _unsettle(self) -> None:
-        self._settled, self._settled_pieces = self._raster.image.copy(), 0
-
-    def _settle(self, whole: bool = False) -> None:
-        """Paint for good what later points do not change, in the parts in which the finished stroke is painted."""
-        points = self._live.points
-        count = piece_count(points)
-        while count - self._settled_pieces > (0 if whole else PART):
-            first = self._settled_pieces
-            paint_pieces(self._settled, self._live, pieces(points, first, first + PART), DETAIL)
-            self._settled_pieces += PART
 
     def finish(self) -> None:
         """End the stroke and hand it over."""
         if self._live is None:
             return
-        self._settle(whole=True)
-        stroke, self._live = self._live, None
-        self._straight_from = None
-        self._raster.adopt(self.document.items + [stroke], self._settled)
-        self.document.add_stroke(stroke)
+        self._live.finish(self.document.items + [self._live.stroke])
+        self._live, self._straight_from = None, None
+        self.document.finish_stroke()
 
     def abandon(self) -> None:
         """Drop the stroke at hand."""
         self._live = None
+        self.document.abandon_stroke()
         self._compose()
 
     @property
@@ -256,7 +240,7 @@ class Canvas(QWidget):
         return self._live is not None
 
     def _live_bounds(self, start: int) -> QRectF:
-        live = self._live
+        live = self._live.stroke
         box = Stroke(live.width, points=live.points[start:]).bounds()
         if live.mirror:
             box = box.united(QRectF(CANVAS - box.right(), box.top(), box.width(), box.height()))

@@ -11,7 +11,7 @@ from PyQt5.QtCore import QObject, pyqtSignal
 from PyQt5.QtWidgets import QUndoCommand, QUndoStack
 
 from .settings import FaceSettings
-from .strokes import CANVAS, Item, Picture, Raster, Stroke, to_array
+from .strokes import CANVAS, Growing, Item, Picture, Raster, Stroke, to_array
 
 #: undo steps that are kept (ours)
 UNDO_LIMIT = 1000
@@ -59,6 +59,7 @@ class Document(QObject):
         self.revision = 0  # grows with every change of the pixels
         self._raster = Raster(1)
         self._recovered = False
+        self._growing: Optional[Growing] = None
 
     # -- pixels ----------------------------------------------------------------------------------------------------
     def pixels(self) -> np.ndarray:
@@ -74,6 +75,26 @@ class Document(QObject):
         """Add a finished stroke, as one step of undo.  A stroke without points is ignored."""
         if stroke.points:
             self.stack.push(_Add(self, stroke, "eraser" if stroke.erase else "stroke"))
+
+    def begin_stroke(self, stroke: Stroke) -> None:
+        """A stroke is being drawn: its pixels are made ready as it grows, so that its end takes no time."""
+        self._raster.show(self.items)
+        self._growing = Growing(self._raster, stroke)
+
+    def grow_stroke(self, anew: bool = False) -> None:
+        """The stroke at hand has more points, or (``anew``) others."""
+        if self._growing is not None:
+            self._growing.restart() if anew else self._growing.grow()
+
+    def finish_stroke(self) -> None:
+        """The stroke at hand is done."""
+        growing, self._growing = self._growing, None
+        if growing is not None:
+            growing.finish(self.items + [growing.stroke])
+            self.add_stroke(growing.stroke)
+
+    def abandon_stroke(self) -> None:
+        self._growing = None
 
     def clear(self) -> None:
         """An empty page, as one step of undo."""

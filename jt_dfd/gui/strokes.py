@@ -188,6 +188,10 @@ def to_image(array: np.ndarray) -> QImage:
     return QImage(array.data, w, h, w * 3, QImage.Format_RGB888).copy()
 
 
+def _same(a: List[Item], b: List[Item]) -> bool:
+    return len(a) == len(b) and all(x is y for x, y in zip(a, b))
+
+
 class Raster:
     """Pixels of a list of items, kept up to date as the list grows and shrinks at its end.
 
@@ -200,6 +204,11 @@ class Raster:
         self.image = blank(scale)
         self._items: List[Item] = []
         self._marks: List[Tuple[int, QImage]] = []
+
+    @property
+    def items(self) -> List[Item]:
+        """What the picture shows."""
+        return self._items
 
     def show(self, items: List[Item]) -> None:
         """Make the picture that of ``items``."""
@@ -214,19 +223,22 @@ class Raster:
             self.image = image.copy()
         for n in range(same, len(items)):
             self._paint(items[n])
-            if (n + 1) % self.every == 0:
-                self._marks.append((n + 1, self.image.copy()))
-                if len(self._marks) > self.keep:
-                    # thin out the older half: long undos cost more, short ones stay quick
-                    old = len(self._marks) // 2
-                    self._marks = self._marks[:old][1::2] + self._marks[old:]
+            self._remember(n + 1)
         self._items = list(items)
 
     def adopt(self, items: List[Item], image: QImage) -> None:
-        """Take over a picture of ``items`` that somebody has already painted: all but the last are shown now."""
-        if len(items) == len(self._items) + 1 and len(items) % self.every and \
-                all(a is b for a, b in zip(items, self._items)):
+        """Take over the picture of ``items``, of which all but the last are shown now."""
+        if _same(items[:-1], self._items):
             self.image, self._items = image, list(items)
+            self._remember(len(items))
+
+    def _remember(self, count: int) -> None:
+        if count % self.every == 0:
+            self._marks.append((count, self.image.copy()))
+            if len(self._marks) > self.keep:
+                # thin out the older half: long undos cost more, short ones stay quick
+                old = len(self._marks) // 2
+                self._marks = self._marks[:old][1::2] + self._marks[old:]
 
     def _paint(self, item: Item) -> None:
         if isinstance(item, Picture):
@@ -239,3 +251,42 @@ class Raster:
             painter.end()
         else:
             paint_stroke(self.image, item, self.scale)
+
+
+class Growing:
+    """A stroke under the hand, painted onto a raster's picture as it grows: what later points do not change is painted
+    once, so that the end of a long stroke costs no more than its beginning."""
+
+    def __init__(self, raster: Raster, stroke: Stroke):
+        self._raster, self.stroke = raster, stroke
+        self.restart()
+
+    def restart(self) -> None:
+        """The points are others now, not only more."""
+        self.image, self._base, self._done = self._raster.image.copy(), self._raster.items, 0
+        self.grow()
+
+    def grow(self) -> None:
+        """Points were added."""
+        self._settle(PART)
+
+    def _settle(self, left: int) -> None:
+        points = self.stroke.points
+        while piece_count(points) - self._done > left:
+            paint_pieces(self.image, self.stroke, pieces(points, self._done, self._done + PART), self._raster.scale)
+            self._done += PART
+
+    def shown(self, box: QRect) -> QImage:
+        """The raster's picture with the whole stroke, within a box of its pixels."""
+        part = self.image.copy(box)
+        points = self.stroke.points
+        paint_pieces(part, self.stroke, pieces(points, self._done, piece_count(points)), self._raster.scale,
+                     (box.x(), box.y()))
+        return part
+
+    def finish(self, items: List[Item]) -> None:
+        """The stroke is the last of ``items`` now; the raster need not paint it again, unless something was undone
+        or added meanwhile."""
+        if _same(items[:-1], self._base):
+            self._settle(0)
+            self._raster.adopt(items, self.image)

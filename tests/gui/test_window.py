@@ -498,3 +498,17 @@ def test_f1_shows_the_keys(window):
     w = window(start=False)
     key(w, Qt.Key_F1)
     assert w.findChild(KeySheet).isVisible()
+
+
+def test_undo_in_the_middle_of_a_stroke(window):
+    w = window(start=False)
+    draw(w.canvas, LINE)
+    mouse(w.canvas, QEvent.MouseButtonPress, 60, 400)
+    mouse(w.canvas, QEvent.MouseMove, 200, 420)
+    key(w, Qt.Key_Z, Qt.ControlModifier)
+    mouse(w.canvas, QEvent.MouseMove, 300, 400)
+    mouse(w.canvas, QEvent.MouseButtonRelease, 300, 400)
+    assert w.document.stack.count() == 1
+    assert w.document.pixels()[90:310].min() == 255 and w.document.pixels()[395:425].min() == 0
+    page = to_array(w.canvas._page.convertToFormat(QImage.Format_Grayscale8))
+    assert page[180:620].min() == 255
