@@ -16,8 +16,9 @@ from ..checkpoints import CheckpointError, read_bank, write_bank
 from ..config import preset
 from . import formats
 from .recognise import BANK, Layout, recognise
-from .sides import Jittor, Saved, Unavailable, compare, torch_outputs
-from .verify import NETWORKS, fingerprints, refuse, reload, same_bits
+from .sides import Jittor, Unavailable, check_torch, torch_outputs
+from .stages import Saved
+from .verify import NETWORKS, Finding, agreement, fingerprints, refuse, reload, same_bits
 
 DTYPES = ("float16", "float32")
 #: element types that are not kept: no network here computes with more than float32
@@ -122,14 +123,10 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
     # Jittor goes first and alone, so that the two frameworks' copies of a large network are not in memory together
     if jittor is not None and layout.kind in NETWORKS:
         try:
-            import torch  # noqa: F401
-        except ImportError:
-            unproven = "PyTorch is not installed (pip install 'jt_dfd[torch]')"
-        else:
-            try:
-                reference = jittor.outputs(layout, source, True, key, dtype)
-            except Unavailable as why:
-                unproven = str(why)
+            check_torch()
+            reference = jittor.outputs(layout, source, True, key, dtype)
+        except Unavailable as why:
+            unproven = str(why)
     layout, arrays, notes = _read(source, key, expected)
     if dtype is None and any(array.dtype == np.float64 for array in arrays.values()):
         notes = notes + ["rounded float64 to float32, which the networks compute with"]
@@ -137,9 +134,7 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
         arrays[name] = as_type(arrays[name], dtype or _KEPT.get(arrays[name].dtype.newbyteorder("=")), name, source)
     numbers, proof = sum(array.size for array in arrays.values()), None
     if reference is not None:
-        stages = compare(reference, torch_outputs(layout, arrays, True))
-        refuse(stages, source, "after cross-loading")
-        proof = max(difference for _, difference in stages)
+        proof = refuse(_in_torch(reference, layout, arrays), source, "after cross-loading")
     marks = fingerprints(arrays) if jittor is not None else None
     formats.write(target, arrays)
     del arrays
@@ -147,14 +142,18 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
         saved = reload(target, layout)
         same_bits(marks, saved, target)
         if reference is not None and to == "torch":
-            again = compare(reference, torch_outputs(layout, saved, True))
+            again = _in_torch(reference, layout, saved)
         elif reference is not None:
             del saved
-            again = compare(jittor.outputs(layout, target, True), reference)
+            again = agreement(jittor.outputs(layout, target, True), lambda given: reference)
         if reference is not None:
-            refuse(again, source, "after saving and loading again")
-            proof = max([proof] + [difference for _, difference in again])
+            proof = max(proof, refuse(again, source, "after saving and loading again"))
+            reference.discard()
     return Done(layout, numbers, notes, proof, unproven)
+
+
+def _in_torch(reference: Saved, layout: Layout, arrays: Dict[str, np.ndarray]) -> Finding:
+    return agreement(reference, lambda given: torch_outputs(layout, arrays, True, given))
 
 
 def _read(source: Path, key: Optional[str], expected: Optional[Layout]) -> Tuple[Layout, Dict, List[str]]:

@@ -2,8 +2,8 @@
 
     python -m jt_dfd.converter.jittor_side
 
-Reads one job a line from standard input (JSON: path, key, kind, component, config, dtype, small, out), writes every
-stage's output into the folder ``out`` as NNN.npy and answers with one line: {"stages": [...]} or {"error": "..."}.
+Reads one job a line from standard input (JSON: path, key, kind, component, config, dtype, small, out, given, names),
+writes every stage's output into the folder ``out`` as NNN.npy and answers with one line: {"stages": [...]} or {"error": "..."}.
 The first line it writes says whether Jittor started: {"ready": version}, {"missing": true} or {"error": "..."}.
 """
 from __future__ import annotations
@@ -18,11 +18,13 @@ from pathlib import Path
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever Jittor and its compiler print must not get among the answers
-    if importlib.util.find_spec("jittor") is None:
+    try:
+        if importlib.util.find_spec("jittor") is None:
+            raise ModuleNotFoundError("no module named jittor")
+        from ..backend import jt
+    except ModuleNotFoundError:
         print(json.dumps({"missing": True}), file=answers)
         return
-    try:
-        from ..backend import jt
     except Exception as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers)
         return
@@ -38,8 +40,6 @@ def main() -> None:
 
 
 def _run(jt, job) -> list:
-    import numpy as np
-
     from ..config import Config
     from ..networks import build
     from . import formats, stages
@@ -51,13 +51,10 @@ def _run(jt, job) -> list:
     network = build(job["kind"], config, job["component"] or "rest")
     _load(jt, network, arrays, job["dtype"])
     network.eval()
-    names = []
+    given = stages.Saved(Path(job["given"]), job["names"]) if job["given"] else None
     with jt.no_grad():
-        for name, output in stages.run(job["kind"], network, config, job["component"] or "rest", jt.array,
-                                       job["small"]):
-            np.save(str(Path(job["out"]) / f"{len(names):03d}.npy"), output.numpy())
-            names.append(name)
-    return names
+        outputs = stages.run(job["kind"], network, config, job["component"] or "rest", jt.array, job["small"], given)
+        return stages.Saved.keep(((name, output.numpy()) for name, output in outputs), Path(job["out"])).names
 
 
 def _load(jt, network, arrays, dtype) -> None:
@@ -73,8 +70,8 @@ def _load(jt, network, arrays, dtype) -> None:
             raise ValueError(f"parameter {name} has shape {array.shape}, expected {tuple(variable.shape)}")
         if dtype:
             array = array.astype(dtype)
+        # not synchronised one by one: that would also compute the initial values that are about to be replaced
         variable.update(jt.array(np.ascontiguousarray(array, np.float32)))
-        variable.sync()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import numpy as np
 from ..checkpoints.errors import CheckpointError
 from . import stages
 from .recognise import Layout
+from .stages import Saved
+from .torch_file import import_torch
 
 Outputs = Iterator[Tuple[str, np.ndarray]]
 
@@ -24,18 +26,25 @@ class Unavailable(Exception):
     """A framework that is not installed; the message says how to get it."""
 
 
-def torch_outputs(layout: Layout, arrays: Dict[str, np.ndarray], small: bool) -> Outputs:
-    """Runs the network in PyTorch, in ``eval()``.  Unavailable where PyTorch is not installed."""
+def check_torch() -> None:
+    """Unavailable where PyTorch is not installed."""
     try:
-        import torch
-    except ImportError:
+        import_torch()
+    except CheckpointError:
         raise Unavailable("PyTorch is not installed (pip install 'jt_dfd[torch]')") from None
+
+
+def torch_outputs(layout: Layout, arrays: Dict[str, np.ndarray], small: bool, given: Optional[Saved] = None) -> Outputs:
+    """Runs the network in PyTorch, in ``eval()``; given as in stages.run.  Unavailable where PyTorch is not installed."""
+    check_torch()
+    import torch
+
     from .torch_layers import build_with
 
     component = layout.component or "rest"
     with torch.no_grad():
-        network = build_with(layout.kind, layout.config, component, arrays)
-        for name, output in stages.run(layout.kind, network, layout.config, component, torch.from_numpy, small):
+        network = build_with(layout.kind, layout.config, component, arrays, share=True)
+        for name, output in stages.run(layout.kind, network, layout.config, component, torch.from_numpy, small, given):
             yield name, output.numpy()
 
 
@@ -84,13 +93,14 @@ class Jittor:
             raise CheckpointError(f"Jittor is installed but does not start: {answer.get('error')}. tools/doctor.py says "
                                   "what is missing; --no-verify converts without it.")
 
-    def outputs(self, layout: Layout, path, small: bool, key: Optional[str] = None,
-                dtype: Optional[str] = None) -> "Saved":
-        """Runs the network in ``path`` (any format).  dtype: round the weights to it first."""
+    def outputs(self, layout: Layout, path, small: bool, key: Optional[str] = None, dtype: Optional[str] = None,
+                given: Optional[Saved] = None) -> Saved:
+        """Runs the network in ``path`` (any format).  dtype: round the weights to it first; given as in stages.run."""
         self.start()
         folder = tempfile.mkdtemp(dir=self._scratch.name)
         job = {"path": str(Path(path).resolve()), "key": key, "kind": layout.kind, "component": layout.component,
-               "config": layout.config.to_dict(), "dtype": dtype, "small": small, "out": folder}
+               "config": layout.config.to_dict(), "dtype": dtype, "small": small, "out": folder,
+               "given": str(given.folder) if given else None, "names": given.names if given else None}
         try:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
@@ -106,28 +116,6 @@ class Jittor:
         if not line:
             return {"error": f"the Jittor process ended (status {self._process.wait()})"}
         return json.loads(line)
-
-
-class Saved:
-    """Stage outputs kept on disk, gone through as often as needed."""
-
-    def __init__(self, folder: Path, names: List[str]):
-        self._folder, self._names = folder, names
-
-    @classmethod
-    def keep(cls, outputs: Outputs, folder: Path) -> "Saved":
-        names = []
-        for name, output in outputs:
-            np.save(str(folder / f"{len(names):03d}.npy"), output)
-            names.append(name)
-        return cls(folder, names)
-
-    def __iter__(self) -> Outputs:
-        for i, name in enumerate(self._names):
-            yield name, np.load(str(self._folder / f"{i:03d}.npy"), mmap_mode="r")
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def compare(reference, outputs) -> List[Tuple[str, float]]:

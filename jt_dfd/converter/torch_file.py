@@ -186,21 +186,14 @@ def read_torch(path) -> Any:
 
 def _read_zip(stream, size: int) -> Any:
     with zipfile.ZipFile(stream) as archive:
-        entries: Dict[str, zipfile.ZipInfo] = {}
-        for entry in archive.infolist():
-            if entry.filename in entries:
-                raise UnsafePickle(f"holds two records {entry.filename!r}")
-            if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
-                raise UnsafePickle(f"its record {entry.filename!r} is compressed, which PyTorch never does")
-            entries[entry.filename] = entry
-        if sum(entry.file_size for entry in entries.values()) > size:
-            raise UnsafePickle("its records are larger together than the file")
-        pickles = [name for name in entries if name == "data.pkl" or name.endswith("/data.pkl")]
+        names = archive.namelist()
+        pickles = [name for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise UnsafePickle("a zip archive without data.pkl, so no PyTorch checkpoint")
         root = pickles[0][:-len("data.pkl")]
-        if root + "constants.pkl" in entries or any(name.startswith(root + "code/") for name in entries):
+        if root + "constants.pkl" in names or any(name.startswith(root + "code/") for name in names):
             raise UnsafePickle("a TorchScript program, not a checkpoint: save the module's state_dict() instead")
+        entries = _entries(archive, size)
         if root + "byteorder" in entries and _record(archive, entries[root + "byteorder"]) != b"little":
             raise UnsafePickle("written on a big-endian machine, which is not supported")
         storages: Dict[str, _Storage] = {}
@@ -214,6 +207,20 @@ def _read_zip(stream, size: int) -> Any:
                                    f"{storage.count * storage.kind.size}")
             storage.fill(_record(archive, entry))
         return safe_pickle.resolve(_plain(value))
+
+
+def _entries(archive: zipfile.ZipFile, size: int) -> Dict[str, zipfile.ZipInfo]:
+    """The records by name: each once, none compressed, and no more of them than the file can hold."""
+    entries: Dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        if entry.filename in entries:
+            raise UnsafePickle(f"holds two records {entry.filename!r}")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+            raise UnsafePickle(f"its record {entry.filename!r} is compressed, which PyTorch never does")
+        entries[entry.filename] = entry
+    if sum(entry.file_size for entry in entries.values()) > size:
+        raise UnsafePickle("its records are larger together than the file")
+    return entries
 
 
 def _record(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytearray:

@@ -7,6 +7,7 @@ Down and Up has slope 1 and so is left out.
 """
 from __future__ import annotations
 
+import warnings
 from typing import Callable, Dict, List
 
 import numpy as np
@@ -125,7 +126,7 @@ class Decoder(nn.Module):
         self.conv = nn.Sequential(*layers, nn.ReflectionPad2d(2), nn.Conv2d(width, channels, 5))
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.conv(self.fc(latent).reshape(-1, self.width, self.grid, self.grid))
+        return self.conv(self.fc(latent).reshape(latent.shape[0], self.width, self.grid, self.grid))
 
 
 class ImageDecoder(Decoder):
@@ -233,16 +234,16 @@ def build(kind: str, config: Config, component: str = "rest") -> nn.Module:
     return initialise(_blank(kind, config, component))
 
 
-def build_with(kind: str, config: Config, component: str, arrays: Dict[str, np.ndarray]) -> nn.Module:
+def build_with(kind: str, config: Config, component: str, arrays: Dict[str, np.ndarray], share: bool = False) -> nn.Module:
     """The network in ``eval()`` with the given weights: name -> array, all of the network's names and no other.
 
     Writable float32 arrays are used where they lie, others are copied first, so that the weights can be trained on.
-    No initial weights are drawn, so there is no second copy of the network at any time.
+    share: use read-only arrays where they lie, too; the network must then not be trained.  No initial weights are drawn, so there is no second copy of the network at any time.
     """
     with torch.device("meta"):
         network = _blank(kind, config, component)
     for name, shape in specification(kind, config, component).items():
-        tensor = as_tensor(arrays[name])
+        tensor = as_tensor(arrays[name], share)
         if tuple(tensor.shape) != tuple(shape):
             raise ValueError(f"parameter {name} has shape {tuple(tensor.shape)}, expected {tuple(shape)}")
         owner, _, leaf = name.rpartition(".")
@@ -257,6 +258,8 @@ def build_with(kind: str, config: Config, component: str, arrays: Dict[str, np.n
     return network.eval()
 
 
-def as_tensor(array: np.ndarray) -> Tensor:
-    """A float32 tensor over the array's memory where it is writable float32, else of a copy."""
-    return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
+def as_tensor(array: np.ndarray, share: bool = False) -> Tensor:
+    """A float32 tensor over the array's memory where it is writable float32 (or ``share`` allows any), else a copy."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return torch.from_numpy(np.require(array, np.float32, ["C"] if share else ["C", "W"]))

@@ -12,7 +12,7 @@ Needs PyTorch (2.0 or newer); Jittor is neither needed nor imported.
 """
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional, Union
+from typing import Dict, List, Mapping, Optional, Tuple, Union
 
 try:
     import torch
@@ -23,7 +23,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..checkpoints import SHARED_BANK, CheckpointError
-from ..components import COMPONENTS, MERGE_ORDER, PARTS
+from ..components import MERGE_ORDER, PARTS
 from ..config import Config, preset
 from ..selection import ANCHORS, neighbours, rebuilding_weights
 from ..synthesizer import check_k, refine_amounts
@@ -54,31 +54,46 @@ def face_picture(face: Tensor) -> np.ndarray:
 def crop(sketch: Tensor, component: str, config: Config) -> Tensor:
     """The component's input (N, 1, S, S) out of a sketch (N, 1, canvas, canvas) in [-1, 1]: its window, or for
     ``rest`` the sketch with the four windows painted white."""
-    geometry = config.geometry
-    if component != "rest":
-        rows, columns = geometry.window(component).slices
-        return sketch[:, :, rows, columns]
-    for part in PARTS:
-        window = geometry.window(part)
-        white = torch.ones_like(sketch[:, :, :window.size, :window.size])
-        sketch = _paste(sketch, white, window.x, window.y)
+    return _crop(sketch, component, _windows(config))
+
+
+def merge(features: Dict[str, Tensor], config: Config) -> Tensor:
+    """Feature maps (N, C, S, S) by component -> one map (N, C, canvas, canvas): the parts overwrite the remainder's
+    in the order of MERGE_ORDER, the nose without the rows at its foot."""
+    return _merge(features, _merge_windows(config))
+
+
+# The functions below and the two modules after them keep to what TorchScript understands, so that those can be scripted.
+
+def _windows(config: Config) -> List[Tuple[str, int, int, int, int]]:
+    windows = [(part, config.geometry.window(part)) for part in PARTS]
+    return [(part, w.x, w.y, w.size, w.size) for part, w in windows]
+
+
+def _merge_windows(config: Config) -> List[Tuple[str, int, int, int, int]]:
+    return [(part, *config.geometry.merge_window(part)) for part in MERGE_ORDER]
+
+
+def _crop(sketch: Tensor, component: str, windows: List[Tuple[str, int, int, int, int]]) -> Tensor:
+    for part, x, y, width, height in windows:
+        if part == component:
+            return sketch[:, :, y:y + height, x:x + width]
+    for part, x, y, width, height in windows:
+        sketch = _paste(sketch, torch.ones_like(sketch[:, :, :height, :width]), x, y)
     return sketch
 
 
-def merge(features: Mapping[str, Tensor], config: Config) -> Tensor:
-    """Feature maps (N, C, S, S) by component -> one map (N, C, canvas, canvas): the parts overwrite the remainder's
-    in the order of MERGE_ORDER, the nose without the rows at its foot."""
+def _merge(features: Dict[str, Tensor], windows: List[Tuple[str, int, int, int, int]]) -> Tensor:
     merged = features["rest"]
-    for part in MERGE_ORDER:
-        x, y, _, height = config.geometry.merge_window(part)
+    for part, x, y, width, height in windows:
         merged = _paste(merged, features[part][:, :, :height], x, y)
     return merged
 
 
 def _paste(canvas: Tensor, piece: Tensor, x: int, y: int) -> Tensor:
     """``canvas`` with ``piece`` over it, its corner at (x, y).  By concatenation: nothing is changed in place, so it
-    can be differentiated, traced and exported alike."""
-    height, width = piece.shape[2], piece.shape[3]
+    can be differentiated, scripted and exported alike."""
+    height, width = piece.size(2), piece.size(3)
     band = canvas[:, :, y:y + height]
     band = torch.cat([band[:, :, :, :x], piece, band[:, :, :, x + width:]], 3)
     return torch.cat([canvas[:, :, :y], band, canvas[:, :, y + height:]], 2)
@@ -93,15 +108,15 @@ class FaceFromLatents(nn.Module):
 
     def __init__(self, config: Config, feature_decoders: Mapping[str, nn.Module], generator: nn.Module):
         super().__init__()
-        self.config = config
-        for name in COMPONENTS:
-            self.add_module(name, feature_decoders[name])
-        self.generator = generator
+        self.windows = _merge_windows(config)
+        self.eye1, self.eye2 = feature_decoders["eye1"], feature_decoders["eye2"]
+        self.nose, self.mouth = feature_decoders["nose"], feature_decoders["mouth"]
+        self.rest, self.generator = feature_decoders["rest"], generator
 
     def forward(self, eye1: Tensor, eye2: Tensor, nose: Tensor, mouth: Tensor, rest: Tensor) -> Tensor:
         features = {"eye1": self.eye1(eye1), "eye2": self.eye2(eye2), "nose": self.nose(nose),
                     "mouth": self.mouth(mouth), "rest": self.rest(rest)}
-        return self.generator(merge(features, self.config))
+        return self.generator(_merge(features, self.windows))
 
 
 class FaceFromSketch(nn.Module):
@@ -110,12 +125,16 @@ class FaceFromSketch(nn.Module):
 
     def __init__(self, config: Config, encoders: Mapping[str, nn.Module], face: FaceFromLatents):
         super().__init__()
-        self.config = config
-        self.encoders = nn.ModuleDict({name: encoders[name] for name in COMPONENTS})
+        self.windows = _windows(config)
+        self.eye1, self.eye2 = encoders["eye1"], encoders["eye2"]
+        self.nose, self.mouth, self.rest = encoders["nose"], encoders["mouth"], encoders["rest"]
         self.face = face
 
     def forward(self, sketch: Tensor) -> Tensor:
-        return self.face(*[encoder(crop(sketch, name, self.config)) for name, encoder in self.encoders.items()])
+        return self.face(self.eye1(_crop(sketch, "eye1", self.windows)), self.eye2(_crop(sketch, "eye2", self.windows)),
+                         self.nose(_crop(sketch, "nose", self.windows)),
+                         self.mouth(_crop(sketch, "mouth", self.windows)),
+                         self.rest(_crop(sketch, "rest", self.windows)))
 
 
 class Pipeline(nn.Module):
