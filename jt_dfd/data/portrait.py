@@ -213,13 +213,14 @@ def _outside(matrix: np.ndarray, shape: Tuple[int, ...]) -> float:
     return 1 - float(inside.mean())
 
 
-def write_webp(path, picture: np.ndarray, quality: int = 95) -> None:
-    """A uint8 RGB picture as WebP, atomically."""
+def write_webp(path, picture: np.ndarray, quality: int = 95) -> np.ndarray:
+    """Write a uint8 RGB picture as WebP, atomically; returns it as it will be read back."""
     from PIL import Image
 
     data = io.BytesIO()
     Image.fromarray(picture).save(data, "WEBP", quality=quality, method=3)
     write_atomically(path, lambda temporary: temporary.write_bytes(data.getvalue()))
+    return np.asarray(Image.open(data).convert("RGB"))
 
 
 class PortraitJob:
@@ -239,12 +240,13 @@ class PortraitJob:
 
     def finish(self, portrait: Portrait, name: str) -> Dict:
         options = self.maker.options
-        write_webp(os.path.join(self.folder, "faces", f"{name}.webp"), portrait.face, options.quality)
+        # sketches are drawn from the picture as stored: anyone can draw a set's sketches again from its faces
+        face = write_webp(os.path.join(self.folder, "faces", f"{name}.webp"), portrait.face, options.quality)
         out = {"landmarks": portrait.landmarks, "notes": portrait.notes, "measures": portrait.measures}
         if options.sketch == "photocopy":
             from .photocopy import photocopy
 
-            out["sketch"] = photocopy(portrait.face)
+            out["sketch"] = photocopy(face)
         elif options.sketch == "lines":
-            out["face"] = portrait.face
+            out["face"] = face
         return out

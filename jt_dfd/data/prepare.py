@@ -37,7 +37,8 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     """Make or go on with the set ``out`` from the pictures under ``source``.
 
     style       sketching style; ignored where ``sketch_dir`` holds the user's own sketches, paired by name
-    labels      a table with gender and split (sources.read_labels)
+    labels      a table with gender and split (sources.read_labels); one that lies in ``source`` itself also says which of
+                the pictures there are meant
     landmarks   CelebA's landmark file, for options.frame "landmarks"
     min_confidence   labels less sure than this leave the gender blank
     limit       look at no more than this many pictures
@@ -50,8 +51,11 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     pictures, _ = sources.list_pictures(source, leave_out=out)
     if not pictures:
         raise sources.SourceError(f"{source}: no pictures in it")
-    names = sources.output_names(pictures)
     table = sources.read_labels(labels) if labels else {}
+    if labels and Path(labels).resolve().parent == source.resolve() and Path(labels).suffix == ".csv":
+        listed = set(sources.listed_files(labels))
+        pictures = [p for p in pictures if p in listed] or pictures
+    names = sources.output_names(pictures)
     points = sources.read_celeba_landmarks(landmarks) if landmarks else {}
     own = _own_sketches(sketch_dir) if sketch_dir else None
     _check_models(options, None if own is not None else style)

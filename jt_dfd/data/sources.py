@@ -93,6 +93,14 @@ def read_labels(path) -> Labels:
     return out
 
 
+def listed_files(path) -> List[str]:
+    """The pictures that a CSV table names, as written there (relative to the folder it lies in)."""
+    with open(path, newline="", encoding="utf-8-sig") as f:
+        reader = csv.DictReader(f)
+        column = next((c for c in _FILE_COLUMNS if c in (reader.fieldnames or [])), None)
+        return [record[column].strip() for record in reader if column and record.get(column)]
+
+
 def gender_of(record: Dict[str, str], min_confidence: float = 0.0) -> str:
     """female, male or blank from a row of labels; blank where its ``sex_confidence`` is below ``min_confidence``."""
     for column in _GENDER_COLUMNS:

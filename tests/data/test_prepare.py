@@ -161,6 +161,14 @@ def test_labels_reach_the_index(tmp_path, album):
     assert (rows["00904"].gender, rows["00904"].split, rows["00904"].seed) == ("", "train", None)
 
 
+def test_a_set_can_be_prepared_again_from_its_own_index(tmp_path, a_set):
+    """Its faces only, not its sketches too, with gender and split kept."""
+    summary = prepare_folder(a_set, tmp_path / "out", KEEP, style="photocopy", labels=str(a_set / "index.csv"))
+    assert summary.pairs == 8 and not summary.rejected
+    before, after = ({r.name: (r.gender, r.split, r.seed) for r in index.read(f)} for f in (a_set, tmp_path / "out"))
+    assert before == after
+
+
 def test_an_empty_source_is_an_error(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(sources.SourceError, match="no pictures"):

@@ -58,13 +58,13 @@ def sketcher():
 
 
 def test_lines_of_a_sample_are_its_stored_sketch(sketcher, samples, edge_model):
-    """The stored face went through WebP since: strokes may move by a pixel, not go elsewhere."""
+    """Drawn again from the stored face; on another processor rounding may tip a stroke over a threshold."""
     face, stored = read_picture(samples / "faces/00904.webp"), read_picture(samples / "sketches/00904.png")
     sketch = sketcher(face)
     assert set(np.unique(sketch)) == {0, 255} and sketch.shape == (512, 512)
     near = cv2.distanceTransform((stored > 128).astype(np.uint8), cv2.DIST_L2, 5) < 3
     back = cv2.distanceTransform((sketch > 128).astype(np.uint8), cv2.DIST_L2, 5) < 3
-    assert near[sketch < 128].mean() > 0.93 and back[stored < 128].mean() > 0.93
+    assert near[sketch < 128].mean() > 0.97 and back[stored < 128].mean() > 0.97
 
 
 def test_lines_do_not_depend_on_what_was_drawn_before(sketcher, samples, edge_model):
