@@ -31,7 +31,7 @@ CHINESE = {
     "The eye at the left of the picture, with its brow": "画面左侧的眼睛和眉毛",
     "The eye at the right of the picture, with its brow": "画面右侧的眼睛和眉毛", "The nose": "鼻子", "The mouth": "嘴巴",
     "Hair, outline, ears and everything that is not an eye, the nose or the mouth": "头发、轮廓、耳朵，以及眼睛、鼻子、嘴巴以外的一切",
-    "All five at once": "五个部分一起调整", "{part} borrowed from an earlier face  ✕": "{part}取自先前的人脸  ✕",
+    "All five at once": "五个部分一起调整", "{part} from an earlier face  ✕": "{part}取自先前的人脸  ✕",
     "Click to follow the drawing again": "单击恢复为按草图生成",
     "Shadow": "阴影", "Show faces like yours under the strokes, as a guide": "在笔画下显示相似的人脸作为引导",
     "How dark the shadow is": "阴影的深浅", "Neighbours K": "近邻数 K",

@@ -252,8 +252,9 @@ class Controls(QWidget):
             self._borrowed_row.takeAt(0).widget().deleteLater()
         for name in COMPONENTS:
             if name in self._borrowed:
-                button = QPushButton(tr("{part} borrowed from an earlier face  \u2715", part=tr(LONG_LABELS[name])))
+                button = QPushButton(tr("{part} from an earlier face  \u2715", part=tr(LONG_LABELS[name])))
                 button.setToolTip(tr("Click to follow the drawing again"))
+                button.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)  # the panel stays as wide as it is
                 button.clicked.connect(lambda checked, name=name: self.return_borrowed.emit(name))
                 self._borrowed_row.addWidget(button)
         self.borrowed_box.setVisible(bool(self._borrowed))

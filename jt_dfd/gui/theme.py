@@ -10,13 +10,12 @@ _LIGHT = {"Window": "#f4f5f7", "WindowText": "#1d2127", "Base": "#ffffff", "Alte
           "Text": "#1d2127", "Button": "#fbfbfc", "ButtonText": "#1d2127", "ToolTipBase": "#ffffff",
           "ToolTipText": "#1d2127", "Highlight": ACCENT, "HighlightedText": "#ffffff", "Link": "#1a5fb4",
           "Light": "#ffffff", "Midlight": "#e6e8ec", "Mid": "#c3c8d0", "Dark": "#9aa1ab", "Shadow": "#6b717a",
-          "BrightText": "#c01c28", "PlaceholderText": "#6b727d", "Handle": "#ffffff"}
+          "BrightText": "#c01c28", "PlaceholderText": "#6b727d", "Handle": "#ffffff", "Faint": "#8b919b"}
 _DARK = {"Window": "#26282c", "WindowText": "#e8eaed", "Base": "#1c1e21", "AlternateBase": "#2d3035",
          "Text": "#e8eaed", "Button": "#363a40", "ButtonText": "#e8eaed", "ToolTipBase": "#3a3e45",
          "ToolTipText": "#f1f2f4", "Highlight": "#3d8bef", "HighlightedText": "#ffffff", "Link": "#7db3f5",
          "Light": "#4b5058", "Midlight": "#41454c", "Mid": "#4a4f57", "Dark": "#17191b", "Shadow": "#0f1011",
-         "BrightText": "#ff7b86", "PlaceholderText": "#a2a8b1", "Handle": "#d7dade"}
-_DISABLED = {"light": "#969ca6", "dark": "#767c86"}
+         "BrightText": "#ff7b86", "PlaceholderText": "#a2a8b1", "Handle": "#d7dade", "Faint": "#838992"}
 
 THEMES = ("system", "light", "dark")
 
@@ -37,7 +36,7 @@ def apply(name: str) -> None:
             continue  # only for the style sheet
         palette.setColor(getattr(QPalette, role), QColor(colour))
     for role in ("WindowText", "Text", "ButtonText"):
-        palette.setColor(QPalette.Disabled, getattr(QPalette, role), QColor(_DISABLED[name]))
+        palette.setColor(QPalette.Disabled, getattr(QPalette, role), QColor(colours["Faint"]))
     palette.setColor(QPalette.Disabled, QPalette.Highlight, QColor(colours["Mid"]))
     app.setPalette(palette)
     app.setStyleSheet(_sheet(colours))
@@ -65,9 +64,10 @@ QPushButton:hover {{ background: {c["Midlight"]}; }}
 QPushButton:pressed {{ background: {c["Mid"]}; }}
 QPushButton:focus {{ border-color: {c["Highlight"]}; }}
 QPushButton:checked {{ background: {c["Highlight"]}; color: {c["HighlightedText"]}; border-color: {c["Highlight"]}; }}
-QPushButton:disabled {{ color: {c["Dark"]}; }}
+QPushButton:disabled {{ color: {c["Faint"]}; background: {c["Window"]}; }}
 QPushButton#primary {{ background: {c["Highlight"]}; color: {c["HighlightedText"]}; border-color: {c["Highlight"]}; }}
-QPushButton#primary:disabled {{ background: {c["Midlight"]}; color: {c["Dark"]}; border-color: {c["Mid"]}; }}
+QPushButton:checked:disabled {{ background: {c["Mid"]}; border-color: {c["Mid"]}; }}
+QPushButton#primary:disabled {{ background: {c["Midlight"]}; color: {c["Faint"]}; border-color: {c["Mid"]}; }}
 QListWidget {{ border: 0; background: transparent; }}
 QListWidget::item {{ border: 2px solid transparent; border-radius: 5px; padding: 1px; }}
 QListWidget::item:hover {{ border-color: {c["Mid"]}; }}
