@@ -24,26 +24,26 @@ class _Limited:
     never asked for more memory than the file can fill."""
 
     def __init__(self, stream, length: int):
-        self._stream, self._left = stream, length
+        self._stream, self.left = stream, length
 
     def read(self, size=-1):
-        size = self._left if size is None or size < 0 else min(size, self._left)
+        size = self.left if size is None or size < 0 else min(size, self.left)
         data = self._stream.read(size)
-        self._left -= len(data)
+        self.left -= len(data)
         return data
 
     def readinto(self, buffer):
         view = memoryview(buffer).cast("B")
-        if len(view) > self._left:
-            view = view[:self._left]
+        if len(view) > self.left:
+            view = view[:self.left]
         count = self._stream.readinto(view)
-        self._left -= count or 0
+        self.left -= count or 0
         return count
 
     def readline(self, size=-1):
-        size = self._left if size is None or size < 0 else min(size, self._left)
+        size = self.left if size is None or size < 0 else min(size, self.left)
         data = self._stream.readline(size)
-        self._left -= len(data)
+        self.left -= len(data)
         return data
 
 
@@ -69,7 +69,12 @@ def read_value(path) -> Any:
     try:
         with open(path, "rb") as stream:
             length = _checked_length(stream, path)
-            return safe_pickle.load(_Limited(stream, length))
+            limited = _Limited(stream, length)
+            value = safe_pickle.load(limited)
+            if limited.left:
+                # a checksum whose mark is damaged would go unnoticed otherwise, and with it the damage
+                raise pickle.UnpicklingError(f"{limited.left} bytes follow its end")
+            return value
     except FileNotFoundError:
         raise CheckpointError(f"{path}: missing") from None
     except OSError as error:

@@ -73,7 +73,7 @@ def reload(path, layout: Layout) -> Dict[str, np.ndarray]:
         except TypeError:  # PyTorch 2.0 has no mmap
             state = torch.load(str(path), map_location="cpu", weights_only=True)
         return {name: tensor.numpy() for name, tensor in state.items()}
-    return recognise(formats.read_any(path), path, None, layout)[1]
+    return recognise(formats.read_any(path), path, None, layout if layout.kind in NETWORKS else None)[1]
 
 
 def same_bits(ours: Iterable, theirs: Dict[str, np.ndarray], path) -> None:

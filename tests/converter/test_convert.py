@@ -1,0 +1,273 @@
+"""Conversion of files and folders: round trips, types, atomicity, missing frameworks."""
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jt_dfd.checkpoints import CheckpointError, open_folder, read_arrays, read_bank, write_arrays, write_config
+from jt_dfd.config import PRESETS, preset
+from jt_dfd.converter import command, formats
+from jt_dfd.converter.convert import convert_file
+from jt_dfd.converter.convert_folder import convert_folder
+
+SUFFIXES = [".safetensors", pytest.param(".pth", marks=pytest.mark.torch), pytest.param(".pt", marks=pytest.mark.torch)]
+
+
+def tree(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(Path(folder).rglob("*"))
+            if path.is_file()}
+
+
+def contents(folder):
+    """Every array and bank of a folder in the release's layout."""
+    folder, out = Path(folder), {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == ".pkl":
+            out.update({(path.name, n): a for n, a in read_arrays(path).items()})
+        elif path.suffix == ".bin":
+            out[path.name] = np.fromfile(path, np.uint8)
+    return out
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_network_of_the_small_presets_comes_back_bit_for_bit(suffix, tmp_path, members, weights_of, identical):
+    for config in (preset("tiny"), preset("compact")):
+        for kind, component in members:
+            if config.preset == "compact" and component not in ("", "nose", "rest"):
+                continue  # the same shapes as others but for the grid
+            arrays = weights_of(kind, config, component or "rest")
+            there, back = tmp_path / ("a" + suffix), tmp_path / "b.pkl"
+            write_arrays(tmp_path / "a.pkl", arrays)
+            done = convert_file(tmp_path / "a.pkl", there, "torch", verify=False, force=True)
+            assert done.layout.kind == kind and done.layout.preset == config.preset
+            convert_file(there, back, "jittor", verify=False, force=True)
+            assert identical(read_arrays(back), arrays), (kind, component)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_folder_with_its_banks_comes_back_bit_for_bit(suffix, dtype, tiny_params, tmp_path, identical):
+    source = tmp_path / "source"
+    if dtype == "float32":
+        shutil.copytree(tiny_params, source)
+        (source / "NOTICE.md").write_text("of these weights")
+    else:
+        convert_folder(tiny_params, tmp_path / "half", "torch", ".safetensors", "float16", verify=False)
+        convert_folder(tmp_path / "half", source, "jittor", verify=False)
+        assert read_arrays(source / "Combine/latest_net_G.pkl")["model.1.weight"].dtype == np.float16
+    convert_folder(source, tmp_path / "there", "torch", suffix, verify=False)
+    convert_folder(tmp_path / "there", tmp_path / "back", "jittor", verify=False)
+    assert identical(contents(tmp_path / "back"), contents(source))
+    folder = open_folder(tmp_path / "back")
+    assert folder.config == preset("tiny") and folder.genders == ("male", "female")
+    for component in ("eye1", "rest"):
+        folder.network("encoder", component)
+        assert np.array_equal(folder.bank(component, "female"), open_folder(source).bank(component, "female"))
+    if dtype == "float32":
+        assert (tmp_path / "there" / "NOTICE.md").read_text() == "of these weights"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_float16_is_rounded_once(suffix, tmp_path, weights_of, identical):
+    arrays = weights_of("generator", preset("tiny"))
+    write_arrays(tmp_path / "a.pkl", arrays)
+    convert_file(tmp_path / "a.pkl", tmp_path / ("h" + suffix), "torch", "float16", verify=False)
+    convert_file(tmp_path / ("h" + suffix), tmp_path / "f.pkl", "jittor", "float32", verify=False)
+    assert identical(read_arrays(tmp_path / "f.pkl"),
+                     {n: a.astype(np.float16).astype(np.float32) for n, a in arrays.items()})
+
+
+def test_numbers_too_large_for_float16_are_named(tmp_path, weights_of):
+    arrays = weights_of("generator", preset("tiny"))
+    arrays["model.4.bias"][3] = 1e6
+    write_arrays(tmp_path / "a.pkl", arrays)
+    with pytest.raises(CheckpointError, match=r"a\.pkl.*model\.4\.bias.*float16"):
+        convert_file(tmp_path / "a.pkl", tmp_path / "h.safetensors", "torch", "float16", verify=False)
+    assert os.listdir(tmp_path) == ["a.pkl"]
+
+
+def test_nothing_is_overwritten_unasked(tiny_params, tmp_path):
+    source = tiny_params / "Combine/latest_net_G.pkl"
+    (tmp_path / "there.safetensors").write_text("mine")
+    with pytest.raises(CheckpointError, match="there already.*--force"):
+        convert_file(source, tmp_path / "there.safetensors", "torch", verify=False)
+    assert (tmp_path / "there.safetensors").read_text() == "mine"
+    convert_file(source, tmp_path / "there.safetensors", "torch", verify=False, force=True)
+    assert formats.read_any(tmp_path / "there.safetensors")
+    with pytest.raises(CheckpointError, match="the source itself"):
+        convert_file(tmp_path / "there.safetensors", tmp_path / "there.safetensors", "torch", force=True)
+
+    folder = tmp_path / "folder"
+    convert_folder(tiny_params, folder, "torch", ".safetensors", verify=False)
+    before = tree(folder)
+    with pytest.raises(CheckpointError, match="there already.*--force"):
+        convert_folder(tiny_params, folder, "torch", ".safetensors", verify=False)
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(CheckpointError, match="thesis.txt"):
+        convert_folder(tiny_params, folder, "torch", ".safetensors", verify=False, force=True)
+    (folder / "thesis.txt").unlink()
+    convert_folder(tiny_params, folder, "torch", ".safetensors", verify=False, force=True)
+    assert tree(folder) == before
+    for inner in (tiny_params / "inner", tiny_params.parent):
+        with pytest.raises(CheckpointError, match="within|there already|something else"):
+            convert_folder(tiny_params, inner, "torch", ".safetensors", verify=False, force=True)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other sizes", "changed", "not finite", "missing"])
+def test_a_folder_is_converted_whole_or_not_at_all(damage, tiny_params, tmp_path, weights_of):
+    source = tmp_path / "source"
+    shutil.copytree(tiny_params, source)
+    victim = source / "Combine/latest_net_DE_mouth.pkl"
+    (source / "config.json").unlink() if damage != "changed" else None
+    if damage == "cut":
+        victim.write_bytes(victim.read_bytes()[:-100])
+    elif damage == "other sizes":
+        write_arrays(victim, weights_of("feature_decoder", preset("tiny"), "nose"))
+    elif damage in ("changed", "not finite"):
+        arrays = dict(read_arrays(victim))
+        arrays["conv.6.bias"] = arrays["conv.6.bias"] + (1 if damage == "changed" else np.nan)
+        write_arrays(victim, arrays)
+    else:
+        victim.unlink()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "config.json").write_text("old")
+    with pytest.raises(CheckpointError, match="latest_net_DE_mouth"):
+        convert_folder(source, tmp_path / "there", "torch", ".safetensors", verify=False, force=True)
+    assert tree(tmp_path / "there") == {"config.json": b"old"}
+    assert sorted(os.listdir(tmp_path)) == ["source", "there"]
+    if damage == "missing":
+        done = convert_folder(source, tmp_path / "part", "torch", ".safetensors", verify=False, partial=True)
+        assert len(done) == 16 - 1 + 10
+
+
+def test_interrupted_it_leaves_nothing(tiny_params, tmp_path):
+    def progress(text, *_):
+        if "decoder_nose" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_folder(tiny_params, tmp_path / "there", "torch", ".safetensors", verify=False, progress=progress)
+    assert os.listdir(tmp_path) == []
+
+
+def test_sizes_of_a_folder_without_config_are_read_off_its_networks(tiny_params, tmp_path):
+    shutil.copytree(tiny_params, tmp_path / "bare")
+    (tmp_path / "bare" / "config.json").unlink()
+    convert_folder(tmp_path / "bare", tmp_path / "there", "torch", ".safetensors", verify=False)
+    assert json.loads((tmp_path / "there" / "config.json").read_text())["network"] == preset("tiny").to_dict()
+
+
+def test_a_discriminator_goes_along(tiny_params, tmp_path, weights_of, identical):
+    shutil.copytree(tiny_params, tmp_path / "with")
+    arrays = weights_of("discriminator", preset("tiny"))
+    write_arrays(tmp_path / "with/Combine/latest_net_D.pkl", arrays)
+    write_config(tmp_path / "with", preset("tiny"))
+    convert_folder(tmp_path / "with", tmp_path / "there", "torch", ".safetensors", verify=False)
+    found = formats.read_any(tmp_path / "there/Combine/latest_net_D.safetensors")
+    assert identical({n: found[n] for n in arrays}, arrays)
+    if pytest.importorskip("torch"):
+        from jt_dfd.converter.torch_modules import load_pretrained
+
+        scores = load_pretrained(tmp_path / "there").discriminator
+        assert np.array_equal(scores.scale0_layer0[0].weight.detach().numpy(), arrays["scale0_layer0.0.weight"])
+
+
+def test_a_single_bank(tiny_params, tmp_path):
+    bank = tiny_params / "AE_whole/man_nose_feature.bin"
+    convert_file(bank, tmp_path / "b.safetensors", "torch", latent=24)
+    assert formats.read_any(tmp_path / "b.safetensors")["feature"].shape == (40, 24)
+    convert_file(tmp_path / "b.safetensors", tmp_path / "b.bin", "jittor")
+    assert (tmp_path / "b.bin").read_bytes() == bank.read_bytes()
+    with pytest.raises(CheckpointError, match="rows of 512"):
+        convert_file(bank, tmp_path / "c.safetensors", "torch")
+
+
+@pytest.mark.parametrize("to, name, hint", [("torch", "x.pkl", "to-jittor"), ("jittor", "x.safetensors", "to-torch"),
+                                            ("torch", "x.h5", ".safetensors"), ("torch", "x", "without suffix"),
+                                            ("torch", "no/such/x.safetensors", "no such folder")])
+def test_a_destination_that_makes_no_sense(to, name, hint, tiny_params, tmp_path):
+    with pytest.raises(CheckpointError) as error:
+        convert_file(tiny_params / "Combine/latest_net_G.pkl", tmp_path / name, to, verify=False)
+    assert hint in str(error.value) and os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(tiny_params, tmp_path, monkeypatch):
+    from jt_dfd.converter import tensors_file
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tensors_file, "_raw", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        convert_folder(tiny_params, tmp_path / "there", "torch", ".safetensors", verify=False)
+    assert os.listdir(tmp_path) == []
+
+
+def test_inspect(tiny_params, capsys):
+    assert command.main(["inspect", str(tiny_params / "Combine/latest_net_G.pkl")]) == 0
+    text = capsys.readouterr().out
+    import hashlib
+
+    digest = hashlib.sha256((tiny_params / "Combine/latest_net_G.pkl").read_bytes()).hexdigest()
+    assert "generator, preset tiny" in text and digest in text and "model.19.weight" in text
+    assert command.main(["inspect", "--json", str(tiny_params)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["preset"] == "tiny" and len(report["files"]) == 26 and report["missing"] == []
+    assert all(entry["checksum"] for entry in report["files"])
+
+
+def test_errors_end_with_status_one_and_without_a_traceback(tmp_path, capsys):
+    assert command.main(["to-torch", str(tmp_path / "none.pkl"), str(tmp_path / "x.safetensors")]) == 1
+    assert "none.pkl" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as status:
+        command.main(["to-torch"])
+    assert status.value.code == 2
+
+
+def test_without_pytorch(without, tiny_params, tmp_path):
+    source = tiny_params / "Combine/latest_net_G.pkl"
+    done = without("torch", "to-torch", source, tmp_path / "g.safetensors")
+    assert done.returncode == 0 and "PyTorch is not installed" in done.stdout, done.stderr
+    done = without("torch", "to-jittor", tmp_path / "g.safetensors", tmp_path / "g.pkl")
+    assert done.returncode == 0 and contents(tmp_path).keys() == {("g.pkl", n) for n in read_arrays(source)}
+    for arguments in (("to-torch", source, tmp_path / "g.pth"), ("to-torch", tiny_params, tmp_path / "folder"),
+                      ("to-onnx", tiny_params, tmp_path / "g.onnx")):
+        done = without("torch", *arguments)
+        assert done.returncode == 1 and "jt_dfd[torch]" in done.stderr and "Traceback" not in done.stderr, done
+    assert sorted(os.listdir(tmp_path)) == ["g.pkl", "g.safetensors"]
+    done = without("torch", "verify", source, tmp_path / "g.safetensors")
+    assert done.returncode == 0 and "PyTorch is not installed" in done.stdout
+
+
+@pytest.mark.torch
+def test_without_jittor(without, tiny_params, tmp_path):
+    source = tiny_params / "Combine/latest_net_G.pkl"
+    done = without("jittor", "to-torch", source, tmp_path / "g.pth")
+    assert done.returncode == 0 and "Jittor is not installed" in done.stdout, done.stderr
+    done = without("jittor", "verify", source, tmp_path / "g.pth")
+    assert done.returncode == 0 and "identical" in done.stdout and "Jittor is not installed" in done.stdout
+
+
+@pytest.mark.full
+@pytest.mark.torch
+def test_the_release_comes_back_bit_for_bit_in_a_minute(release_params, tmp_path, convert_weights, identical):
+    import resource
+    import time
+
+    began = time.perf_counter()
+    done = convert_weights("to-torch", release_params, tmp_path / "there", "--no-verify")
+    took = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert done.returncode == 0, done.stderr
+    assert peak < 1.5e6, f"{peak} kB"
+    done = convert_weights("to-jittor", tmp_path / "there", tmp_path / "back", "--no-verify")
+    assert done.returncode == 0, done.stderr
+    for path in sorted(Path(release_params).rglob("*_net_*.pkl")):
+        place = path.relative_to(release_params)
+        assert identical(read_arrays(tmp_path / "back" / place), read_arrays(path)), place
+    for path in sorted(Path(release_params).rglob("*.bin")):
+        assert (tmp_path / "back" / path.relative_to(release_params)).read_bytes() == path.read_bytes()
+    assert took < 60, f"{took:.0f} s"
