@@ -188,3 +188,38 @@ def test_photographs_are_found_aligned_and_cut_out(tmp_path, samples, face_model
     assert summary.pairs == 1 and summary.rejected == {"wall.png": "no face found"}
     row = index.read(tmp_path / "out")[0]
     assert abs(row.landmarks["left_eye"][0] - 190) < 6 and abs(row.landmarks["left_eye"][1] - 241) < 6
+
+
+def test_ctrl_c_while_jittor_draws_ends_the_run_at_once(tmp_path, album, edge_model):
+    """With Jittor loaded, which takes signals over and leaves processes behind that keep pipes open."""
+    command = [sys.executable, str(ROOT / "tools/prepare_data.py"), str(album), "--out", str(tmp_path / "out"),
+               "--aligned", "--keep-background", "--workers", "1"]
+    with open(tmp_path / "said", "w") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+    journal = tmp_path / "out/journal.jsonl"
+    deadline = time.time() + 300
+    while time.time() < deadline and process.poll() is None:
+        if journal.exists() and journal.read_bytes().count(b"\n") >= 2:
+            break
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 130, (tmp_path / "said").read_text()
+    assert "the same command goes on" in (tmp_path / "said").read_text()
+    assert 2 <= len(index.read(tmp_path / "out")) < 8
+
+
+def test_celebas_landmark_file_takes_the_place_of_detection(tmp_path, samples, face_models):
+    folder = tmp_path / "celeba"
+    lines = ["3", "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"]
+    for row in index.read(samples)[:2]:
+        face = read_picture(samples / row.file)
+        write_png(folder / f"{row.name}.png", cv2.resize(face, (256, 256), interpolation=cv2.INTER_AREA))
+        points = [row.landmarks[p] for p in ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")]
+        lines.append(f"{row.name}.jpg " + " ".join(f"{v / 2:.0f}" for p in points for v in p))
+    write_png(folder / "unlisted.png", np.zeros((200, 200, 3), np.uint8))
+    (tmp_path / "list_landmarks_align_celeba.txt").write_text("\n".join(lines) + "\n")
+    summary = prepare_folder(folder, tmp_path / "out", Options(frame="landmarks"), style="photocopy",
+                             landmarks=str(tmp_path / "list_landmarks_align_celeba.txt"))
+    assert summary.pairs == 2 and summary.rejected == {"unlisted.png": "no landmarks given for it"}
+    for row in index.read(tmp_path / "out"):
+        assert abs(row.landmarks["left_eye"][0] - 190) < 5 and abs(row.landmarks["right_eye"][0] - 322) < 5
