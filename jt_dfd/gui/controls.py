@@ -104,6 +104,7 @@ class Controls(QWidget):
         title = _caption(self._words, mark("Refinement"))
         grid.addWidget(title, 0, 0, 1, 3)
         ends = QHBoxLayout()
+        ends.setSpacing(18)
         for text, side in ((mark("follow my drawing"), Qt.AlignLeft), (mark("make it plausible"), Qt.AlignRight)):
             label = QLabel()
             label.setObjectName("quiet")
