@@ -1,25 +1,49 @@
 """The networks of one folder in memory, and each stage from arrays to arrays.  Importing this starts Jittor."""
 from __future__ import annotations
 
+import ctypes
 from typing import Dict, Tuple
 
 import numpy as np
 
 from . import networks
-from .backend import jt
+from .backend import jt, nn
 from .checkpoints import Folder
 from .components import COMPONENTS
 from .kernels import merge, shadow
 from .networks.folding import fold
+from .networks.layers import Res, Up
 from .networks.loading import load_arrays
 
 #: bytes of one layer's output up to which pictures are decoded together (ours, measured: more in one batch falls out
 #: of the processor's caches and gets slower)
 BATCH_BYTES = 40 << 20
+#: size of a feature map from which scratch is given back at every step (ours)
+STEP_BYTES = 24 << 20
 
 
 def device() -> str:
     return "cuda" if jt.flags.use_cuda else "cpu"
+
+
+def release_memory() -> None:
+    """Give memory that no stage holds any more back to the system: Jittor and the C library would both keep it.
+
+    Called between the stages of a full-size face, whose scratch is a few hundred megabytes each, in different sizes.
+    """
+    jt.gc()
+    if _trim is not None:
+        _trim(0)
+
+
+def _find_trim():
+    try:
+        return ctypes.CDLL(None).malloc_trim  # glibc only
+    except (OSError, AttributeError):
+        return None
+
+
+_trim = _find_trim()
 
 
 def to_input(crop: np.ndarray) -> np.ndarray:
@@ -59,7 +83,9 @@ class Networks:
         """{component: (S, S) uint8} -> {component: (latent,) float32}."""
         with jt.no_grad():
             latents = {c: self._of["encoder", c](jt.array(to_input(crop))) for c, crop in crops.items()}
-            return {c: v[0].copy() for c, v in _fetch(latents).items()}
+            latents = {c: v[0].copy() for c, v in _fetch(latents).items()}
+        self._tidy()
+        return latents
 
     def decode(self, component: str, vectors: np.ndarray) -> np.ndarray:
         """(k, latent) float32 -> (k, size, size) float32: sketches as the image decoder sees them, in one batch where
@@ -74,25 +100,48 @@ class Networks:
                 # a short last batch is filled up: another shape would compile anew
                 filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part), 0)])
                 out[start:start + batch] = network(jt.array(filled)).numpy()[:len(part), 0]
+        self._tidy()
         return out
 
     def map_features(self, vectors: Dict[str, np.ndarray]) -> Dict[str, "jt.Var"]:
         """{component: (latent,) float32} -> {component: (1, channels, size, size) Var}."""
         with jt.no_grad():
-            features = {c: self._of["feature_decoder", c](jt.array(v[None])) for c, v in vectors.items()}
-            for f in features.values():
-                f.sync()
-            return features
+            features = {}
+            for component, vector in vectors.items():
+                decoder = self._of["feature_decoder", component]
+                features[component] = self._in_steps(decoder.conv, decoder.start(jt.array(vector[None])))
+            jt.sync(list(features.values()))
+        self._tidy()
+        return features
 
     def photograph(self, features: Dict[str, "jt.Var"]) -> np.ndarray:
         """All five feature maps -> (512, 512, 3) uint8 RGB."""
         with jt.no_grad():
-            face = to_picture(self.generator(merge.merge(features, self.geometry)).numpy()[0])
+            face = to_picture(self._in_steps(self.generator.model, merge.merge(features, self.geometry)).numpy()[0])
+        self._tidy()
         if face.shape[0] != 512:
             import cv2
 
             face = cv2.resize(face, (512, 512), interpolation=cv2.INTER_CUBIC)
         return face
+
+    def _frugal(self) -> bool:
+        # smaller canvases have no scratch worth the milliseconds
+        return self.config.canvas == 512 and not jt.flags.use_cuda
+
+    def _tidy(self) -> None:
+        if self._frugal():
+            release_memory()
+
+    def _in_steps(self, layers, x):
+        """``layers`` one after the other; where maps are large, what a step leaves is given back before the next."""
+        for layer in layers:
+            if self._frugal() and isinstance(layer, (Res, Up, nn.Conv, nn.ConvTranspose, nn.ReflectionPad2d)):
+                x.sync()
+                if x.numel() * 4 > STEP_BYTES:
+                    release_memory()
+            x = layer(x)
+        return x
 
     def shadow(self, decoded: Dict[str, np.ndarray], weights: Dict[str, np.ndarray]):
         """Decoded neighbours and their weights -> (page (canvas, canvas) uint8, {component: (size, size) uint8})."""

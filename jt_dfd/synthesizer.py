@@ -23,8 +23,8 @@ from .pictures import to_sketch
 
 #: neighbours projected on (release; the paper says 10)
 DEFAULT_K = 15
-#: bytes of decoded neighbours kept (ours): about three sketches' worth at the release's sizes
-DECODED_BYTES = 64 << 20
+#: bytes of decoded neighbours kept (ours): about two sketches' worth at the release's sizes
+DECODED_BYTES = 48 << 20
 
 
 @dataclass

@@ -45,9 +45,12 @@ class Decoder(nn.Module):
         self.conv = nn.Sequential(*layers, nn.ReflectionPad2d(2), nn.Conv(width, channels, 5))
         initialise(self)
 
+    def start(self, latent):
+        """(N, latent) -> (N, width, grid, grid), what the convolutions begin with."""
+        return self.fc(latent).reshape((latent.shape[0], self.width, self.grid, self.grid))
+
     def execute(self, latent):
-        x = self.fc(latent)
-        return self.conv(x.reshape((x.shape[0], self.width, self.grid, self.grid)))
+        return self.conv(self.start(latent))
 
 
 class ImageDecoder(Decoder):
