@@ -1,6 +1,10 @@
 """The person in a portrait: mediapipe's selfie segmentation, run by LiteRT, and backgrounds painted white with it."""
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+
 import cv2
 import numpy as np
 
@@ -9,18 +13,31 @@ from . import models
 
 def interpreter(name: str):
     """A LiteRT interpreter of the network ``name`` (models.FILES), one thread, tensors allocated."""
-    import os
-
-    # its start-up note on every worker's stderr helps nobody
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
         raise models.ModelMissing("face detection and person masks need ai-edge-litert, which is not installed: "
                                   "tools/install_data_extras.sh") from None
-    out = Interpreter(str(models.path(name)), num_threads=1)
-    out.allocate_tensors()
+    path = str(models.path(name))
+    with _native_stderr_closed():
+        out = Interpreter(path, num_threads=1)
+        out.allocate_tensors()
     return out
+
+
+@contextlib.contextmanager
+def _native_stderr_closed():
+    """LiteRT greets on the process's error stream each time, from C++, in the middle of progress bars."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def run(network, x: np.ndarray):
