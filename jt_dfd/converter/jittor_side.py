@@ -70,8 +70,12 @@ def _load(jt, network, arrays, dtype) -> None:
             raise ValueError(f"parameter {name} has shape {array.shape}, expected {tuple(variable.shape)}")
         if dtype:
             array = array.astype(dtype)
-        # not synchronised one by one: that would also compute the initial values that are about to be replaced
-        variable.update(jt.array(np.ascontiguousarray(array, np.float32)))
+        fresh = jt.array(np.ascontiguousarray(array, np.float32))
+        if array.size == 1:
+            # Jittor 1.3.11 puts a single number into the kernel that reads it, and some of those do not compile.
+            # The others stay as they are: to synchronise them would compute the initial values they are to replace.
+            fresh.sync(False, False)
+        variable.update(fresh)
 
 
 if __name__ == "__main__":

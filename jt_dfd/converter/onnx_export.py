@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Optional
 
@@ -51,7 +52,8 @@ def export_onnx(source, destination, force: bool = False, verify: bool = True) -
     try:
         temporary = folder / destination.name
         model = pipeline.face_from_sketch
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter's own workings; the result is checked below
             torch.onnx.export(model, (torch.from_numpy(sketch),), str(temporary), input_names=["sketch"],
                               output_names=["face"], opset_version=OPSET, **_exporter(torch))
             expected = model(torch.from_numpy(sketch)).numpy()

@@ -29,7 +29,6 @@ class MultiScaleDiscriminator(nn.Module):
                 into, width = width, min(width * 2, 512)
             setattr(self, f"scale{scale}_layer{self.layers + 1}",
                     nn.Sequential(nn.Conv(into, 1, 4, stride=1, padding=2)))
-        self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
         initialise(self)
 
     def execute(self, features, picture) -> List[List]:
@@ -42,5 +41,16 @@ class MultiScaleDiscriminator(nn.Module):
                 maps.append(y)
             out.append(maps)
             if scale + 1 < self.scales:
-                x = self.halve(x)
+                x = halve(x)
         return out
+
+
+def halve(x):
+    """Mean of 3x3 with stride 2, at the border of as many pixels as there are.  (N, C, H, W) -> (N, C, H/2, W/2)
+
+    Jittor 1.3.11 takes ``count_include_pad=False`` and counts the padding all the same, which darkens the border.
+    """
+    def mean(y):
+        return nn.pool(y, 3, "mean", stride=2, padding=1)
+
+    return mean(x) / mean(jt.ones((1, 1, x.shape[2], x.shape[3])))
