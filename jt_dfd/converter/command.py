@@ -33,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     for to, what in (("torch", "PyTorch"), ("jittor", "Jittor")):
         command = commands.add_parser(f"to-{to}", help=f"a file or a whole folder for {what}")
         command.add_argument("source", metavar="SRC", help="a file of weights, or a folder in the release's layout")
-        command.add_argument("destination", metavar="DST", help="a file, its format chosen by suffix; of a folder, a folder")
+        command.add_argument("destination", metavar="DST",
+                             help="a file, its format chosen by suffix; of a folder, a folder")
         command.add_argument("--dtype", choices=("float16", "float32"), help="element type (default: as in SRC)")
         command.add_argument("--force", action="store_true", help="overwrite DST")
         command.add_argument("--no-verify", dest="verify", action="store_false",
@@ -49,8 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--key", help="which entry to take of a file that holds several networks")
     command.add_argument("--json", action="store_true", help="as JSON")
     command = commands.add_parser("verify", help="are two files or folders the same, and do both frameworks agree?",
-                                  description="Compares names, shapes and values, then runs A and B, one in Jittor and one "
-                                              "in PyTorch, on the same seeded input. Exit status 1 where they differ.")
+                                  description="Compares names, shapes and values, then runs A and B, one in Jittor and "
+                                              "one in PyTorch, on the same seeded input. Exit status 1 where they "
+                                              "differ.")
     command.add_argument("a", metavar="A")
     command.add_argument("b", metavar="B")
     command.add_argument("--tolerance", type=float, default=0.0, metavar="T",
@@ -58,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-run", dest="run", action="store_false", help="compare values only")
     command = commands.add_parser("to-onnx", help="sketch -> face (refine 0) as one ONNX model",
                                   description="Exports sketch -> face without projection. Input 'sketch': (1, 1, S, S) "
-                                              "float32 in [-1, 1], (x - 127.5) / 127.5; output 'face': (1, 3, S, S) float32 "
-                                              "in [-1, 1], RGB. S is the canvas, 512 for the release.")
+                                              "float32 in [-1, 1], (x - 127.5) / 127.5; output 'face': (1, 3, S, S) "
+                                              "float32 in [-1, 1], RGB. S is the canvas, 512 for the release.")
     command.add_argument("source", metavar="SRC", help="a folder of weights, of either framework")
     command.add_argument("destination", metavar="DST", help="the .onnx file")
     command.add_argument("--force", action="store_true", help="overwrite DST")
@@ -164,6 +166,6 @@ def _onnx(options) -> int:
     difference = export_onnx(options.source, options.destination, options.force, options.verify)
     print(f"{options.destination}: sketch (1, 1, S, S) float32 in [-1, 1] -> face (1, 3, S, S) float32 in [-1, 1]")
     if options.verify:
-        print("  onnxruntime is not installed (pip install 'jt_dfd[torch]'), so it was not run" if difference is None else
-              f"  ONNX Runtime gives PyTorch's face to {difference} grey levels")
+        print(f"  ONNX Runtime gives PyTorch's face to {difference} grey levels" if difference is not None else
+              "  onnxruntime is not installed (pip install 'jt_dfd[torch]'), so it was not run")
     return 0

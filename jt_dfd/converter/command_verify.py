@@ -50,9 +50,9 @@ def _run(layout: Layout, a: Path, b: Path, jittor: Jittor) -> bool:
         print(f"  not run: {finding.why}")
         return True
     stage, worst = finding.worst
-    print(f"  {len(finding.stages)} stages run in Jittor and PyTorch: largest difference {worst:.1e} of the scale, in {stage}"
-          + ("" if finding.agree else f"; more than {TOLERANCE:.0e}")
-          + (f" (each by itself; one after the other, rounding adds up to {finding.added:.1e})" if finding.added else ""))
+    added = f" (each by itself; one after the other, rounding adds up to {finding.added:.1e})" if finding.added else ""
+    print(f"  {len(finding.stages)} stages run in Jittor and PyTorch: largest difference {worst:.1e} of the scale, in "
+          f"{stage}" + ("" if finding.agree else f"; more than {TOLERANCE:.0e}") + added)
     return finding.agree
 
 

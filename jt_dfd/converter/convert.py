@@ -43,8 +43,8 @@ def check_direction(to: str, destination) -> str:
     if ending not in allowed:
         command = "to-jittor" if to == "torch" and ending in formats.JITTOR_SUFFIXES + (".bin",) else "to-torch"
         hint = f" ({command} writes those)" if ending in formats.SUFFIXES + (".bin",) else ""
-        raise CheckpointError(f"{destination}: to-{to} writes {', '.join(allowed)}, not {ending or 'a name without suffix'!r}"
-                              f"{hint}")
+        raise CheckpointError(f"{destination}: to-{to} writes {', '.join(allowed)}, not "
+                              f"{ending or 'a name without suffix'!r}{hint}")
     return ending
 
 

@@ -84,8 +84,8 @@ def _convert_member(folder: SourceFolder, member: Member, staging: Path, to: str
     if to == "jittor":
         bank_types.add(target.stat().st_size // done.numbers)
         if len(bank_types) > 1:
-            raise CheckpointError(f"{member.path}: its element type differs from the banks before; a folder's banks have "
-                                  "one type: convert with --dtype")
+            raise CheckpointError(f"{member.path}: its element type differs from the banks before; a folder's banks "
+                                  "have one type: convert with --dtype")
     return done
 
 
@@ -124,8 +124,8 @@ def check_free_folder(source: Path, destination: Path, force: bool) -> None:
                if entry.name not in ("AE_whole", "Combine", CONFIG_FILE)
                and not any(entry.match(pattern) for pattern in _NOTICES)]
     if foreign:
-        raise CheckpointError(f"{destination}: --force replaces a folder of weights, and this one holds something else: "
-                              f"{', '.join(sorted(foreign)[:4])}")
+        raise CheckpointError(f"{destination}: --force replaces a folder of weights, and this one holds something "
+                              f"else: {', '.join(sorted(foreign)[:4])}")
 
 
 @contextmanager
@@ -141,7 +141,8 @@ def staged(destination: Path) -> Iterator[Path]:
         os.chmod(staging, 0o777 & ~_umask())
         _replace(staging, destination)
     except OSError as error:
-        raise CheckpointError(f"{error.filename or destination}: cannot be written ({error.strerror or error})") from None
+        where = error.filename or destination
+        raise CheckpointError(f"{where}: cannot be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(str(staging), ignore_errors=True)
 

@@ -63,7 +63,8 @@ class SourceFolder:
                 self._add(kind, component, "", kind != "discriminator")
         if not self.members:
             hint = " Did you mean the folder demo/ in it?" if (self.path / "demo").is_dir() else ""
-            raise CheckpointError(f"{self.path}: holds no networks in the release's layout (AE_whole/, Combine/).{hint}")
+            raise CheckpointError(f"{self.path}: holds no networks in the release's layout (AE_whole/, Combine/)."
+                                  f"{hint}")
         for gender in (*GENDERS, SHARED_BANK):
             if any(_find(self.path, stem("bank", name, gender), True) for name in COMPONENTS):
                 for component in COMPONENTS:

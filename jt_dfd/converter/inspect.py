@@ -82,7 +82,8 @@ def text(report: Dict[str, Any]) -> str:
     if "sizes" in report:
         lines.append("  sizes: " + ", ".join(f"{name} {size}" for name, size in report["sizes"].items()))
     fits = f"preset {report['preset']}" if report["preset"] else "no preset"
-    lines.append(f"  {len(report['arrays'])} arrays, {report['numbers']:,} numbers, {_megabytes(report['bytes'])}; fits {fits}")
+    lines.append(f"  {len(report['arrays'])} arrays, {report['numbers']:,} numbers, {_megabytes(report['bytes'])}; "
+                 f"fits {fits}")
     lines.append(f"  sha256 {report['sha256']}")
     return "\n".join(lines + ([report["unknown"]] if "unknown" in report else []))
 

@@ -3,7 +3,8 @@
     python -m jt_dfd.converter.jittor_side
 
 Reads one job a line from standard input (JSON: path, key, kind, component, config, dtype, small, out, given, names),
-writes every stage's output into the folder ``out`` as NNN.npy and answers with one line: {"stages": [...]} or {"error": "..."}.
+writes every stage's output into the folder ``out`` as NNN.npy and answers with one line: {"stages": [...]} or
+{"error": "..."}.
 The first line it writes says whether Jittor started: {"ready": version}, {"missing": true} or {"error": "..."}.
 """
 from __future__ import annotations

@@ -33,8 +33,9 @@ def unknown_layout(found: Shapes, source, known: Optional[Tuple[str, Shapes]] = 
               if name in found and tuple(found[name]) != tuple(shape)]
     more = f"\n  and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
     what = kind.replace("_", " ")
-    return CheckpointError(f"{source}: an unknown layout of {len(found)} arrays; nearest to {'an' if what[0] in 'aeiou' else 'a'} "
-                           f"{what}, but:\n" + "\n".join(lines[:_LINES]) + more)
+    article = "an" if what[0] in "aeiou" else "a"
+    return CheckpointError(f"{source}: an unknown layout of {len(found)} arrays; nearest to {article} {what}, "
+                           "but:\n" + "\n".join(lines[:_LINES]) + more)
 
 
 def _likeliest(found: Shapes) -> Tuple[str, Shapes]:

@@ -61,8 +61,8 @@ def export_onnx(source, destination, force: bool = False, verify: bool = True) -
         onnx.checker.check_model(str(temporary))
         difference = _difference(temporary, sketch, expected) if verify else None
         if difference is not None and difference > GREY_LEVELS:
-            raise CheckpointError(f"{destination}: ONNX Runtime's face differs by {difference} grey levels from PyTorch's; "
-                                  f"at most {GREY_LEVELS} is accepted. Nothing was written.")
+            raise CheckpointError(f"{destination}: ONNX Runtime's face differs by {difference} grey levels from "
+                                  f"PyTorch's; at most {GREY_LEVELS} is accepted. Nothing was written.")
         for file in sorted(folder.iterdir(), key=lambda file: file.suffix == ".onnx"):  # the model itself last
             os.replace(file, destination.parent / file.name)
         return difference

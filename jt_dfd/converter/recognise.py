@@ -52,7 +52,8 @@ class Layout:
     def __str__(self):
         what = {"image_decoder": "image decoder", "feature_decoder": "feature decoder", "bank": "feature bank",
                 "vgg16": "VGG16", "vgg19": "VGG19"}.get(self.kind, self.kind)
-        whose = f" of {'an eye' if self.component.startswith('eye') else 'the ' + self.component}" if self.component else ""
+        part = "an eye" if self.component.startswith("eye") else "the " + self.component
+        whose = f" of {part}" if self.component else ""
         sizes = "" if self.config is None else (f", preset {self.preset}" if self.preset else ", of no preset's sizes")
         return what + whose + sizes
 

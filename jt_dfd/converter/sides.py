@@ -35,7 +35,7 @@ def check_torch() -> None:
 
 
 def torch_outputs(layout: Layout, arrays: Dict[str, np.ndarray], small: bool, given: Optional[Saved] = None) -> Outputs:
-    """Runs the network in PyTorch, in ``eval()``; given as in stages.run.  Unavailable where PyTorch is not installed."""
+    """Runs the network in PyTorch, in ``eval()``; given as in stages.run.  Unavailable where PyTorch is not there."""
     check_torch()
     import torch
 
@@ -90,8 +90,8 @@ class Jittor:
             self._why = "Jittor is not installed (pip install jittor)"
             raise Unavailable(self._why)
         if "ready" not in answer:
-            raise CheckpointError(f"Jittor is installed but does not start: {answer.get('error')}. tools/doctor.py says "
-                                  "what is missing; --no-verify converts without it.")
+            raise CheckpointError(f"Jittor is installed but does not start: {answer.get('error')}. tools/doctor.py "
+                                  "says what is missing; --no-verify converts without it.")
 
     def outputs(self, layout: Layout, path, small: bool, key: Optional[str] = None, dtype: Optional[str] = None,
                 given: Optional[Saved] = None) -> Saved:

@@ -295,8 +295,9 @@ def import_torch(path=None):
     try:
         import torch
     except ImportError:
-        raise MissingPyTorch(f"{path or 'PyTorch'}: PyTorch is not installed and is needed for this. Install the extra: "
-                             "pip install 'jt_dfd[torch]'. Files ending in .pkl and .safetensors need no PyTorch.") from None
+        raise MissingPyTorch(f"{path or 'PyTorch'}: PyTorch is not installed and is needed for this. Install the "
+                             "extra: pip install 'jt_dfd[torch]'. Files ending in .pkl and .safetensors need no "
+                             "PyTorch.") from None
     return torch
 
 

@@ -234,11 +234,13 @@ def build(kind: str, config: Config, component: str = "rest") -> nn.Module:
     return initialise(_blank(kind, config, component))
 
 
-def build_with(kind: str, config: Config, component: str, arrays: Dict[str, np.ndarray], share: bool = False) -> nn.Module:
+def build_with(kind: str, config: Config, component: str, arrays: Dict[str, np.ndarray],
+               share: bool = False) -> nn.Module:
     """The network in ``eval()`` with the given weights: name -> array, all of the network's names and no other.
 
     Writable float32 arrays are used where they lie, others are copied first, so that the weights can be trained on.
-    share: use read-only arrays where they lie, too; the network must then not be trained.  No initial weights are drawn, so there is no second copy of the network at any time.
+    share: use read-only arrays where they lie, too; the network must then not be trained.  No initial weights are
+    drawn, so there is no second copy of the network at any time.
     """
     with torch.device("meta"):
         network = _blank(kind, config, component)

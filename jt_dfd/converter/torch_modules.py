@@ -63,7 +63,7 @@ def merge(features: Dict[str, Tensor], config: Config) -> Tensor:
     return _merge(features, _merge_windows(config))
 
 
-# The functions below and the two modules after them keep to what TorchScript understands, so that those can be scripted.
+# The functions below and the two modules after them keep to what TorchScript understands: those can be scripted.
 
 def _windows(config: Config) -> List[Tuple[str, int, int, int, int]]:
     windows = [(part, config.geometry.window(part)) for part in PARTS]
@@ -174,8 +174,9 @@ class Pipeline(nn.Module):
         """Latents (N, latent) by component, drawn towards the bank: ``projection * w + latent * (1 - w)``.
 
         refine: w of each component from 0 (follow the drawing) to 1 (full projection); a number sets all, components
-        that are left out stay at 1.  gender: "male" or "female"; without meaning where one bank serves everybody.  k: neighbours, 15 in the release.  anchor: "nearest", or
-        "release" for the release's own choice.  The choice of neighbours and weights has no gradient.
+        that are left out stay at 1.  gender: "male" or "female"; without meaning where one bank serves everybody.
+        k: neighbours, 15 in the release.  anchor: "nearest", or "release" for the release's own choice.  The choice of
+        neighbours and weights has no gradient.
         """
         amounts = refine_amounts(refine)
         check_k(k)

@@ -45,8 +45,8 @@ class Finding(NamedTuple):
 def agreement(reference: Saved, outputs) -> Finding:
     """reference: one run's outputs.  outputs(given): the other run, its stages beginning with the outputs ``given``.
 
-    A deep network may magnify rounding beyond TOLERANCE though every stage does the same; so where the plain run is off,
-    each stage is judged by itself.
+    A deep network may magnify rounding beyond TOLERANCE though every stage does the same; so where the plain run is
+    off, each stage is judged by itself.
     """
     plain = Finding(compare(reference, outputs(None)))
     if plain.agree:
@@ -81,7 +81,8 @@ def same_bits(ours: Iterable, theirs: Dict[str, np.ndarray], path) -> None:
     ours, found = list(ours), fingerprints(theirs)
     for entry in ours:
         if entry not in found:
-            raise CheckpointError(f"{path}: {entry[0]} came back changed after saving and loading. Nothing was written.")
+            raise CheckpointError(f"{path}: {entry[0]} came back changed after saving and loading. Nothing was "
+                                  "written.")
     if len(found) != len(ours):
         raise CheckpointError(f"{path}: came back with other arrays than were saved. Nothing was written.")
 

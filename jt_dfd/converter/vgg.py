@@ -19,5 +19,5 @@ def read_vgg(path) -> Tuple[str, Dict[str, Tuple[np.ndarray, np.ndarray]]]:
     layout, arrays, _ = recognise(formats.read_any(path), path)
     if layout.kind not in ("vgg16", "vgg19"):
         raise CheckpointError(f"{path}: expected torchvision's VGG16 or VGG19, found a {layout}")
-    return layout.kind, {name: (np.require(arrays[f"{name}.weight"], np.float32, ["C"]),
-                                np.require(arrays[f"{name}.bias"], np.float32, ["C"])) for name in vgg_places(layout.kind)}
+    plain = {name: np.require(array, np.float32, ["C"]) for name, array in arrays.items()}
+    return layout.kind, {name: (plain[f"{name}.weight"], plain[f"{name}.bias"]) for name in vgg_places(layout.kind)}

@@ -80,7 +80,8 @@ def test_an_unknown_layout_is_refused_with_the_nearest_names(tmp_path, generator
         convert_file(tmp_path / "a.pkl", tmp_path / "b.safetensors", "torch", verify=False)
     text = str(error.value)
     assert "a.pkl" in text and "nearest to a generator" in text
-    assert "model.10.conv_block.1.weight (32, 32, 3, 3): missing; nearest is model.10.resblk.1.weight (32, 32, 3, 3)" in text
+    assert ("model.10.conv_block.1.weight (32, 32, 3, 3): missing; nearest is model.10.resblk.1.weight (32, 32, 3, 3)"
+            in text)
     assert os.listdir(tmp_path) == ["a.pkl"]
 
 
@@ -110,7 +111,8 @@ def _vgg(blocks, theirs=True):
             index, into = index + 2, width
         index += 1
     for i, shape in ((0, (8, 7)), (3, (8, 8)), (6, (5, 8))):
-        out[f"classifier.{i}.weight"], out[f"classifier.{i}.bias"] = np.zeros(shape, np.float32), np.zeros(shape[0], np.float32)
+        out[f"classifier.{i}.weight"] = np.zeros(shape, np.float32)
+        out[f"classifier.{i}.bias"] = np.zeros(shape[0], np.float32)
     return out
 
 

@@ -1,4 +1,5 @@
 """Files of every format: written and read back bit for bit, here and by the tools others use."""
+import importlib.util
 import pickle
 import struct
 import subprocess
@@ -153,7 +154,8 @@ class TestTorch:
         assert np.array_equal(found["state_dict"]["1.running_var"], net[1].running_var.numpy())
         assert np.array_equal(found["optimizer"]["state"][0]["exp_avg"],
                               optimiser.state_dict()["state"][0]["exp_avg"].numpy())
-        assert (found["epoch"], found["size"], found["lists"], float(found["loss"])) == (3, [6, 5], [1, [2.5, "x"]], 0.5)
+        assert (found["epoch"], found["size"], float(found["loss"])) == (3, [6, 5], 0.5)
+        assert found["lists"] == [1, [2.5, "x"]]
 
     def test_programs_and_whole_modules_are_refused(self, tmp_path):
         torch = self.torch
@@ -168,9 +170,10 @@ class TestTorch:
             read_torch(tmp_path / "old.pth")
 
 
-def test_jittors_own_files_in_both_directions(arrays, tmp_path, identical):
+def test_jittors_own_files_in_both_directions(arrays, tmp_path, identical, root):
     """In a process of its own: jt.save and jt.load."""
-    pytest.importorskip("importlib.metadata").version("jittor")
+    if importlib.util.find_spec("jittor") is None:
+        pytest.skip("Jittor is not installed")
     formats.write(tmp_path / "ours.pkl", {"w": arrays["conv.0.weight"]})
     program = (
         "import sys, numpy as np\n"
@@ -178,7 +181,8 @@ def test_jittors_own_files_in_both_directions(arrays, tmp_path, identical):
         "w = jt.load(sys.argv[1] + '/ours.pkl')['w']\n"
         "jt.save({'w': jt.array(np.array(w))}, sys.argv[1] + '/variables.pkl')\n"
         "jt.save({'w': np.array(w)}, sys.argv[1] + '/arrays.pkl')\n")
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, text=True, timeout=600)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, text=True,
+                          timeout=600, cwd=str(root))
     assert done.returncode == 0, done.stderr[-2000:]
     for name in ("variables.pkl", "arrays.pkl"):
         assert identical(formats.read_any(tmp_path / name), {"w": arrays["conv.0.weight"]})

@@ -1,5 +1,4 @@
 """A module written by others with the release's names loads what the converter writes, and computes the same."""
-import numpy as np
 import pytest
 
 from jt_dfd.config import preset

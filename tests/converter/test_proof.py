@@ -1,4 +1,5 @@
 """The proof itself: Jittor in a process of its own, PyTorch here; and that it refuses what is wrong."""
+import importlib.util
 import os
 import shutil
 
@@ -13,7 +14,8 @@ from jt_dfd.converter.recognise import Layout
 from jt_dfd.converter.sides import Jittor
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'jt_dfd[torch]')")
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.skipif(importlib.util.find_spec("jittor") is None,
+                                                    reason="Jittor is not installed")]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,8 @@ def test_every_kind_of_network_agrees_at_full_and_at_small_size(jittor, tmp_path
         write_arrays(tmp_path / "a.pkl", weights_of(kind, config, component or "rest"))
         shutil.copy(tmp_path / "a.pkl", tmp_path / "b.pkl")
         for small in (True, False):
-            found = verify.run_both(Layout(kind, component, config), tmp_path / "a.pkl", tmp_path / "b.pkl", jittor, small)
+            found = verify.run_both(Layout(kind, component, config), tmp_path / "a.pkl", tmp_path / "b.pkl", jittor,
+                                    small)
             assert found.stages and found.agree, (kind, found.worst)
             assert found.added is None and 0 < found.worst[1] < 2e-5, (kind, found.worst)
 

@@ -1,5 +1,4 @@
 """Hostile and damaged files: an error that names the file and the cause, no code run, nothing written, no hang."""
-import io
 import os
 import pickle
 import signal
