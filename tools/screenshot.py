@@ -53,7 +53,8 @@ STROKES = [
     [(244, 330), (256, 336), (268, 330)],
     # mouth: upper lip, line, lower lip
     [(206, 378), (230, 368), (246, 364), (256, 368), (266, 364), (282, 368), (306, 378)],
-    [(206, 378), (236, 379), (256, 381), (276, 379), (306, 378)], [(212, 381), (236, 396), (256, 399), (276, 396), (300, 381)],
+    [(206, 378), (236, 379), (256, 381), (276, 379), (306, 378)],
+    [(212, 381), (236, 396), (256, 399), (276, 396), (300, 381)],
     # neck
     [(205, 435), (203, 475), (192, 508)], [(307, 435), (309, 475), (320, 508)],
 ]
@@ -147,13 +148,15 @@ def main(argv=None) -> int:
     parser.add_argument("--language", default="en", choices=("en", "zh"))
     parser.add_argument("--theme", default="light", choices=("light", "dark"))
     parser.add_argument("--gender", default="female", choices=("female", "male"))
-    parser.add_argument("--wait", type=float, default=900, help="seconds to wait for faces; a first compile takes minutes")
+    parser.add_argument("--wait", type=float, default=900,
+                        help="seconds to wait for faces; a first compile takes minutes")
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     need(["Xvfb", "xdotool"])
     server, display = start_screen(args.size)
     with tempfile.TemporaryDirectory() as home:
-        env = {**os.environ, "DISPLAY": display, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home, "QT_QPA_PLATFORM": "xcb"}
+        env = {**os.environ, "DISPLAY": display, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
+               "QT_QPA_PLATFORM": "xcb"}
         command = [sys.executable, str(ROOT / "tools" / "draw.py"), "--language", args.language, "--theme", args.theme,
                    "--gender", args.gender]
         for name in ("params", "engine"):

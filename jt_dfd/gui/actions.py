@@ -76,7 +76,8 @@ class Actions(QObject):
         add("real_time", mark("&Real time"), "R", check=True)
         add("convert", mark("&Convert"), ("Ctrl+Return", "Ctrl+Enter"))
         add("random", mark("Random &face"), "Ctrl+R", "random", mark("Start from a random plausible face"))
-        add("sweep", mark("Refinement s&weep"), "Ctrl+T", "sweep", mark("The face at 0, 25, 50, 75 and 100 % refinement"))
+        add("sweep", mark("Refinement s&weep"), "Ctrl+T", "sweep",
+            mark("The face at 0, 25, 50, 75 and 100 % refinement"))
         add("morph", mark("&Morph…"), "Ctrl+M", "morph", mark("Morph between two faces of the history"))
         add("folder", mark("&Weights folder…"))
         add("restart", mark("Restart the &engine"))
@@ -158,7 +159,8 @@ class Actions(QObject):
 
     @property
     def _roomy(self) -> int:
-        words = sum(self.bar.fontMetrics().horizontalAdvance(self[name].iconText()) for name in ("random", "sweep", "morph"))
+        words = sum(self.bar.fontMetrics().horizontalAdvance(self[name].iconText())
+                    for name in ("random", "sweep", "morph"))
         return 780 + words
 
     def show_size(self, low: int, high: int, size: int) -> None:

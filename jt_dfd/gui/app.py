@@ -35,7 +35,8 @@ def parse(argv):
                "of the current folder and of the repository.")
     parser.add_argument("picture", nargs="?", help="a drawing or any picture to start with")
     parser.add_argument("--params", metavar="FOLDER", help="weights folder")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where faces are computed (default: as last time)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"),
+                        help="where faces are computed (default: as last time)")
     parser.add_argument("--gender", choices=("female", "male"), help="the bank to start with")
     parser.add_argument("--language", choices=("en", "zh"), help="of the window (default: as last time)")
     parser.add_argument("--theme", choices=("system", "light", "dark"), help="colours (default: as last time)")
@@ -55,6 +56,8 @@ def main(argv=None) -> int:
 
     QCoreApplication.setAttribute(Qt.AA_EnableHighDpiScaling)
     QCoreApplication.setAttribute(Qt.AA_UseHighDpiPixmaps)
+    if hasattr(QApplication, "setHighDpiScaleFactorRoundingPolicy"):  # Qt 5.14; 150 % is to be 150 %
+        QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     app = QApplication(sys.argv[:1])
     app.setApplicationName("jt_dfd")
     from .engine import REAL, Engine

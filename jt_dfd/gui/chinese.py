@@ -58,7 +58,8 @@ CHINESE = {
     # history, sweep, morph
     "Back to this face": "回到这张人脸", "Use on the present face": "用于当前人脸", "Save face as…": "人脸另存为…",
     "Morph between these": "在这两张之间渐变", "Remove": "移除", "Refinement sweep": "精修对比",
-    "Use {level} % for all five": "五个部分都使用 {level} %", "Save the series…": "保存这组图片…", "Folder for the pictures": "图片保存到的文件夹",
+    "Use {level} % for all five": "五个部分都使用 {level} %", "Save the series…": "保存这组图片…",
+    "Folder for the pictures": "图片保存到的文件夹",
     "{n} pictures saved in {folder}": "已将 {n} 张图片保存到 {folder}", "Morph between two faces": "两张人脸之间的渐变",
     "From": "从", "to": "到", "Pictures": "图片", "Play": "播放",
     "These two faces come from different weights.": "这两张人脸来自不同的权重。",
@@ -76,6 +77,7 @@ CHINESE = {
     "A drawing of {when} was not saved when its window closed.": "{when} 的一幅草图在窗口关闭时没有保存。",
     "({n} more)": "（还有 {n} 幅）", "Bring it back": "恢复", "Later": "以后再说", "Throw it away": "丢弃",
     "The drawing is back; it is not saved yet.": "草图已恢复，尚未保存。", "This drawing could not be recovered.": "无法恢复这幅草图。",
+    "Autosave does not work: {why}": "自动保存失败：{why}",
     # trouble
     "The engine stopped; it is being started again. Your drawing is safe.": "引擎意外停止，正在重新启动。您的草图安然无恙。",
     "The engine stopped.": "引擎已停止。", "The engine stopped several times in a row.": "引擎连续多次意外停止。",
@@ -94,7 +96,8 @@ CHINESE = {
     "Straight line; with Ctrl in steps of 15°": "直线；同时按 Ctrl 则角度以 15° 为一档", "Right button": "鼠标右键",
     "Erase, whatever the tool": "擦除，不论当前工具", "Pen": "数位笔", "Pressure is width; its other end erases": "压感控制粗细，笔尾擦除",
     "Drop the stroke at hand": "放弃正在画的一笔", "Undo": "撤销", "Redo": "重做", "Clear the page": "清空画布",
-    "Wheel": "滚轮", "Zoom": "缩放", "Whole page": "整页", "Space and drag": "空格加拖动", "Move the page; the middle button too": "移动画布，鼠标中键也可以",
+    "Wheel": "滚轮", "Zoom": "缩放", "Whole page": "整页", "Space and drag": "空格加拖动",
+    "Move the page; the middle button too": "移动画布，鼠标中键也可以",
     "Shadow on, off": "开关阴影", "Full screen": "全屏", "Convert now": "立即生成", "Real time on, off": "开关实时",
     "Random face as a start": "从随机人脸开始", "Double click": "双击", "In the history: back to that face": "在历史中：回到那张人脸",
     "New drawing": "新建草图", "Paste a picture": "粘贴图片", "Save the drawing as…": "草图另存为…", "Save the face as…": "人脸另存为…",

@@ -4,8 +4,8 @@ from __future__ import annotations
 from typing import Dict, Sequence
 
 from PyQt5.QtCore import Qt, pyqtSignal
-from PyQt5.QtWidgets import (QButtonGroup, QCheckBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy,
-                             QSlider, QSpinBox, QVBoxLayout, QWidget)
+from PyQt5.QtWidgets import (QButtonGroup, QCheckBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton,
+                             QSizePolicy, QSlider, QSpinBox, QVBoxLayout, QWidget)
 
 from ..components import COMPONENTS
 from .settings import K_RANGE, FaceSettings

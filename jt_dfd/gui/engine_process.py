@@ -43,7 +43,7 @@ def load_synthesizer(folder, device, progress):
 
     synthesizer = Synthesizer(folder, device=device)
     synthesizer.warm(lambda stage, done, total: progress("warm", done, total + 1))
-    # the empty page is what most drawings begin with: with its parts remembered, a first stroke costs no more than others
+    # most drawings begin with the empty page: with its parts remembered, a first stroke costs no more than others
     gender = "female" if "female" in synthesizer.genders or not synthesizer.genders else synthesizer.genders[0]
     synthesizer.synthesize(np.full((512, 512), 255, np.uint8), gender=gender)
     progress("warm", 1, 1)

@@ -77,7 +77,8 @@ KEYS = [
     (mark("Drawing"), [
         ("B", mark("Brush")), ("E", mark("Eraser")), ("[  ]", mark("Smaller, larger tool")),
         ("M", mark("Mirror drawing")), ("Shift", mark("Straight line; with Ctrl in steps of 15°")),
-        (mark("Right button"), mark("Erase, whatever the tool")), (mark("Pen"), mark("Pressure is width; its other end erases")),
+        (mark("Right button"), mark("Erase, whatever the tool")),
+        (mark("Pen"), mark("Pressure is width; its other end erases")),
         ("Esc", mark("Drop the stroke at hand")),
         ("Ctrl+Z", mark("Undo")), ("Ctrl+Shift+Z", mark("Redo")), ("Ctrl+Del", mark("Clear the page")),
     ]),
@@ -87,7 +88,8 @@ KEYS = [
         ("F11", mark("Full screen")),
     ]),
     (mark("Face"), [
-        ("Ctrl+Return", mark("Convert now")), ("R", mark("Real time on, off")), ("Ctrl+R", mark("Random face as a start")),
+        ("Ctrl+Return", mark("Convert now")), ("R", mark("Real time on, off")),
+        ("Ctrl+R", mark("Random face as a start")),
         ("Ctrl+T", mark("Refinement sweep")), ("Ctrl+M", mark("Morph between two faces")),
         (mark("Double click"), mark("In the history: back to that face")),
     ]),

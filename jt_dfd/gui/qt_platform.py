@@ -17,8 +17,10 @@ class NoScreen(RuntimeError):
 
 
 def _plugins() -> Path:
-    import PyQt5
-
+    try:
+        import PyQt5
+    except ImportError:
+        raise NoScreen(f"PyQt5 is not installed for {sys.executable}; install it with: pip install PyQt5") from None
     return Path(PyQt5.__file__).parent / "Qt5" / "plugins"
 
 
@@ -36,8 +38,8 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
     x11, wayland = bool(environment.get("DISPLAY")), bool(environment.get("WAYLAND_DISPLAY"))
     if not wanted:
         if not (x11 or wayland):
-            raise NoScreen("no screen: neither DISPLAY nor WAYLAND_DISPLAY is set. Start the drawing window in a desktop "
-                           "session, over `ssh -X`, or under `xvfb-run`.")
+            raise NoScreen("no screen: neither DISPLAY nor WAYLAND_DISPLAY is set. Start the drawing window in a "
+                           "desktop session, over `ssh -X`, or under `xvfb-run`.")
         # through X11 where both are there (XWayland): Qt 5 draws its own, plainer window frames on Wayland
         wanted = ";".join(name for name, there in (("xcb", x11), ("wayland", wayland)) if there)
     elif wanted.startswith("wayland") and ";" not in wanted and x11:
@@ -54,6 +56,6 @@ def _check_xcb(plugin: Path) -> None:
     try:
         ctypes.CDLL(str(plugin))
     except OSError as error:
-        raise NoScreen(f"Qt's X11 plugin cannot be loaded: {error}. On Debian and Ubuntu: apt-get install libxcb-icccm4 "
-                       "libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 "
+        raise NoScreen(f"Qt's X11 plugin cannot be loaded: {error}. On Debian and Ubuntu: apt-get install "
+                       "libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 "
                        "libxkbcommon-x11-0 libgl1 libdbus-1-3") from None

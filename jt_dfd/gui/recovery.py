@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
-from PyQt5.QtCore import QLockFile, QObject, QStandardPaths, QTimer
+from PyQt5.QtCore import QLockFile, QObject, QStandardPaths, QTimer, pyqtSignal
 
 from . import files
 from .document import Document
@@ -68,7 +68,12 @@ def leftovers(folder: Optional[Path] = None) -> List[Leftover]:
 
 class Autosave(QObject):
     """Writes the document to the recovery folder soon after each change, on a thread of its own: compressing a
-    picture and waiting for the disk are not the window's business."""
+    picture and waiting for the disk are not the window's business.
+
+    failed(str)   the copy could not be written, and why; said once until it can be written again
+    """
+
+    failed = pyqtSignal(str)
 
     def __init__(self, document: Document, folder: Optional[Path] = None, parent=None):
         super().__init__(parent)
@@ -113,7 +118,7 @@ class Autosave(QObject):
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                self.error = str(error)
+                self._complain(error)
                 return
             self._lock = _lock(self.path.with_suffix(".lock"))
             self._lock.tryLock(0)
@@ -139,7 +144,15 @@ class Autosave(QObject):
                     files.save_drawing(self.path, np.ascontiguousarray(job[0]), job[1])
                 self.error = ""
             except OSError as error:
-                self.error = str(error)
+                self._complain(error)
+
+    def _complain(self, error: OSError) -> None:
+        if not self.error:
+            try:
+                self.failed.emit(str(error))
+            except RuntimeError:
+                pass  # the window is gone
+        self.error = str(error)
 
     def close(self, keep: bool = False) -> None:
         """The window closes in good order: what is pending is finished, and the copy goes unless ``keep``."""

@@ -121,7 +121,8 @@ def _area(some: List[Piece], width: float) -> QPainterPath:
     return path
 
 
-def paint_pieces(image: QImage, stroke: Stroke, some: List[Piece], scale: int, corner: Tuple[int, int] = (0, 0)) -> None:
+def paint_pieces(image: QImage, stroke: Stroke, some: List[Piece], scale: int,
+                 corner: Tuple[int, int] = (0, 0)) -> None:
     """Paint a part of a stroke, and its mirror image, onto a Grayscale8 image.
 
     corner: where the image lies on the page, in the page's pixels.  Ink darkens and the eraser lightens what is there;
@@ -154,7 +155,8 @@ def paint_pieces(image: QImage, stroke: Stroke, some: List[Piece], scale: int, c
         painter.strokePath(path, pen) if stroke.steady else painter.fillPath(path, pen.color())
         painter.end()
         painter = QPainter(image)
-        painter.setCompositionMode(QPainter.CompositionMode_Lighten if stroke.erase else QPainter.CompositionMode_Darken)
+        painter.setCompositionMode(QPainter.CompositionMode_Lighten if stroke.erase
+                                   else QPainter.CompositionMode_Darken)
         painter.drawImage(box.x() - corner[0], box.y() - corner[1], part)
         painter.end()
 

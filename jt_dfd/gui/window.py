@@ -150,6 +150,7 @@ class Window(QMainWindow):
         self.engine.failed.connect(self._engine_failed)
         self.engine.job_done.connect(self._job_done)
         self.recovery_bar.chosen.connect(self._recover)
+        self.autosave.failed.connect(lambda why: self.say(tr("Autosave does not work: {why}", why=why), _NOTICE_MS))
         self.words.changed.connect(self._retranslate)
 
     # -- state between two sessions --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ What it does is read from ``fake.json`` in the "weights" folder, anew at every c
     compile                                 seconds of "compiling" (lock held, in pieces of 0.5 s, with progress)
     broken                                  loading raises this message as a ValueError
     burn                                    "compiling" keeps all cores busy, as compilers do
-    crash                                   "shadow", "face" or "load": the process dies there, once per ``crash.N`` file
+    crash                                   "shadow", "face" or "load": the process dies there, once a ``crash.N`` file
     genders                                 list
 Every face that is computed adds a line to ``log.txt`` in that folder.
 """
@@ -65,8 +65,8 @@ class Fake:
         if on_shadow:
             on_shadow(shadow)
         rng = np.random.default_rng(int(ink.sum()) + (gender == "male"))
-        vectors = {c: rng.standard_normal(LATENT).astype(np.float32) * (refine[c] if isinstance(refine, dict) else refine)
-                   for c in COMPONENTS}
+        amounts = refine if isinstance(refine, dict) else dict.fromkeys(COMPONENTS, refine)
+        vectors = {c: rng.standard_normal(LATENT).astype(np.float32) * amounts[c] for c in COMPONENTS}
         return SimpleNamespace(face=self.paint(vectors, sketch, gender), shadow=shadow, vectors=vectors,
                                latents=vectors, shadows={})
 
@@ -107,7 +107,8 @@ def load(folder, device, progress):
     pieces = int(knobs.get("compile", 0) / 0.5)
     if knobs.get("burn"):
         for _ in range(os.cpu_count() or 1):
-            subprocess.Popen([sys.executable, "-c", f"import time\nend = time.time() + {pieces / 2}\nwhile time.time() < end: pass"])
+            subprocess.Popen([sys.executable, "-c",
+                              f"import time\nend = time.time() + {pieces / 2}\nwhile time.time() < end: pass"])
     for n in range(pieces):
         progress("compile", n, pieces)
         hold_the_lock(0.5)

@@ -1,5 +1,5 @@
 """Hands for the tests: a mouse and a pen on the canvas."""
-from PyQt5.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PyQt5.QtCore import QCoreApplication, QEvent, QPointF, Qt
 from PyQt5.QtGui import QMouseEvent, QTabletEvent
 
 

@@ -15,7 +15,8 @@ def texts():
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             owner = getattr(getattr(node.func, "value", None), "attr", "")
             first = node.args[0]
-            if (name in ("tr", "mark") or (name == "emit" and owner in ("notice",))) and isinstance(first, ast.Constant):
+            said = name in ("tr", "mark") or (name == "emit" and owner == "notice")
+            if said and isinstance(first, ast.Constant):
                 found.setdefault(first.value, path.name)
             if name in ("emit", "_fail_jobs") and owner in ("failed", "job_failed") or name == "_fail_jobs":
                 for argument in node.args:

@@ -88,7 +88,7 @@ def test_a_damaged_network_is_named(qapp, qtbot, tmp_path):
 
 @pytest.mark.full
 def test_with_the_demo_weights_a_stroke_shows_within_a_second(window, qtbot, capsys):
-    """From the end of the stroke: its shadow within 0.5 s, its face within 1 s, on two cores with nothing else to do."""
+    """From the end of the stroke: its shadow within 0.5 s, its face within 1 s, on two idle cores."""
     demo = ROOT / "Params" / "demo"
     if not (demo / "config.json").is_file():
         pytest.skip("Params/demo is not there")

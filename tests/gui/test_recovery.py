@@ -144,7 +144,9 @@ def test_a_folder_that_cannot_be_written_is_no_crash(qapp, qtbot, tmp_path):
     document = Document()
     autosave = Autosave(document, tmp_path / "r")
     document.add_stroke(Stroke(3.0, points=[(9, 9, 1.0)]))
-    qtbot.waitUntil(lambda: bool(autosave.error), timeout=5000)
+    with qtbot.waitSignal(autosave.failed, timeout=5000):
+        pass
+    assert autosave.error
     autosave.close()
 
 

@@ -52,7 +52,8 @@ def test_a_fast_stroke_is_a_curve_and_not_a_polygon():
 
 def test_a_line_is_as_wide_as_its_size():
     for width in (1, 2, 5, 20):
-        ink = (255 - render(Stroke(float(width), points=[(100, 200, 1.0), (400, 200, 1.0)]))[:, 250].astype(float)) / 255
+        column = render(Stroke(float(width), points=[(100, 200, 1.0), (400, 200, 1.0)]))[:, 250]
+        ink = (255 - column.astype(float)) / 255
         assert ink.sum() == pytest.approx(width, abs=0.1)
 
 
@@ -66,7 +67,8 @@ def test_pressure_makes_a_line_wider():
 
 def test_a_pressed_line_has_no_holes():
     """Overlapping pieces of an outline must add up, not cancel out."""
-    points = [(256 + 90 * np.cos(a), 256 + 60 * np.sin(2 * a), 0.5 + 0.4 * np.sin(3 * a)) for a in np.linspace(0, 6.28, 60)]
+    points = [(256 + 90 * np.cos(a), 256 + 60 * np.sin(2 * a), 0.5 + 0.4 * np.sin(3 * a))
+              for a in np.linspace(0, 6.28, 60)]
     pixels = render(Stroke(9.0, points=points))
     for x, y, _ in points[3:-3]:
         assert pixels[int(round(y)), int(round(x))] < 40
