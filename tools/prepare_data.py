@@ -36,9 +36,9 @@ def prepare(argv) -> int:
     frame = parser.add_mutually_exclusive_group()
     frame.add_argument("--aligned", action="store_true", help="the pictures are aligned already: only resize them to 512")
     frame.add_argument("--celeba-landmarks", metavar="FILE", help="CelebA's landmark file, instead of detecting faces")
-    parser.add_argument("--labels", metavar="FILE", help="table with gender and split: a CSV with a column file, or "
-                                                         "list_attr_celeba.txt (default: index.csv or faces.csv in or above SRC; one in SRC "
-                                                         "also says which pictures are meant)")
+    parser.add_argument("--labels", metavar="FILE",
+                        help="table with gender and split: a CSV with a column file, or list_attr_celeba.txt (default: "
+                             "index.csv or faces.csv in or above SRC; one in SRC also says which pictures are meant)")
     parser.add_argument("--min-confidence", type=float, default=0.9, metavar="P",
                         help="leave the gender blank where the table is less sure than this (default 0.9)")
     parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
