@@ -5,6 +5,7 @@ import argparse
 import json
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..checkpoints import CheckpointError
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--no-verify", dest="verify", action="store_false",
                              help="do not read back and do not run the networks in both frameworks")
         command.add_argument("--key", help="which entry to take of a file that holds several networks")
-        command.add_argument("--latent", type=int, help="numbers a row of a single .bin bank (default 512)")
+        command.add_argument("--latent", type=int, help="numbers a row of a single .bin bank (default: its folder's, or 512)")
         command.add_argument("--partial", action="store_true", help="convert what is there of an incomplete folder")
         if to == "torch":
             command.add_argument("--format", choices=[s[1:] for s in formats.TORCH_SUFFIXES], default="pth",
@@ -72,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments=None) -> int:
     """Runs one command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    _end_tidily()
+    with _tidy_end():
+        return _run(options)
+
+
+def _run(options) -> int:
     try:
         return {"inspect": _inspect, "verify": _verify, "to-onnx": _onnx}.get(options.command, _convert)(options)
     except CheckpointError as error:
@@ -89,15 +94,21 @@ def main(arguments=None) -> int:
         return 1
 
 
-def _end_tidily() -> None:
+@contextmanager
+def _tidy_end():
     """A request to end (SIGTERM) takes the way of Ctrl-C, which removes half-written files."""
     def stop(*_):
         raise KeyboardInterrupt
 
     try:
-        signal.signal(signal.SIGTERM, stop)
+        before = signal.signal(signal.SIGTERM, stop)
     except ValueError:  # not in the main thread
-        pass
+        before = None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _convert(options) -> int:

@@ -6,7 +6,7 @@ from typing import List
 
 from ..checkpoints import CheckpointError
 from . import formats
-from .folders import SourceFolder
+from .folders import SourceFolder, bank_of
 from .load import read_member, read_rows
 from .recognise import BANK, Layout, recognise
 from .sides import Jittor
@@ -28,10 +28,7 @@ def main(options) -> int:
 
 def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
     if ".bin" in (a.suffix.lower(), b.suffix.lower()):
-        other = b if a.suffix.lower() == ".bin" else a
-        width = 512 if other.suffix.lower() == ".bin" else recognise(formats.read_any(other), other)[1][BANK].shape[1]
-        return _say(a.name, compare_values(*({BANK: read_rows(path, width, "float32")} for path in (a, b))),
-                    options.tolerance)
+        return _say(a.name, compare_values(*({BANK: _rows(path)} for path in (a, b))), options.tolerance)
     found, ours, _ = recognise(formats.read_any(a), a, None, layout)
     other, theirs, _ = recognise(formats.read_any(b), b, None, layout)
     agree = _say(a.name, compare_values(ours, theirs), options.tolerance)
@@ -40,6 +37,15 @@ def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
         return False
     del ours, theirs
     return (not options.run or _run(layout or found, a, b, jittor)) and agree
+
+
+def _rows(path: Path):
+    if path.suffix.lower() == ".bin":
+        return read_rows(path, *bank_of(path))
+    layout, arrays, _ = recognise(formats.read_any(path), path)
+    if layout.kind != "bank":
+        raise CheckpointError(f"{path}: expected a feature bank, found a {layout}")
+    return arrays[BANK]
 
 
 def _run(layout: Layout, a: Path, b: Path, jittor: Jittor) -> bool:

@@ -13,8 +13,8 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..checkpoints import CheckpointError, read_bank, write_bank
-from ..config import preset
 from . import formats
+from .folders import bank_of
 from .recognise import BANK, Layout, recognise
 from .sides import Jittor, Unavailable, check_torch, torch_outputs
 from .stages import Saved
@@ -84,7 +84,7 @@ def convert_file(source, destination, to: str, dtype: Optional[str] = None, forc
     to        "torch" or "jittor"
     dtype     "float16" or "float32"; None keeps each array's own
     key       which entry to take of a checkpoint that holds several networks
-    latent    numbers a row of a ``.bin`` bank, 512 if not given (release)
+    latent    numbers a row of a ``.bin`` bank; if not given as the folder's config.json says, or 512 (release)
 
     CheckpointError says what is wrong; nothing is written then.
     """
@@ -100,7 +100,7 @@ def convert_file(source, destination, to: str, dtype: Optional[str] = None, forc
         dtype = "float32"
     with beside(destination) as temporary, Jittor() as jittor:
         if source.suffix.lower() == ".bin" or ending == ".bin":
-            return convert_bank(source, temporary, dtype, latent or preset("release").latent, "float32")
+            return convert_bank(source, temporary, dtype, *bank_of(source, latent))
         return convert_network(source, temporary, to, dtype, jittor if verify else None, key)
 
 

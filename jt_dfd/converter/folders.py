@@ -48,6 +48,20 @@ def _find(folder: Path, place: str, bank: bool) -> Optional[Path]:
     return found[0] if found else None
 
 
+def bank_of(path, latent: Optional[int] = None) -> Tuple[int, str]:
+    """(numbers a row, element type) of a single ``.bin`` bank: what the config.json of the folder around it says, else
+    the release's 512 and float32."""
+    path = Path(path)
+    file = path.resolve().parent.parent / CONFIG_FILE
+    try:
+        data = configuration.load(file) if file.is_file() else {}
+    except ConfigError:
+        data = {}
+    banks, network = data.get("banks", {}), data.get("network", PRESETS["release"])
+    half = isinstance(banks, dict) and banks.get("dtype") == "float16"
+    return latent or network.latent, "float16" if half else "float32"
+
+
 class SourceFolder:
     """path, members (in order), missing (stems of networks and banks that belong there and are not), config (sizes of
     the networks), meta (what else config.json says)."""

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 from ..checkpoints import CheckpointError
 from ..checkpoints.folder import sha256
 from . import formats
-from .folders import SourceFolder
+from .folders import SourceFolder, bank_of
 from .load import read_rows
 from .recognise import BANK, recognise, tidy, unwrap
 
@@ -18,8 +18,9 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
     "arrays": [{"name", "shape", "dtype"}]}.  CheckpointError where the file cannot be read at all."""
     path = Path(path)
     if path.suffix.lower() == ".bin":
-        rows = read_rows(path, 512, "float32")
-        return {**_file(path), "layout": "feature bank (rows of 512 float32 numbers, if it is the release's)",
+        latent, stored = bank_of(path)
+        rows = read_rows(path, latent, stored)
+        return {**_file(path), "layout": f"feature bank, {len(rows)} rows of {latent} {stored} numbers",
                 "preset": None, "notes": [], **_arrays({BANK: rows})}
     value = formats.read_any(path)
     out: Dict[str, Any] = {**_file(path), "layout": None, "preset": None, "notes": []}

@@ -84,7 +84,8 @@ class Jittor:
         self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="jt_dfd-verify-")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jt_dfd.converter.jittor_side"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, encoding="utf-8", cwd=str(Path(__file__).resolve().parents[2]))
+            text=True, encoding="utf-8", cwd=str(Path(__file__).resolve().parents[2]),
+            start_new_session=True)  # Ctrl-C is for this process; the child ends when its input does
         answer = self._answer()
         if answer.get("missing"):
             self._why = "Jittor is not installed (pip install jittor)"
