@@ -47,6 +47,27 @@ class EmbeddingTrainer:
             e, d = (networks.count_parameters(self.networks[part][kind]) / 1e6 for kind in KINDS)
             yield f"{part}: window {self.config.geometry.window(part).size}, encoder {e:.2f} M, image decoder {d:.2f} M"
 
+    def prepare(self, batch, parts) -> None:
+        """Before a run's first step: the last layer of each new encoder is scaled so that this batch's latents have
+        mean 0 and deviation 1 (ours).  Untouched, all sketches of a component have nearly the same latent at first, and
+        hundreds of steps go by on the mean sketch alone."""
+        if self.options.init_from:
+            return
+        for part in parts:
+            encoder = self.networks[part]["encoder"]
+            with jt.no_grad():
+                latents = encoder(batch.crops[part])
+                moments = jt.stack([latents.mean(dims=(0,)), (latents * latents).mean(dims=(0,))])
+                mean, square = parallel.mean(moments).numpy().astype(np.float64)
+            deviation = np.sqrt(np.maximum(square - mean ** 2, 0))
+            if not np.isfinite(deviation).all() or deviation.max() == 0:
+                continue  # a batch of one, or of equal sketches, says nothing
+            # dimensions that hardly vary in a small batch would be blown up
+            deviation = np.maximum(deviation, np.median(deviation) / 2)
+            weight, bias = encoder.fc_mu[0].weight, encoder.fc_mu[0].bias
+            named.assign(weight, (weight.numpy() / deviation[:, None]).astype(np.float32))
+            named.assign(bias, ((bias.numpy() - mean) / deviation).astype(np.float32))
+
     def step(self, batch, step: int, parts):
         """Losses of one step as (names, (K,) variable), and what applies it."""
         o, names, values = self.options, [], []

@@ -155,6 +155,8 @@ class Run:
 
     def _step(self, batch, step: int, parts) -> Dict[str, float]:
         o = self.options
+        if step == 0:
+            self.trainer.prepare(batch, parts)
         names, numbers, apply = self.trainer.step(batch, step, parts)
         numbers = np.asarray(parallel.mean(numbers).numpy(), np.float64)
         values = dict(zip(names, (float(v) for v in numbers)))

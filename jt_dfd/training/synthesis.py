@@ -90,6 +90,9 @@ class SynthesisTrainer:
             latents = {c: self.encoders[c](crops[c]).detach() for c in COMPONENTS}
         return merge({c: self.decoders[c](latents[c]) for c in COMPONENTS}, self.geometry)
 
+    def prepare(self, batch, parts=parts) -> None:
+        """Nothing is to be done before the first step."""
+
     def step(self, batch, step: int, parts=parts):
         """Losses of one step as (names, (K,) variable), and what applies it.
 

@@ -1,0 +1,119 @@
+"""Banks, the folder for inference, and its figures."""
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from conftest import embedding_trainer, synthesis_trainer, write_set
+from jt_dfd import checkpoints
+from jt_dfd.components import COMPONENTS
+from jt_dfd.data import index
+from jt_dfd.pictures import to_sketch
+from jt_dfd.training import loop
+from jt_dfd.training.bank import BankError, banks_of, build_banks
+from jt_dfd.training.export import ExportError, export
+from jt_dfd.training.weights import open_weights
+
+
+def test_each_row_is_the_encoded_sketch_that_the_index_names(pairs, embedding):
+    folder = open_weights(embedding)
+    table = banks_of(folder)["rows"]
+    assert {g: len(r) for g, r in table.items()} == {"male": 4, "female": 4}
+    genders = {row.file: row for row in index.read(pairs)}
+    from jt_dfd.training.embedding import EmbeddingTrainer  # noqa: F401  starts Jittor
+    from jt_dfd import networks
+    from jt_dfd.backend import jt
+    from jt_dfd.training import arrays as named
+
+    for gender, entries in table.items():
+        for component in ("eye1", "rest"):
+            encoder = networks.build("encoder", folder.config, component)
+            named.into_network(encoder, folder.network("encoder", component), "")
+            encoder.eval()
+            bank = folder.bank(component, gender)
+            for row, entry in zip(bank, entries):
+                assert genders[entry["file"]].gender == gender
+                sketch = to_sketch(pairs / genders[entry["file"]].sketch, 64)
+                crop = folder.config.geometry.crop(sketch, component).astype(np.float32)
+                latent = encoder(jt.array((crop[None, None] - 127.5) / 127.5)).numpy()[0]
+                assert np.abs(latent - row).max() < 1e-4 * max(1, np.abs(latent).max())
+
+
+def test_without_labels_there_is_one_bank_and_mirrored_rows_on_request(embedding, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(embedding, run)
+    data = write_set(tmp_path / "set", train=3, test=0, gender=False)
+    assert build_banks(run, data, mirrored=True, progress=False) == {"all": 6}
+    folder = open_weights(run)
+    assert folder.genders == () and folder.bank("nose", None).shape == (6, folder.config.latent)
+    assert [e["mirrored"] for e in banks_of(folder)["rows"]["all"]] == [False] * 3 + [True] * 3
+    with pytest.raises(BankError, match="test"):
+        build_banks(run, data, split="test", progress=False)
+
+
+@pytest.fixture(scope="module")
+def exported(pairs, embedding, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exported")
+    trainer, options = synthesis_trainer(pairs, embedding, out / "run", steps=2, save_every=2, gan=0.0)
+    assert loop.run(trainer, options, False, ["train"])
+    export(embedding, out / "run", out / "params")
+    return out
+
+
+def test_the_exported_folder_makes_the_face_that_was_trained(pairs, embedding, exported):
+    from jt_dfd import Synthesizer
+    from jt_dfd.backend import jt
+    from jt_dfd.training import sheets
+
+    folder = checkpoints.open_folder(exported / "params")
+    path = exported / "params" / checkpoints.network_path("generator")
+    assert next(iter(checkpoints.read_arrays(path).values())).dtype == np.float16
+    assert folder.meta["provenance"]["synthesis"]["options"]["steps"] == 2
+    assert set(folder.meta["files"]) == set(folder.files())
+    sketch = to_sketch(pairs / "sketches/000.png", 64)
+    result = Synthesizer(exported / "params", "cpu").synthesize(sketch, "female", refine=0)
+    trainer, _ = synthesis_trainer(pairs, embedding, exported / "other", init_from=str(exported / "run"), gan=0.0)
+    crops = {c: jt.array((trainer.geometry.crop(to_sketch(sketch, 64), c)[None, None].astype(np.float32) - 127.5) / 127.5)
+             for c in COMPONENTS}
+    expected = sheets.colour(trainer.generator(trainer.features(crops)))[0]
+    import cv2
+
+    small = cv2.resize(result.face, (64, 64), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected).mean() < 3  # half precision, enlarged and reduced
+
+
+def test_parts_that_do_not_belong_together_are_refused(pairs, embedding, exported, tmp_path):
+    trainer, options = embedding_trainer(pairs, tmp_path / "later", steps=1, save_every=1,
+                                         init_from=str(open_weights(embedding).path))
+    loop.run(trainer, options, False, ["train"])
+    with pytest.raises(ExportError, match="other encoders"):
+        export(tmp_path / "later", exported / "run", tmp_path / "out")
+    shutil.copytree(embedding, tmp_path / "bare")
+    (tmp_path / "bare/weights/AE_whole/rows.json").unlink()
+    with pytest.raises(ExportError, match="build_bank"):
+        export(tmp_path / "bare", exported / "run", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_figures_of_a_folder_are_what_they_say(pairs, exported, tmp_path):
+    from jt_dfd.evaluation import metrics, run
+
+    result = run.evaluate(exported / "params", pairs, device="cpu", refine=(0.0,), progress=False)
+    run.write(result, tmp_path)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["pictures"] == 2 and figures["bank_rows"] == {"male": 4, "female": 4}
+    assert set(figures["embedding"]) == set(COMPONENTS)
+    # by hand: the mean face against the held-out photographs
+    import cv2
+
+    from jt_dfd.pictures import read_picture
+
+    def photo(n):
+        return cv2.resize(read_picture(pairs / f"faces/{n:03d}.png"), (64, 64), interpolation=cv2.INTER_AREA)
+
+    mean = np.mean([photo(n) for n in range(8)], 0).round()
+    by_hand = np.mean([np.abs(mean - photo(n)).mean() for n in (8, 9)])
+    assert figures["synthesis"]["mean face of the training split"]["l1"] == pytest.approx(by_hand, abs=1e-6)
+    assert "refine 0" in (tmp_path / "figures.md").read_text()
+    assert metrics.psnr(photo(8), photo(8)) == float("inf") and metrics.ssim(photo(8), photo(8)) == pytest.approx(1)

@@ -1,0 +1,146 @@
+"""That training learns: errors against stated bounds, gradients where they belong and nowhere else."""
+import numpy as np
+import pytest
+
+from conftest import embedding_trainer, synthesis_trainer
+from jt_dfd.backend import jt
+from jt_dfd.components import COMPONENTS
+from jt_dfd.training import feed, losses
+from jt_dfd.training import arrays as named
+
+
+def steps(trainer, batch, count):
+    for step in range(count):
+        names, numbers, apply = trainer.step(batch, step, trainer.parts)
+        values = dict(zip(names, numbers.numpy()))
+        apply()
+        jt.sync_all()
+    return values
+
+
+@pytest.fixture
+def everything(pairs):
+    """The 8 training pairs as one batch."""
+    def make(trainer, options):
+        options.batch = 8
+        return next(feed.batches(feed.training_data(options, trainer.config, trainer.stage), 0))
+    return make
+
+
+def test_stage_one_overfits_eight_sketches(pairs, tmp_path, everything):
+    trainer, options = embedding_trainer(pairs, tmp_path / "run", component="mouth", steps=10000, lr=3e-3)
+    batch = everything(trainer, options)
+    sketch = batch.crops["mouth"]
+    of_the_mean = losses.mse(sketch.mean(dims=(0,), keepdims=True), sketch).item()
+    values = steps(trainer, batch, 150)
+    # 0.05 where the mean sketch is at 0.2: strokes are where they were drawn
+    assert values["mouth"] < of_the_mean / 4
+
+
+def test_stage_two_overfits_eight_pairs_and_leaves_the_encoders_alone(pairs, embedding, tmp_path, everything):
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", steps=10000, lr=1e-3, gan=0.0, ema=0.0)
+    batch = everything(trainer, options)
+    before = {c: named.from_network(trainer.encoders[c]) for c in COMPONENTS}
+    of_the_mean = losses.l1(batch.photo.mean(dims=(0,), keepdims=True), batch.photo).item()
+    values = steps(trainer, batch, 100)
+    # 0.07 where the mean face is at 0.14
+    assert values["l1"] < 0.1 and values["l1"] < of_the_mean / 1.5
+    for c in COMPONENTS:
+        after = named.from_network(trainer.encoders[c])
+        assert all(np.array_equal(before[c][name], after[name]) for name in after)
+
+
+def test_the_discriminator_learns_alone(pairs, embedding, tmp_path, everything):
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", lr_discriminator=1e-3)
+    batch = everything(trainer, options)
+    with jt.no_grad():
+        features = trainer.features(batch.crops)
+        made = trainer.generator(features)
+    first = None
+    for step in range(25):
+        maps = trainer.discriminator(jt.concat([features, features]), jt.concat([batch.photo, made]))
+        loss = losses.discriminator(*losses.split(maps, 8))
+        trainer.adam_discriminator.backward(loss)
+        trainer.adam_discriminator.step(1e-3)
+        first = first or loss.item()
+    assert loss.item() < first / 4
+
+
+class Flat:
+    """Stands in for VGG: its one layer is the picture halved."""
+
+    def __call__(self, made, real):
+        return (jt.nn.avg_pool2d(made, 2, 2) - jt.nn.avg_pool2d(real, 2, 2)).abs().mean()
+
+
+def norm(loss, parameters):
+    parameters = [p for p in parameters if not p.is_stop_grad()]
+    return float(sum(float((g * g).sum().item()) for g in jt.grad(loss, parameters, True)) ** 0.5) if parameters else 0.0
+
+
+def test_every_term_reaches_the_networks_it_should_and_no_others(pairs, embedding, tmp_path, everything):
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run")
+    trainer.perceptual = Flat()
+    batch = everything(trainer, options)
+    features = trainer.features(batch.crops)
+    made = trainer.generator(features)
+    condition = features.detach()
+    maps = trainer.discriminator(jt.concat([condition, condition]), jt.concat([batch.photo, made]))
+    real_maps, made_maps = losses.split(maps, 8)
+    terms = {"l1": losses.l1(made, batch.photo), "perceptual": trainer.perceptual(made, batch.photo),
+             "gan": losses.adversarial(made_maps), "matching": losses.feature_matching(real_maps, made_maps)}
+    for name, term in terms.items():
+        assert norm(term, trainer.generator.parameters()) > 1e-6, f"{name} does not reach the generator"
+        for component in COMPONENTS:
+            assert norm(term, trainer.decoders[component].parameters()) > 1e-8, f"{name} does not reach {component}"
+            assert norm(term, trainer.encoders[component].parameters()) == 0
+    assert norm(losses.discriminator(real_maps, made_maps), trainer.discriminator.parameters()) > 1e-6
+
+
+def test_each_side_moves_only_by_its_own_loss(pairs, embedding, tmp_path, everything):
+    """The generator's step with the discriminator's rate at zero leaves the discriminator, and the other way round;
+    what the discriminator gets is the gradient of its own loss alone."""
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", lr_discriminator=1e-30, ema=0.0)
+    batch = everything(trainer, options)
+    d = named.from_network(trainer.discriminator)
+    g = named.from_network(trainer.generator)
+    steps(trainer, batch, 1)
+    assert all(np.allclose(v, d[k], atol=1e-12, rtol=0) for k, v in named.from_network(trainer.discriminator).items())
+    assert any(not np.array_equal(v, g[k]) for k, v in named.from_network(trainer.generator).items())
+    _, numbers, _ = trainer.step(batch, 1, trainer.parts)
+    numbers.sync()
+    got = [x.numpy() for x in trainer.adam_discriminator.gradients()]
+    with jt.no_grad():
+        features = trainer.features(batch.crops)
+        made = trainer.generator(features)
+    maps = trainer.discriminator(jt.concat([features, features]), jt.concat([batch.photo, made]))
+    alone = jt.grad(losses.discriminator(*losses.split(maps, 8)), trainer.adam_discriminator.parameters)
+    for a, b in zip(got, alone):
+        assert np.allclose(a, b.numpy(), atol=1e-6, rtol=1e-3)
+
+
+def test_the_average_follows_the_weights_and_gives_them_back(pairs, embedding, tmp_path, everything):
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", ema=0.9, gan=0.0)
+    batch = everything(trainer, options)
+    steps(trainer, batch, 3)
+    live = named.from_network(trainer.generator)
+    with trainer.average.applied():
+        shown = named.from_network(trainer.generator)
+    again = named.from_network(trainer.generator)
+    name = next(k for k in live if k.endswith("weight") and live[k].ndim == 4)
+    assert 0 < np.abs(live[name] - shown[name]).max() < 0.05
+    assert all(np.array_equal(live[k], again[k]) for k in live)
+
+
+def test_training_goes_on_from_a_folder_of_weights(pairs, embedding, tmp_path, everything):
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", gan=0.0, steps=2, save_every=2)
+    from jt_dfd.training import loop
+
+    assert loop.run(trainer, options, False, ["train"])
+    expected = trainer.weights()
+    finer, _ = synthesis_trainer(pairs, "", tmp_path / "finer", init_from=str(tmp_path / "run"), gan=0.0)
+    for name, arrays in finer.weights().items():
+        assert all(np.array_equal(arrays[k], expected[name][k]) for k in arrays), name
+    one, _ = embedding_trainer(pairs, tmp_path / "one", init_from=str(tmp_path / "run" / "weights"))
+    for path, arrays in one.weights("nose").items():
+        assert all(np.array_equal(arrays[k], expected[path][k]) for k in arrays)

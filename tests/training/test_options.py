@@ -1,0 +1,119 @@
+"""Options, schedules, and the files of a run.  No Jittor."""
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from jt_dfd.checkpoints import CheckpointError
+from jt_dfd.training import options as o
+from jt_dfd.training.run_folder import RunFolder
+from jt_dfd.training.schedule import falling, learning_rate
+
+
+def parse(*words):
+    parser = argparse.ArgumentParser()
+    o.add_arguments(parser, o.SynthesisOptions)
+    return vars(parser.parse_args(words))
+
+
+def test_every_option_is_on_the_command_line_and_lands_in_its_field():
+    given = parse("--l1", "50", "--gan-from", "7", "--tensorboard", "no", "--data", "d", "--out", "r")
+    options = o.gather(o.SynthesisOptions, given)
+    assert (options.l1, options.gan_from, options.tensorboard, options.data) == (50.0, 7, False, "d")
+    assert options.feature_matching == 10.0
+
+
+def test_a_resumed_run_keeps_what_it_was_started_with(tmp_path):
+    o.write(o.SynthesisOptions(data="d", out=str(tmp_path), l1=33.0, seed=4), tmp_path)
+    options = o.gather(o.SynthesisOptions, parse("--out", str(tmp_path), "--steps", "9"), resume=True)
+    assert (options.l1, options.seed, options.steps) == (33.0, 4, 9)
+    with pytest.raises(o.OptionsError, match="--seed 5"):
+        o.gather(o.SynthesisOptions, parse("--out", str(tmp_path), "--seed", "5"), resume=True)
+
+
+@pytest.mark.parametrize("words, names", [
+    (("--out", "r"), "--data"), (("--data", "d", "--out", "r", "--batch", "0"), "--batch"),
+    (("--data", "d", "--out", "r", "--lr", "-1"), "--lr"), (("--data", "d", "--out", "r", "--beta1", "2"), "--beta1"),
+    (("--data", "d", "--out", "r", "--mixed-precision", "6"), "--mixed-precision")])
+def test_unusable_options_are_named(words, names):
+    with pytest.raises(o.OptionsError, match=names):
+        o.gather(o.SynthesisOptions, parse(*words))
+
+
+def test_damaged_options_file_is_named(tmp_path):
+    (tmp_path / o.OPTIONS_FILE).write_text("{")
+    with pytest.raises(o.OptionsError, match="options.json"):
+        o.gather(o.SynthesisOptions, parse("--out", str(tmp_path)), resume=True)
+
+
+def test_learning_rate_is_constant_then_falls_to_zero():
+    rates = [learning_rate(2.0, s, 100, 0.5) for s in range(101)]
+    assert rates[:51] == [2.0] * 51
+    assert rates[75] == pytest.approx(1.0) and rates[100] == 0
+    assert all(a > b for a, b in zip(rates[50:], rates[51:]))
+    assert learning_rate(2.0, 0, 100, warmup=4) == 0.5
+
+
+def test_weight_of_l1_falls():
+    assert [falling(100, 10, s, 10) for s in (0, 5, 10, 99)] == [100, 55, 10, 10]
+    assert falling(100, 10, 0, 0) == 10
+
+
+# checkpoints of a run
+
+ARRAYS = {"a/b": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+
+def test_checkpoints_come_back_old_ones_go_the_best_stays(tmp_path):
+    run = RunFolder(tmp_path, keep=2)
+    for step, figure in ((10, 3.0), (20, 1.0), (30, 2.0), (40, 2.5), (50, None)):
+        run.save(step, ARRAYS, {"world": 1}, figure)
+    assert run.steps() == [20, 40, 50] and run.best() == (20, 1.0)
+    step, arrays, state = run.newest()
+    assert step == 50 and state["world"] == 1
+    assert np.array_equal(arrays["a/b"], ARRAYS["a/b"]) and set(arrays) == set(ARRAYS)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path):
+    run = RunFolder(tmp_path)
+    run.save(10, ARRAYS, {})
+    run.save(20, ARRAYS, {})
+    data = bytearray(run.file(20).read_bytes())
+    data[60] ^= 1
+    run.file(20).write_bytes(data)
+    with pytest.warns(UserWarning, match="step-00000020"):
+        assert run.newest()[0] == 10
+    run.file(10).write_bytes(b"")
+    with pytest.warns(UserWarning), pytest.raises(CheckpointError):
+        run.newest()
+
+
+def test_files_that_are_no_checkpoints_are_left_alone(tmp_path):
+    run = RunFolder(tmp_path, keep=1)
+    run.save(10, ARRAYS, {})
+    others = [run.checkpoints / n for n in ("notes.txt", ".step-00000020.pkl.x.part", "step-1.pkl")]
+    for other in others:
+        other.write_text("x")
+    run.save(20, ARRAYS, {})
+    assert run.steps() == [20] and all(other.exists() for other in others)
+
+
+def test_log_drops_what_a_killed_run_wrote_after_its_checkpoint(tmp_path):
+    from jt_dfd.training.log import Log, read
+
+    log = Log(tmp_path, tensorboard=False)
+    for step in range(1, 6):
+        log.line(step, {"l1": float(step)})
+    log.close()
+    with open(tmp_path / "log.jsonl", "a") as f:
+        f.write('{"step": 6, "l1"')  # cut off by the kill
+    log = Log(tmp_path, step=3, tensorboard=False)
+    log.line(4, {"l1": 40.0})
+    log.curves()
+    log.close()
+    assert [(line["step"], line["l1"]) for line in read(tmp_path / "log.jsonl")] == [(1, 1), (2, 2), (3, 3), (4, 40)]
+    assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["l1"] == 40
+    from jt_dfd.pictures import read_picture
+
+    assert read_picture(tmp_path / "losses.png").std() > 5

@@ -1,0 +1,62 @@
+"""Two processes under mpirun with a picture each are one process with both."""
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jt_dfd.training.log import read
+from jt_dfd.training.run_folder import RunFolder
+
+pytestmark = pytest.mark.skipif(not (shutil.which("mpirun") and shutil.which("mpicc")),
+                                reason="no Open MPI here (Debian: openmpi-bin and libopenmpi-dev)")
+STEPS = 5
+
+
+def train(root, stage, out, processes, *more):
+    words = [sys.executable, str(root / f"tools/train_{stage}.py"), "--out", str(out), "--preset", "tiny", "--batch", "2",
+             "--steps", str(STEPS), "--log-every", "1", "--sample-every", "2", "--save-every", "5", "--tensorboard", "no",
+             "--device", "cpu", *more]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if processes > 1:
+        env["use_mpi"] = "1"
+        words = ["mpirun", "-np", str(processes), "--allow-run-as-root", "--oversubscribe", *words]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def compare(one, two, log=""):
+    """Losses and weights to 1e-4.  Biases of convolutions are left out: in front of a norm they have no gradient but
+    rounding, which Adam turns into steps of full length."""
+    lines = [read(folder / log / "log.jsonl") for folder in (one, two)]
+    assert len(lines[0]) == len(lines[1]) >= STEPS
+    for a, b in zip(*lines):
+        for name in set(a) - {"images_per_second", "memory_mb"}:
+            if not name.startswith("gradient"):
+                assert a[name] == pytest.approx(b[name], abs=1e-4, rel=1e-4), (a["step"], name)
+    (_, left, _), (_, right, _) = (RunFolder(folder / log).newest() for folder in (one, two))
+    names = [n for n in left if not n.startswith(("adam", "average")) and not n.endswith(".bias")]
+    assert set(left) == set(right) and len(names) > 10
+    for name in names:
+        assert np.abs(left[name] - right[name]).max() < 1e-4, name
+
+
+def test_stage_two_without_batch_statistics(root, pairs, embedding, tmp_path):
+    more = ("--data", str(pairs), "--embedding", str(embedding), "--perceptual-network", "off", "--lr", "1e-4",
+            "--lr-discriminator", "1e-4")
+    train(root, "synthesis", tmp_path / "one", 1, *more)
+    done = train(root, "synthesis", tmp_path / "two", 2, *more)
+    assert "2 process(es)" in done.stderr
+    compare(tmp_path / "one", tmp_path / "two")
+    # rank 0 alone wrote
+    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(p.name for p in (tmp_path / "one").iterdir())
+
+
+def test_stage_one_with_synchronised_batch_statistics(root, pairs, tmp_path):
+    more = ("--data", str(pairs), "--component", "mouth", "--lr", "1e-4", "--norm-momentum", "1")
+    train(root, "embedding", tmp_path / "one", 1, *more)
+    train(root, "embedding", tmp_path / "two", 2, *more)
+    compare(tmp_path / "one", tmp_path / "two", "mouth")
