@@ -58,6 +58,9 @@ STROKES = [
     # neck
     [(205, 435), (203, 475), (192, 508)], [(307, 435), (309, 475), (320, 508)],
 ]
+# creases of the lids
+LAST = [[(164, 230), (178, 221), (192, 218), (206, 221), (218, 230)],
+        [(294, 230), (306, 221), (320, 218), (334, 221), (348, 230)]]
 
 
 def need(programs) -> None:
@@ -142,7 +145,7 @@ def smooth(points, step: float = 6.0):
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--output", default="window.png", help="picture to write (default: window.png)")
+    parser.add_argument("-o", "--output", default="window.png", help="picture to write, PNG or JPEG (default: window.png)")
     parser.add_argument("--params", help="weights folder (default: as the window finds it)")
     parser.add_argument("--size", default="1400x830", help="of the virtual screen, in pixels (default: 1400x830)")
     parser.add_argument("--language", default="en", choices=("en", "zh"))
@@ -173,12 +176,12 @@ def main(argv=None) -> int:
             page = screen.find_page(10)
             screen.draw(STROKES, page)
             wait_for_face(screen, page, args.wait, window)
-            # a second face for the history: another stroke, and a slider by its place in the panel
-            screen.draw([[(214, 388), (220, 384)]], page)
-            time.sleep(4)
+            screen.draw(LAST, page)  # the strip below shows the face before it
+            time.sleep(2)
+            wait_for_face(screen, page, args.wait, window)
             screen.do("mousemove", int(width) // 2, int(height) - 8)
             time.sleep(1)
-            screen.see().save(args.output, optimize=True)
+            screen.see().save(args.output, optimize=True, quality=90)
             print(args.output)
         finally:
             window.send_signal(signal.SIGTERM)
@@ -189,15 +192,16 @@ def main(argv=None) -> int:
 
 
 def wait_for_face(screen, page, seconds: float, window) -> None:
-    """Until the square to the right of the page is coloured and has been still for two seconds."""
+    """Until the square to the right of the page is a picture and has been still for two seconds.  While the engine
+    prepares itself, most of that square is of a single colour."""
     x, y, side = page
     last, still, deadline = None, 0.0, time.monotonic() + seconds
     while time.monotonic() < deadline:
         if window.poll() is not None:
             raise SystemExit(f"screenshot: the window ended with status {window.returncode}")
         area = np.asarray(screen.see())[y + 8:y + side - 8, x + side + 30:x + 2 * side].astype(int)
-        coloured = area.size and np.abs(area[..., 0] - area[..., 2]).mean() > 6
-        if coloured and last is not None and np.array_equal(area, last):
+        colours = np.unique(area.reshape(-1, 3) @ [1, 256, 65536], return_counts=True)[1]
+        if colours.max() < 0.4 * colours.sum() and last is not None and np.array_equal(area, last):
             still += 0.5
             if still >= 2:
                 return
