@@ -176,7 +176,7 @@ class Synthesizer:
         report(stages[2], 2, len(stages))
         self._guidance(near)
         report(stages[3], 3, len(stages))
-        self.face_from_vectors(latents)
+        self.face_from_vectors({c: self._refined(latents[c], near[c].vector, 1.0) for c in COMPONENTS})
         report(stages[4], len(stages), len(stages))
 
     # -- the steps, each with its memory
