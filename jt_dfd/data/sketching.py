@@ -38,10 +38,8 @@ class Sketcher:
         """The edge map behind ``lines``: (512, 512) float32 from 0 to 1."""
         if self._detector is None:
             from .hed import EdgeDetector
-            from .workers import restore_signals
 
             self._detector = EdgeDetector()
-            restore_signals()
         return self._detector(photograph)
 
 

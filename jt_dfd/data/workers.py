@@ -6,7 +6,6 @@ Jobs and answers are pickled over its standard input and output, between process
 """
 from __future__ import annotations
 
-import atexit
 import importlib
 import os
 import pickle
@@ -14,10 +13,11 @@ import signal
 import struct
 import subprocess
 import sys
-import threading
 import traceback
 from collections import deque
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
+
+from ..runtime.signals import restore_signals
 
 
 class WorkerDied(RuntimeError):
@@ -138,29 +138,6 @@ class Workers:
 
     def __exit__(self, *_):
         self.close()
-
-
-def restore_signals() -> None:
-    """Give Ctrl-C and the end of a child process back their usual meaning: Jittor, once imported, ends its process at
-    once on either.  Does nothing outside the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    _end_compile_pool()
-    for number in (signal.SIGINT, signal.SIGCHLD):
-        handler = signal.getsignal(number)
-        signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-def _end_compile_pool() -> None:
-    """End the process pool that importing Jittor leaves behind; it makes a new one when it needs one.
-
-    Ctrl-C on a terminal reaches the pool's processes too; one that dies holding the pool's lock makes the interpreter
-    hang at its end."""
-    utilities = sys.modules.get("jittor_utils")
-    if getattr(utilities, "pool_size", 0) and hasattr(utilities, "pool_cleanup"):
-        atexit.unregister(utilities.pool_cleanup)
-        utilities.pool_cleanup()
-        utilities.pool_size = 0
 
 
 def _die_with_parent() -> None:

@@ -22,6 +22,7 @@ from typing import Callable, Dict, Optional
 
 from .problems import RuntimeProblem
 from .plan import Plan, make_plan
+from .signals import restore_signals
 
 __all__ = ["RuntimeProblem", "prepare", "start", "jt", "report", "chosen_device"]
 
@@ -76,6 +77,7 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
 
         first_compile.ensure(_prepared.device, progress)
         _import_quietly()
+        restore_signals()
     import jittor
 
     if _prepared is not None and "use_cuda" not in _prepared.users:

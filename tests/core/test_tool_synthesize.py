@@ -1,7 +1,9 @@
 """tools/synthesize.py as a user runs it."""
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -75,3 +77,19 @@ def test_missing_weights_end_with_status_2(run, sketches, tmp_path):
 def test_a_sketch_is_never_overwritten_by_its_face(sketches):
     jobs = batch.plan([str(sketches / "one.png")], str(sketches))
     assert jobs[0].face != jobs[0].sketch and os.path.dirname(jobs[0].face) == str(sketches)
+
+
+def test_ctrl_c_stops_with_a_word_and_keeps_whole_faces(root, tiny_params, sketches, tmp_path):
+    for i in range(300):
+        (sketches / f"copy{i:03}.png").write_bytes((sketches / "one.png").read_bytes() + bytes(i))
+    process = subprocess.Popen([sys.executable, str(root / "tools/synthesize.py"), str(sketches), "-o", str(tmp_path / "out"),
+                                "--params", str(tiny_params), "--device", "cpu"], stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 300
+    while time.time() < deadline and len(list((tmp_path / "out").glob("*.png"))) < 2 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=120)
+    faces = list((tmp_path / "out").rglob("*.png"))
+    assert process.returncode == 130 and "stopped" in words and "Traceback" not in words
+    assert 2 <= len(faces) < 300 and not list((tmp_path / "out").rglob("*.part"))
+    assert all(np.asarray(Image.open(f)).shape == (512, 512, 3) for f in faces)

@@ -1,0 +1,30 @@
+"""Signals as Python has them: Jittor, once imported, ends its process at once on Ctrl-C and when a child is killed."""
+from __future__ import annotations
+
+import atexit
+import signal
+import sys
+import threading
+
+
+def restore_signals() -> None:
+    """Give Ctrl-C and the end of a child process back their usual meaning, so that a program can save what it has.
+    Does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    _end_compile_pool()
+    for number in (signal.SIGINT, signal.SIGCHLD):
+        handler = signal.getsignal(number)
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _end_compile_pool() -> None:
+    """End the process pool that importing Jittor leaves behind; it makes a new one when it needs one.
+
+    Ctrl-C on a terminal reaches the pool's processes too; one that dies holding the pool's lock makes the interpreter
+    hang at its end."""
+    utilities = sys.modules.get("jittor_utils")
+    if getattr(utilities, "pool_size", 0) and hasattr(utilities, "pool_cleanup"):
+        atexit.unregister(utilities.pool_cleanup)
+        utilities.pool_cleanup()
+        utilities.pool_size = 0
