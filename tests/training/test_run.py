@@ -141,7 +141,7 @@ def test_ctrl_c_saves_and_the_run_goes_on_later(pairs, embedding, tmp_path, capf
 def small_disk(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() or subprocess.call(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)],
+    if os.geteuid() or subprocess.call(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)],
                                        stderr=subprocess.DEVNULL):
         pytest.skip("a small tmpfs can only be mounted by root")
     yield disk
