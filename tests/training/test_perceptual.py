@@ -8,7 +8,7 @@ import pytest
 
 from jt_dfd.checkpoints import CheckpointError
 from jt_dfd.networks import perceptual_weights
-from jt_dfd.networks.torch_arrays import read_torch_arrays
+from jt_dfd.networks.perceptual_weights import read_vgg_arrays
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ def test_nothing_in_a_file_is_run(tmp_path, capsys):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps({"a": Evil()}))
     with pytest.raises(CheckpointError, match="nothing was run"):
-        read_torch_arrays(path)
+        read_vgg_arrays(path)
     path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C) + pickle.dumps(1001) + pickle.dumps({}) + pickle.dumps(Evil()))
     with pytest.raises(CheckpointError, match="nothing was run"):
-        read_torch_arrays(path)
+        read_vgg_arrays(path)
     assert "run" not in capsys.readouterr().out
 
 
@@ -78,4 +78,4 @@ def test_damaged_files_are_named(tmp_path, data):
     path = tmp_path / "vgg.pth"
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match="vgg.pth"):
-        read_torch_arrays(path)
+        read_vgg_arrays(path)
