@@ -28,7 +28,8 @@ REQUIRES = [
     "onednn-devel-cpu-gomp==2022.2.1; sys_platform=='linux' and platform_machine=='x86_64'",
 ]
 EXTRAS = {
-    "torch": ["torch>=2.0", "safetensors"],   # the converter only; never in a process that runs Jittor
+    # the converter only; never in a process that runs Jittor.  ml_dtypes 0.6, which onnx would take, wants numpy 2
+    "torch": ["torch>=2.0", "safetensors", "onnx", "onnxruntime", "ml_dtypes<0.6"],
     # preparing photographs; tools/install_data_extras.sh adds the wheels that must come without their dependencies
     "data": ["h5py>=3.8", "openvino>=2024.4", "ai-edge-litert>=1.2; python_version>='3.9'", "ml_dtypes<0.6"],
     "test": ["pytest", "pytest-qt", "hypothesis"],

@@ -36,7 +36,7 @@ set_up "test"
 # PyTorch, for the converter's tests only.  From PyPI a Linux wheel brings gigabytes of CUDA libraries, so it is taken by
 # itself only where it is small: there already, or as a wheel that pip finds without asking a registry (its find-links).
 provide_torch() {
-    "$PYTHON" -c 'import torch, safetensors' 2>/dev/null && return 0
+    "$PYTHON" -c 'import torch, safetensors, onnx, onnxruntime' 2>/dev/null && return 0
     [ "${JT_DFD_TEST_TORCH:-}" = 0 ] && return 0
     local wanted="torch>=2.0" local_wheel
     if [ "${JT_DFD_TEST_TORCH:-}" != 1 ]; then
@@ -49,7 +49,8 @@ provide_torch() {
         wanted="torch==$local_wheel"
     fi
     say "installing $wanted"
-    "$PYTHON" -m pip install -q "$wanted" safetensors && return 0
+    # numpy and ml_dtypes are named so that nothing here lifts numpy over Jittor's bound
+    "$PYTHON" -m pip install -q "$wanted" safetensors onnx onnxruntime "ml_dtypes<0.6" "numpy<2" && return 0
     [ "${JT_DFD_TEST_TORCH:-}" = 1 ] && fail "PyTorch could not be installed."
     say "PyTorch could not be installed: its tests are skipped"
 }

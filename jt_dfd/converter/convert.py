@@ -115,7 +115,7 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
                     key: Optional[str] = None, expected: Optional[Layout] = None) -> Done:
     """Read ``source``, write ``target``, prove it.  jittor: None converts without proof."""
     if to == "torch" and target.suffix != ".safetensors":
-        from .torch_file import import_torch
+        from ..checkpoints.torch_file import import_torch
 
         import_torch(target)  # before any work is done
     layout = expected or _read(source, key, None)[0]

@@ -19,7 +19,7 @@ from .convert import Done, convert_bank, convert_network
 from .folders import CONFIG_FILE, Member, SourceFolder
 from .recognise import Layout
 from .sides import Jittor
-from .torch_file import import_torch
+from ..checkpoints.torch_file import import_torch
 
 #: notices that go along with the weights they are about
 _NOTICES = ("LICENSE*", "NOTICE*", "README*")

@@ -15,7 +15,7 @@ import numpy as np
 from ..checkpoints.errors import CheckpointError
 from ..checkpoints.files import read_value, write_arrays
 from .tensors_file import read_tensors, write_tensors
-from .torch_file import read_torch, write_torch
+from ..checkpoints.torch_file import read_torch, write_torch
 
 JITTOR_SUFFIXES = (".pkl",)
 TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")

@@ -15,7 +15,7 @@ from typing import Optional
 import numpy as np
 
 from ..checkpoints import CheckpointError
-from .torch_file import MissingPyTorch, import_torch
+from ..checkpoints.torch_file import MissingPyTorch, import_torch
 
 #: ONNX opset: the first with everything used here is 17; any runtime since 2022 reads it (ours)
 OPSET = 17

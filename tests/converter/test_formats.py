@@ -11,7 +11,7 @@ import pytest
 from jt_dfd.checkpoints import CheckpointError, read_arrays
 from jt_dfd.converter import formats
 from jt_dfd.converter.tensors_file import read_tensors, write_tensors
-from jt_dfd.converter.torch_file import read_torch
+from jt_dfd.checkpoints.torch_file import read_torch
 
 
 @pytest.fixture

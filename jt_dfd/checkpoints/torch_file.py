@@ -20,9 +20,9 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-from ..checkpoints import safe_pickle
-from ..checkpoints.errors import CheckpointError
-from ..checkpoints.safe_pickle import UnsafePickle
+from . import safe_pickle
+from .errors import CheckpointError
+from .safe_pickle import UnsafePickle
 
 #: first bytes of the older layout: a pickle of PyTorch's magic number
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
