@@ -39,7 +39,9 @@ provide_torch() {
     "$PYTHON" -c 'import torch, safetensors, onnx, onnxruntime' 2>/dev/null && return 0
     [ "${JT_DFD_TEST_TORCH:-}" = 0 ] && return 0
     local wanted="torch>=2.0" local_wheel
-    if [ "${JT_DFD_TEST_TORCH:-}" != 1 ]; then
+    if "$PYTHON" -c 'import torch' 2>/dev/null; then
+        wanted=""
+    elif [ "${JT_DFD_TEST_TORCH:-}" != 1 ]; then
         local_wheel="$("$PYTHON" -m pip install -q --dry-run --no-index --no-deps --ignore-installed --report - torch 2>/dev/null |
             "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["install"][0]["metadata"]["version"])' 2>/dev/null)"
         if [ -z "$local_wheel" ]; then
@@ -48,9 +50,9 @@ provide_torch() {
         fi
         wanted="torch==$local_wheel"
     fi
-    say "installing $wanted"
+    say "installing what the converter's tests need: ${wanted:-(PyTorch is there)} safetensors onnx onnxruntime"
     # numpy and ml_dtypes are named so that nothing here lifts numpy over Jittor's bound
-    "$PYTHON" -m pip install -q "$wanted" safetensors onnx onnxruntime "ml_dtypes<0.6" "numpy<2" && return 0
+    "$PYTHON" -m pip install -q ${wanted:+"$wanted"} safetensors onnx onnxruntime "ml_dtypes<0.6" "numpy<2" && return 0
     [ "${JT_DFD_TEST_TORCH:-}" = 1 ] && fail "PyTorch could not be installed."
     say "PyTorch could not be installed: its tests are skipped"
 }
