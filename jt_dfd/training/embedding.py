@@ -57,9 +57,10 @@ class EmbeddingTrainer:
             encoder = self.networks[part]["encoder"]
             with jt.no_grad():
                 latents = encoder(batch.crops[part])
-                moments = jt.stack([latents.mean(dims=(0,)), (latents * latents).mean(dims=(0,))])
-                mean, square = parallel.mean(moments).numpy().astype(np.float64)
-            deviation = np.sqrt(np.maximum(square - mean ** 2, 0))
+                mean = parallel.mean(latents.mean(dims=(0,)))
+                # in two passes: the spread of new latents is small beside their mean
+                square = parallel.mean(((latents - mean) ** 2).mean(dims=(0,)))
+                mean, deviation = mean.numpy().astype(np.float64), np.sqrt(square.numpy().astype(np.float64))
             if not np.isfinite(deviation).all() or deviation.max() == 0:
                 continue  # a batch of one, or of equal sketches, says nothing
             # dimensions that hardly vary in a small batch would be blown up
