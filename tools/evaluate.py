@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", default="Params/demo", metavar="DIR", help="folder of weights (default: Params/demo)")
+    parser.add_argument("--params", default="Params/demo", metavar="DIR",
+                        help="folder of weights (default: Params/demo)")
     parser.add_argument("--data", required=True, metavar="SET", help="folder with index.csv")
     parser.add_argument("--split", default="test", choices=["train", "test"], help="default: test")
     parser.add_argument("--count", type=int, default=0, metavar="N", help="pictures, evenly chosen (default: all)")

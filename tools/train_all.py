@@ -5,8 +5,8 @@
     python tools/train_all.py --data tests/data/samples --out runs/tiny --preset tiny --embedding-steps 200 \\
         --synthesis-steps 200 --batch 4
 
-Run it again to go on where it was stopped.  The weights are in OUT/params.  Options of a single stage: train by hand with
-tools/train_embedding.py and tools/train_synthesis.py.
+Run it again to go on where it was stopped.  The weights are in OUT/params.  Options of a single stage: train by hand
+with tools/train_embedding.py and tools/train_synthesis.py.
 """
 import argparse
 import subprocess

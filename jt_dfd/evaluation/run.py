@@ -15,8 +15,8 @@ from ..training import sheets
 from . import metrics
 
 FEATURES = "relu5_3 of the VGG16 in stlpips-pytorch 0.0.2, averaged over the picture (512 numbers)"
-CAVEAT = ("Frechet and kernel distance are on {features}, not on Inception pool3: compare them with figures of this tool "
-          "only, on the same pictures. With {count} pictures the Frechet distance is mostly sampling error.")
+CAVEAT = ("Frechet and kernel distance are on {features}, not on Inception pool3: compare them with figures of this "
+          "tool only, on the same pictures. With {count} pictures the Frechet distance is mostly sampling error.")
 
 
 def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 1.0), device: str = "auto",
@@ -40,8 +40,8 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     out: Dict[str, Any] = {
         "weights": Path(params).name, "preset": synthesizer.config.preset, "data": Path(data).name, "split": split,
         "pictures": len(numbers), "canvas": canvas, "device": synthesizer.device,
-        "compared": f"faces of the split's own sketches with the photographs behind them, at {canvas} pixels, RGB, 0 to "
-                    "255; values are means, ± their standard error over pictures"}
+        "compared": f"faces of the split's own sketches with the photographs behind them, at {canvas} pixels, RGB, "
+                    "0 to 255; values are means, ± their standard error over pictures"}
     means = _means(data, synthesizer.geometry, train_count)
     out["embedding"] = _embedding(synthesizer, held_out, numbers, means, progress)
     distance = _distance()
@@ -159,8 +159,9 @@ def _sheet(sketches, examples, real, canvas, most: int = 12):
 
 def as_table(result: Dict[str, Any]) -> str:
     """The figures as Markdown."""
-    lines = [f"{result['pictures']} pictures of split {result['split']} of {result['data']}, weights {result['weights']} "
-             f"({result['preset']}, {result['canvas']} pixels).", "", f"Compared: {result['compared']}.", "",
+    lines = [f"{result['pictures']} pictures of split {result['split']} of {result['data']}, weights "
+             f"{result['weights']} ({result['preset']}, {result['canvas']} pixels).", "",
+             f"Compared: {result['compared']}.", "",
              "| component | reconstruction MSE | MSE of the mean sketch |", "|---|---|---|"]
     for component, v in result["embedding"].items():
         plain = v["mse_of_the_mean_sketch"]

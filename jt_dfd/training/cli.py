@@ -11,9 +11,10 @@ def main(stage: str, description: str, argv=None) -> int:
 
     kind = o.EmbeddingOptions if stage == "embedding" else o.SynthesisOptions
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out, with its options "
-                                                              "except those given again; starts where there is none")
-    parser.add_argument("--dry-run", action="store_true", help="build everything, make one step, time it, write nothing")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out, with its "
+                        "options except those given again; starts where there is none")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="build everything, make a few steps, time them; writes nothing")
     o.add_arguments(parser, kind)
     arguments = vars(parser.parse_args(argv))
     resume, dry = arguments.pop("resume"), arguments.pop("dry_run")
@@ -49,6 +50,7 @@ def _train(stage: str, options, resume: bool, dry: bool) -> int:
     else:
         from .synthesis import SynthesisTrainer as Trainer
     config = config_of(options)
+    options.preset = config.preset
     trainer = Trainer(options, config)
     if dry:
         return loop.dry_run(trainer, options)

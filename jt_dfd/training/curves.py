@@ -53,6 +53,6 @@ def _plot(cv2, name: str, points: np.ndarray) -> np.ndarray:
     cv2.putText(picture, f"{name}: {smooth[-1]:.4g}", (MARGIN, 22), font, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     cv2.putText(picture, f"{high:.3g}", (2, MARGIN + 4), font, 0.32, (90, 90, 90), 1, cv2.LINE_AA)
     cv2.putText(picture, f"{low:.3g}", (2, HEIGHT - MARGIN + 4), font, 0.32, (90, 90, 90), 1, cv2.LINE_AA)
-    cv2.putText(picture, f"step {int(steps[0])} to {int(steps[-1])}", (MARGIN, HEIGHT - 10), font, 0.38, (90, 90, 90), 1,
-                cv2.LINE_AA)
+    cv2.putText(picture, f"step {int(steps[0])} to {int(steps[-1])}", (MARGIN, HEIGHT - 10), font, 0.38,
+                (90, 90, 90), 1, cv2.LINE_AA)
     return picture

@@ -31,8 +31,9 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
         raise ExportError(f"{embedding} and {synthesis} hold networks of different sizes")
     digest = encoders_digest(one)
     if encoders_digest(two) != digest:
-        raise ExportError(f"{synthesis} was trained behind other encoders than those in {embedding}: stage I has gone on "
-                          "since. Train stage II behind the new ones (--init-from keeps what it learned), or take the old.")
+        raise ExportError(f"{synthesis} was trained behind other encoders than those in {embedding}: stage I has gone "
+                          "on since. Train stage II behind the new ones (--init-from keeps what it learned), or take "
+                          "the old.")
     banks = banks_of(one)
     if not banks or banks.get("encoders") != digest:
         raise ExportError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")

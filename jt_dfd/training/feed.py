@@ -32,13 +32,13 @@ def training_data(options: Options, config: Config, stage: str) -> FaceDataset:
                        cache_mb=options.cache_mb, rank=parallel.rank(), world_size=parallel.world())
 
 
-def held_out_data(options: Options, config: Config, stage: str) -> Optional[FaceDataset]:
-    """The test split in order and as it is, one batch of up to 8 at a time; None where there is no such split.
+def held_out_data(options: Options, config: Config, stage: str, split: str = "test") -> Optional[FaceDataset]:
+    """A split in order and as it is, one batch of up to 8 at a time; None where there is no such split.
     Every rank sees all of it: no Jittor call may depend on the rank."""
-    rows = len(index.read(options.data, split="test"))
+    rows = len(index.read(options.data, split=split))
     if rows == 0:
         return None
-    return FaceDataset(options.data, config.geometry, stage, min(rows, 8), split="test", shuffle=False,
+    return FaceDataset(options.data, config.geometry, stage, min(rows, 8), split=split, shuffle=False,
                        drop_last=False, cache_mb=256)
 
 

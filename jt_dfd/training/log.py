@@ -36,7 +36,7 @@ class Log:
 
     @staticmethod
     def _keep_until(path: Path, step: int) -> None:
-        """Lines past ``step`` were written by a run that was killed after its last checkpoint: it will come by again."""
+        """Lines past ``step`` are of a run that was killed after its last checkpoint: it will come by again."""
         if not path.is_file():
             return
         kept = "".join(json.dumps(line) + "\n" for line in read(path) if line.get("step", 0) <= step)

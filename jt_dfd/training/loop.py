@@ -39,6 +39,7 @@ class Run:
         self.command = " ".join(map(shlex.quote, command or sys.argv))
         self.data = feed.training_data(options, trainer.config, trainer.stage)
         self.held_out = feed.held_out_data(options, trainer.config, trainer.stage)
+        self.shown = self.held_out or feed.held_out_data(options, trainer.config, trainer.stage, "train")
         several = trainer.stage == "embedding"
         self.folders = {part: RunFolder(self.out / part if several else self.out, options.keep)
                         for part in trainer.parts}
@@ -67,8 +68,8 @@ class Run:
     def refuse_to_overwrite(self) -> None:
         for folder in self.folders.values():
             if folder.steps():
-                raise TrainingStopped(f"{folder.path} holds checkpoints up to step {folder.steps()[-1]}. Add --resume to "
-                                      "go on with them, or name another --out.")
+                raise TrainingStopped(f"{folder.path} holds checkpoints up to step {folder.steps()[-1]}. Add --resume "
+                                      "to go on with them, or name another --out.")
 
     def note(self, text: str) -> None:
         if self.log is not None:
@@ -81,8 +82,8 @@ class Run:
         yield from self.trainer.describe()
         yield (f"data {o.data}: {len(self.data.rows)} pairs to train on, {len(self.data)} steps of {o.batch} an epoch, "
                + (f"{len(self.held_out.rows)} held out" if self.held_out else "none held out: no validation"))
-        yield (f"{o.steps} steps, {o.steps * o.batch / len(self.data.rows):.1f} epochs, {parallel.world()} process(es), "
-               f"device {'cuda' if jt.flags.use_cuda else 'cpu'}")
+        yield (f"{o.steps} steps, {o.steps * o.batch / len(self.data.rows):.1f} epochs, {parallel.world()} "
+               f"process(es), device {'cuda' if jt.flags.use_cuda else 'cpu'}")
 
     # the loop
 
@@ -174,10 +175,7 @@ class Run:
         return values
 
     def _samples(self, step: int) -> None:
-        picture = self.trainer.sheet(self.held_out or self.data)
-        if self.held_out is None:
-            self.data.set_position(0, step)
-        self.log.sheet(step, picture)
+        self.log.sheet(step, self.trainer.sheet(self.shown))
         self.log.curves()
 
     def _save(self, step: int, validated: bool = True) -> None:

@@ -54,8 +54,8 @@ class Adam:
         group = self._adam.param_groups[0]
         expected = {"n_step"} | {f"{k}{i}" for i in range(len(group["m"])) for k in "mv"}
         if set(arrays) != expected:
-            raise CheckpointError(f"{source}: the optimiser's state has {len(arrays)} entries, expected {len(expected)}. "
-                                  "The checkpoint belongs to another network.")
+            raise CheckpointError(f"{source}: the optimiser's state has {len(arrays)} entries, expected "
+                                  f"{len(expected)}. The checkpoint belongs to another network.")
         for key, variables in (("m", group["m"]), ("v", group["values"])):
             for i, variable in enumerate(variables):
                 if tuple(variable.shape) != arrays[f"{key}{i}"].shape:

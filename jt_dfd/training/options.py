@@ -170,7 +170,8 @@ def read(kind: Type[Options], path) -> Options:
         names = {f.name for f in fields(kind)}
         return kind(**{k: v for k, v in data.items() if k in names})
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise OptionsError(f"{path}: not readable as options ({error}). Start the run anew in another folder.") from None
+        raise OptionsError(f"{path}: not readable as options ({error}). Start the run anew in another "
+                           "folder.") from None
 
 
 def write(options: Options, folder) -> None:

@@ -43,8 +43,8 @@ class SynthesisTrainer:
         source = embedding_source(options)
         self.embedding = open_weights(source)
         if self.embedding.config.to_dict() != config.to_dict():
-            raise OptionsError(f"--embedding {source}: its networks are of preset {self.embedding.config.preset!r} with "
-                               f"other sizes than --preset {config.preset!r}")
+            raise OptionsError(f"--embedding {source}: its networks are of preset {self.embedding.config.preset!r} "
+                               f"with other sizes than --preset {config.preset!r}")
         self.encoders = {c: networks.build("encoder", config, c) for c in COMPONENTS}
         for component, encoder in self.encoders.items():
             named.into_network(encoder, self.embedding.network("encoder", component), source)

@@ -84,7 +84,8 @@ def synthesis_trainer(data, embedding, out, **changes):
     from jt_dfd.training.options import SynthesisOptions
     from jt_dfd.training.synthesis import SynthesisTrainer
 
-    options = SynthesisOptions(**{**quick(data, out), "embedding": str(embedding), "perceptual_network": "off", **changes})
+    values = {**quick(data, out), "embedding": str(embedding), "perceptual_network": "off", **changes}
+    options = SynthesisOptions(**values)
     seed(options)
     return SynthesisTrainer(options, preset("tiny")), options
 
@@ -96,5 +97,5 @@ def seed(options):
 
 
 def quick(data, out):
-    return dict(data=str(data), out=str(out), preset="tiny", steps=6, batch=2, augment=0.0, sample_every=0, save_every=100,
-                save_minutes=0, log_every=1, tensorboard=False, device="cpu")
+    return dict(data=str(data), out=str(out), preset="tiny", steps=6, batch=2, augment=0.0, sample_every=0,
+                save_every=100, save_minutes=0, log_every=1, tensorboard=False, device="cpu")

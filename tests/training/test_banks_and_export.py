@@ -74,8 +74,8 @@ def test_the_exported_folder_makes_the_face_that_was_trained(pairs, embedding, e
     sketch = to_sketch(pairs / "sketches/000.png", 64)
     result = Synthesizer(exported / "params", "cpu").synthesize(sketch, "female", refine=0)
     trainer, _ = synthesis_trainer(pairs, embedding, exported / "other", init_from=str(exported / "run"), gan=0.0)
-    crops = {c: jt.array((trainer.geometry.crop(to_sketch(sketch, 64), c)[None, None].astype(np.float32) - 127.5) / 127.5)
-             for c in COMPONENTS}
+    drawn = {c: trainer.geometry.crop(to_sketch(sketch, 64), c)[None, None] for c in COMPONENTS}
+    crops = {c: jt.array((crop.astype(np.float32) - 127.5) / 127.5) for c, crop in drawn.items()}
     expected = sheets.colour(trainer.generator(trainer.features(crops)))[0]
     import cv2
 

@@ -14,8 +14,9 @@ from jt_dfd.training.run_folder import RunFolder
 
 def command(root, pairs, embedding, out, *more):
     return [sys.executable, str(root / "tools/train_synthesis.py"), "--data", str(pairs), "--embedding", str(embedding),
-            "--preset", "tiny", "--out", str(out), "--steps", "24", "--batch", "2", "--save-every", "5", "--log-every", "1",
-            "--sample-every", "0", "--perceptual-network", "off", "--tensorboard", "no", "--device", "cpu", "--resume", *more]
+            "--preset", "tiny", "--out", str(out), "--steps", "24", "--batch", "2", "--save-every", "5",
+            "--log-every", "1", "--sample-every", "0", "--perceptual-network", "off",
+            "--tensorboard", "no", "--device", "cpu", "--resume", *more]
 
 
 def curve(out):

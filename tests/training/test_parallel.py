@@ -16,9 +16,9 @@ STEPS = 5
 
 
 def train(root, stage, out, processes, *more):
-    words = [sys.executable, str(root / f"tools/train_{stage}.py"), "--out", str(out), "--preset", "tiny", "--batch", "2",
-             "--steps", str(STEPS), "--log-every", "1", "--sample-every", "2", "--save-every", "5", "--tensorboard", "no",
-             "--device", "cpu", *more]
+    words = [sys.executable, str(root / f"tools/train_{stage}.py"), "--out", str(out), "--preset", "tiny",
+             "--batch", "2", "--steps", str(STEPS), "--log-every", "1", "--sample-every", "2", "--save-every", "5",
+             "--tensorboard", "no", "--device", "cpu", *more]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     if processes > 1:
         env["use_mpi"] = "1"
@@ -29,9 +29,9 @@ def train(root, stage, out, processes, *more):
 
 
 def compare(one, two, log=""):
-    """Losses and weights to 1e-4.  Left out are biases and what follows them: in front of a norm they have no gradient but
-    rounding, which Adam turns into steps of full length.  In training the norm takes them out again; running means, and
-    with them stage I's held-out figures, carry them."""
+    """Losses and weights to 1e-4.  Left out are biases and what follows them: in front of a norm they have no gradient
+    but rounding, which Adam turns into steps of full length.  In training the norm takes them out again; running means,
+    and with them stage I's held-out figures, carry them."""
     lines = [read(folder / log / "log.jsonl") for folder in (one, two)]
     assert len(lines[0]) == len(lines[1]) > STEPS
     for a, b in zip(*lines):

@@ -191,3 +191,14 @@ def test_a_window_is_cut_where_it_is_said(pairs, embedding, tmp_path):
     first = int(cut[0, 0, 0, 0])
     y, x = divmod(first, 64)
     assert np.array_equal(cut, picture.numpy()[:, :, y:y + 32, x:x + 32])
+
+
+def test_a_set_without_held_out_pairs_trains_and_shows_training_pairs(embedding, tmp_path):
+    from conftest import write_set
+
+    data = write_set(tmp_path / "set", train=4, test=0)
+    trainer, options = synthesis_trainer(data, embedding, tmp_path / "run", steps=3, sample_every=2, save_every=3,
+                                         workers=1, gan=0.0)
+    assert loop.run(trainer, options, False, ["train"])
+    assert RunFolder(tmp_path / "run").steps() == [3] and (tmp_path / "run/samples/step-00000002.png").exists()
+    assert checkpoints.open_folder(tmp_path / "run/weights").has("generator")
