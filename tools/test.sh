@@ -98,6 +98,10 @@ for name in $folders; do
         1) status=1 ;;
         *) status=1 broken=$((broken + 1)); echo "tests/$name: pytest ended with status $code" ;;
     esac
+    if [ ! -s "$results/$name.xml" ] && [ $code -le 1 ]; then
+        status=1 broken=$((broken + 1))
+        echo "tests/$name: pytest was ended before it could report (status $code)"
+    fi
     [ $code -le 130 ] || break
 done
 
