@@ -1,9 +1,14 @@
 """Little sets of drawn faces, and trainers of the tiny preset on them."""
-import cv2
-import numpy as np
-import pytest
+import os
 
-from jt_dfd.data import index
+# the tiny networks gain nothing from threads, and on a busy machine threads that wait for one another cost a lot
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from jt_dfd.data import index  # noqa: E402
 
 SIZE = 128
 

