@@ -32,6 +32,8 @@ EXTRAS = {
     "torch": ["torch>=2.0", "safetensors", "onnx", "onnxruntime", "ml_dtypes<0.6"],
     # preparing photographs; tools/install_data_extras.sh adds the wheels that must come without their dependencies
     "data": ["h5py>=3.8", "openvino>=2024.4", "ai-edge-litert>=1.2; python_version>='3.9'", "ml_dtypes<0.6"],
+    # TensorBoard events of the trainers; stlpips-pytorch (its VGG16 for the perceptual loss) must come with --no-deps
+    "train": ["tensorboardX"],
     "test": ["pytest", "pytest-qt", "hypothesis"],
 }
 

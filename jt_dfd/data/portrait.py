@@ -1,4 +1,4 @@
-"""One photograph into the canonical frame, with a reason where that cannot be.  No Jittor: runs in worker processes."""
+"""One photograph into the canonical frame, with a reason where that cannot be.  Runs in worker processes."""
 from __future__ import annotations
 
 import io
@@ -224,11 +224,19 @@ def write_webp(path, picture: np.ndarray, quality: int = 95) -> np.ndarray:
 
 
 class PortraitJob:
-    """What a worker process runs: photograph in, face written, and what the caller needs to go on."""
+    """What a worker process runs: photograph in, face written, and what the caller needs to go on.
 
-    def __init__(self, folder: str, options: Options):
+    draw_lines: draw sketches of the style "lines" here too, with Jittor in this process; else the caller gets the face
+    """
+
+    def __init__(self, folder: str, options: Options, draw_lines: bool = False):
         cv2.setNumThreads(1)
         self.folder, self.maker = folder, PortraitMaker(options)
+        self.sketcher = None
+        if draw_lines:
+            from .sketching import Sketcher
+
+            self.sketcher = Sketcher("lines")
 
     def __call__(self, source: str, name: str, landmarks: Optional[Landmarks]) -> Dict:
         """{"face", "landmarks", "notes", "measures"[, "sketch"]}, or {"rejected": reason}."""
@@ -247,6 +255,8 @@ class PortraitJob:
             from .photocopy import photocopy
 
             out["sketch"] = photocopy(face)
+        elif options.sketch == "lines" and self.sketcher is not None:
+            out["sketch"] = self.sketcher(face)
         elif options.sketch == "lines":
             out["face"] = face
         return out

@@ -86,7 +86,9 @@ def _run(source, out, todo, names, points, own, options, sketcher, journal, work
         for path in todo:
             yield str(source / path), names[path], points.get(Path(path).stem)
 
-    with Workers(max(1, workers), "jt_dfd.data.portrait:PortraitJob", str(out), options) as pool:
+    # On a CPU every worker draws its own lines, one thread each: both cores stay busy to the last.  A GPU is fed here.
+    draw_lines = options.sketch == "lines" and _jittor_device() == "cpu"
+    with Workers(max(1, workers), "jt_dfd.data.portrait:PortraitJob", str(out), options, draw_lines) as pool:
         answers = zip(todo, pool.map(jobs()))
         for path, (job, answer) in (progress(answers, total=len(todo)) if progress else answers):
             if isinstance(answer, models.ModelMissing):
@@ -103,6 +105,13 @@ def _run(source, out, todo, names, points, own, options, sketcher, journal, work
             finish(out, names[path], answer, sketcher, journal, path, source=path)
             if len(journal.entries) % INDEX_EVERY == 0:
                 write_index()
+
+
+def _jittor_device() -> str:
+    """Where Jittor computes; started here, so that compiling it shows how far it is and what it lacks is said once."""
+    from ..backend import jt
+
+    return "cuda" if jt.flags.use_cuda else "cpu"
 
 
 def finish(out, name: str, answer: Dict, sketcher: Optional[Sketcher], journal: Journal, key: str, **entry) -> None:
