@@ -13,7 +13,7 @@ from ..pictures import PictureError, read_picture
 from . import index
 from .workers import Workers
 
-#: a sketch with a smaller share of ink (darker than mid grey) is empty; one with a larger is no drawing (ours)
+#: a sketch with a smaller share of ink is empty; one with a larger is no drawing (ours)
 LEAST_INK, MOST_INK = 0.002, 0.6
 
 
@@ -101,7 +101,7 @@ def check_pair(face_path: str, sketch_path: str) -> List[Tuple[str, str]]:
             continue
         if which == "sketch":
             grey = picture if picture.ndim == 2 else picture[:, :, 0]
-            ink = float(np.mean(grey < 128))
+            ink = 1 - float(np.mean(grey)) / 255  # grey ink counts by its darkness: photocopies can be pale
             if ink < LEAST_INK:
                 found.append((which, f"empty sketch: {ink:.2%} ink"))
             elif ink > MOST_INK:

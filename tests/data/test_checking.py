@@ -35,6 +35,17 @@ def test_each_kind_of_fault_is_found_and_named(a_set):
     assert any(f == robot and "unknown gender: 'robot'" in w for f, w in checking.check(a_set).errors)
 
 
+def test_a_pale_photocopy_is_no_empty_sketch_and_a_few_specks_are(a_set):
+    """Of light skin and fair hair the photocopy is light grey throughout."""
+    rows = index.read(a_set)
+    sketch = read_picture(a_set / rows[0].sketch)
+    write_png(a_set / rows[0].sketch, (255 - (255 - sketch.astype(float)) * 0.3).astype(np.uint8))
+    specks = np.full((512, 512), 255, np.uint8)
+    specks[100:104, 100:150] = 0
+    write_png(a_set / rows[1].sketch, specks)
+    assert [(f, w.split(":")[0]) for f, w in checking.check(a_set).errors] == [(rows[1].sketch, "empty sketch")]
+
+
 def test_mixed_up_eyes_and_doubles_are_errors(a_set):
     rows = index.read(a_set)
     swapped = dict(rows[0].landmarks, left_eye=rows[0].landmarks["right_eye"], right_eye=rows[0].landmarks["left_eye"])
