@@ -12,6 +12,14 @@ from __future__ import annotations
 import numpy as np
 
 ANCHORS = ("nearest", "release")
+#: most neighbours the projection kernel's small system has room for (ours; release 15, paper 10)
+MAX_K = 64
+
+
+def check_k(k) -> None:
+    """ValueError unless k is a whole number of neighbours that projection has room for."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
+        raise ValueError(f"k must be a whole number of neighbours from 1 to {MAX_K}, not {k!r}")
 
 
 def squared_distances(bank: np.ndarray, query: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from .checkpoints import open_folder
 from .components import COMPONENTS, MERGE_ORDER
 from .memory import Recent, digest
 from .pictures import to_sketch
+from .selection import check_k
 
 #: neighbours projected on (release; the paper says 10)
 DEFAULT_K = 15
@@ -255,12 +256,6 @@ def refine_amounts(refine: Union[float, Mapping[str, float]]) -> Dict[str, float
             raise ValueError(f"refine {name}: expected a number from 0 (follow the drawing) to 1 (full projection), "
                              f"not {value!r}")
     return {c: given.get(c, given.get("all", 1.0)) for c in COMPONENTS}
-
-
-def check_k(k) -> None:
-    """ValueError unless k is a whole number of neighbours that projection has room for."""
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= 64:
-        raise ValueError(f"k must be a whole number of neighbours from 1 to 64, not {k!r}")
 
 
 def _enlarge(picture: np.ndarray) -> np.ndarray:

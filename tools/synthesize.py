@@ -38,7 +38,8 @@ def main(argv=None):
     from jt_dfd import batch
     from jt_dfd.checkpoints import CheckpointError
     from jt_dfd.runtime import RuntimeProblem
-    from jt_dfd.synthesizer import Synthesizer, check_k, refine_amounts
+    from jt_dfd.selection import check_k
+    from jt_dfd.synthesizer import Synthesizer, refine_amounts
 
     try:
         refine = refine_amounts(batch.parse_refine(options.refine))

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from ..checkpoints import SHARED_BANK, CheckpointError
 from ..components import MERGE_ORDER, PARTS
 from ..config import Config, preset
-from ..selection import ANCHORS, neighbours, rebuilding_weights
-from ..synthesizer import check_k, refine_amounts
+from ..selection import ANCHORS, check_k, neighbours, rebuilding_weights
+from ..synthesizer import refine_amounts
 from .torch_layers import (Decoder, Encoder, FeatureDecoder, Generator, ImageDecoder, MultiScaleDiscriminator,
                            PictureNorm, Res, build, build_with)
 

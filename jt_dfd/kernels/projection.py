@@ -13,8 +13,6 @@ from .. import selection
 from ..backend import jt
 from . import source
 
-#: most neighbours the kernel's small system has room for (ours; release 15, paper 10)
-MAX_K = 64
 #: weight of the condition that the weights of the other rows sum to zero (release)
 PENALTY = 10.0
 #: rows whose best K one CUDA block selects
@@ -34,15 +32,14 @@ def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "ke
 
     bank     (N, d) float32, N > 0
     queries  (Q, d) float32
-    k        neighbours, 1 to MAX_K; more than N means N.  15 is the release's, 10 the paper's
+    k        neighbours, 1 to selection.MAX_K; more than N means N.  15 is the release's, 10 the paper's
     anchor   "nearest": neighbours by (distance, row), the nearest is the anchor; the same on every device.
              "release": the release's own choice, see ``selection``
     impl     "kernel", or "reference" for the plain Jittor operations below (the CPU only)
     """
     if anchor not in selection.ANCHORS:
         raise ValueError(f"no anchor rule {anchor!r}; there are {', '.join(selection.ANCHORS)}")
-    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or not 1 <= k <= MAX_K:
-        raise ValueError(f"k must be a whole number from 1 to {MAX_K}, not {k!r}")
+    selection.check_k(k)
     if len(bank.shape) != 2 or len(queries.shape) != 2 or bank.shape[1] != queries.shape[1] or bank.shape[0] == 0:
         raise ValueError(f"expected a bank (N, d) and queries (Q, d), got {tuple(bank.shape)} and {tuple(queries.shape)}")
     k = min(int(k), bank.shape[0])
