@@ -20,6 +20,7 @@ from __future__ import annotations
 import sys
 from typing import Callable, Dict, Optional
 
+from . import graph_lock
 from .problems import RuntimeProblem
 from .plan import Plan, make_plan
 from .signals import restore_signals
@@ -82,6 +83,7 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
 
     if _prepared is not None and "use_cuda" not in _prepared.users:
         jittor.flags.use_cuda = int(_prepared.device == "cuda" and bool(jittor.has_cuda))
+    graph_lock.install(jittor)
     _jittor = jittor
     return jittor
 

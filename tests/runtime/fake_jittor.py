@@ -51,6 +51,11 @@ class Array(list):
     def numpy(self): return self
     def tolist(self): return list(self)
 array = Array
+def code(*_, **__): return Array([1])
+class flag_scope:
+    def __init__(self, **_): pass
+    def __enter__(self): pass
+    def __exit__(self, *_): pass
 '''
 
 
