@@ -11,6 +11,7 @@ from .backend import jt, nn
 from .checkpoints import Folder
 from .components import COMPONENTS
 from .kernels import merge, shadow
+from .networks import half
 from .networks.folding import fold
 from .networks.layers import Res, Up
 from .networks.loading import load_arrays
@@ -20,6 +21,10 @@ from .networks.loading import load_arrays
 BATCH_BYTES = 40 << 20
 #: size of a feature map from which scratch is given back at every step (ours)
 STEP_BYTES = 24 << 20
+#: networks that compute in float16 where half precision is asked for: most of the arithmetic, none of the choosing.
+#: Encoders and projection stay float32, since which rows are neighbours hangs on the last bits of a distance; the image
+#: decoders stay so too, since the shadow they draw is at most a few percent of a face's time once they are remembered.
+HALF_NETWORKS = ("feature_decoder", "generator")
 
 
 def device() -> str:
@@ -57,10 +62,14 @@ def to_picture(output: np.ndarray) -> np.ndarray:
 
 
 class Networks:
-    """All sixteen inference networks of a folder, each file read once."""
+    """All sixteen inference networks of a folder, each file read once.
 
-    def __init__(self, folder: Folder):
-        self.config, self.geometry = folder.config, folder.config.geometry
+    precision  "single" or "half": whether HALF_NETWORKS compute in float16 (on a CPU that is the same arithmetic at no
+               gain in speed; see ``networks.half``)
+    """
+
+    def __init__(self, folder: Folder, precision: str = "single"):
+        self.config, self.geometry, self.precision = folder.config, folder.config.geometry, precision
         self._of: Dict[Tuple[str, str], object] = {}
         # the large ones first: while a file is read its contents are in memory twice
         self.generator = self._read(folder, "generator", "rest")
@@ -77,6 +86,8 @@ class Networks:
             arrays = fold(network, arrays)
         load_arrays(network, arrays)
         network.eval()
+        if self.precision == "half" and kind in HALF_NETWORKS:
+            half.use(network, keep_weights=False)
         return network
 
     def encode(self, crops: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:

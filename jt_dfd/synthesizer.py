@@ -26,6 +26,8 @@ from .selection import check_k
 DEFAULT_K = 15
 #: bytes of decoded neighbours kept (ours): about two sketches' worth at the release's sizes
 DECODED_BYTES = 48 << 20
+#: precisions of inference
+PRECISIONS = ("single", "half")
 
 
 @dataclass
@@ -54,13 +56,19 @@ class Result:
 class Synthesizer:
     """Weights in memory and the way from a sketch to a face.
 
-    params   a folder of weights: ``Params/demo``, or one in the release's layout
-    device   "auto", "cpu" or "cuda"
+    params     a folder of weights: ``Params/demo``, or one in the release's layout
+    device     "auto", "cpu" or "cuda"
+    precision  "single": float32.  "half", on a GPU only: the feature decoders and the generator compute in float16,
+               with float32 sums, statistics and activations; encoders, projection and shadow stay as they are, so the
+               neighbours are the same.  The face differs by less than 2 grey levels on average
 
-    CheckpointError names the file where weights are missing or unfit; RuntimeProblem says what Jittor lacks.
+    CheckpointError names the file where weights are missing or unfit; RuntimeProblem says what Jittor lacks; ValueError
+    where the device has no half precision.
     """
 
-    def __init__(self, params="Params/demo", device: str = "auto"):
+    def __init__(self, params="Params/demo", device: str = "auto", precision: str = "single"):
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be 'single' or 'half', not {precision!r}")
         folder = open_folder(params)
         from . import runtime
 
@@ -68,10 +76,15 @@ class Synthesizer:
         from . import pipeline
         from .manifold import FeatureBank
 
+        if precision == "half" and pipeline.device() != "cuda":
+            raise ValueError("half precision needs a GPU: Jittor's convolutions on a CPU are float32 only, and in float16 "
+                             "they would fall back to plain loops, hundreds of times slower. Leave it out here, or use "
+                             "device 'cuda' where there is a GPU (tools/doctor.py says what is found)")
+
         self.folder, self.config, self.geometry = folder, folder.config, folder.config.geometry
-        self.device = pipeline.device()
+        self.device, self.precision = pipeline.device(), precision
         self.bank = FeatureBank(folder)
-        self.networks = pipeline.Networks(folder)
+        self.networks = pipeline.Networks(folder, precision)
         self._latents, self._neighbours = Recent(64), Recent(64)
         self._decoded = Recent(size_limit=DECODED_BYTES)
         self._shadow, self._features, self._face = Recent(2), {}, Recent(8)

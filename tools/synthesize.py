@@ -27,6 +27,8 @@ def parse(argv):
     parser.add_argument("--anchor", default="nearest", choices=["nearest", "release"],
                         help="release: pick the anchor as the authors' program does")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--precision", default="single", choices=["single", "half"],
+                        help="half: feature decoders and generator in float16, on a GPU only (default: single)")
     parser.add_argument("--shadow", action="store_true", help="write the shadow guidance too, as NAME_shadow.png")
     parser.add_argument("-o", "--output", default="faces", metavar="OUT", help="folder, or a .png for a single sketch "
                         "(default: faces)")
@@ -48,7 +50,7 @@ def main(argv=None):
         if not jobs:
             raise ValueError("no pictures found in " + ", ".join(options.sketch))
         params = options.params or Path(__file__).resolve().parent.parent / "Params" / "demo"
-        synthesizer = Synthesizer(params, options.device)
+        synthesizer = Synthesizer(params, options.device, options.precision)
         synthesizer.check_gender(options.gender)
     except (CheckpointError, RuntimeProblem, ValueError) as error:
         print(f"synthesize: {error}", file=sys.stderr)
