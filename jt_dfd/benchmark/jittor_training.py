@@ -1,0 +1,54 @@
+"""Optimiser steps of both stages as the trainers make them."""
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+
+from ..components import COMPONENTS
+from . import flops, inputs
+from .task import Task
+
+
+def embedding_task(side, options) -> Task:
+    from ..training.embedding import EmbeddingTrainer
+    from ..training.options import EmbeddingOptions
+
+    trainer = EmbeddingTrainer(EmbeddingOptions(batch=options["batch"], steps=10 ** 6), side.config)
+    return _task(side, trainer, options["batch"], flops.training_step(side.config, "embedding", options["batch"]))
+
+
+def synthesis_task(side, options) -> Task:
+    from ..training.options import SynthesisOptions
+    from ..training.synthesis import SynthesisTrainer
+
+    gan = options.get("gan", True)
+    chosen = SynthesisOptions(embedding=str(side.params), batch=options["batch"], steps=10 ** 6, perceptual=0.0,
+                              gan=1.0 if gan else 0.0)
+    trainer = SynthesisTrainer(chosen, side.config)
+    return _task(side, trainer, options["batch"],
+                 flops.training_step(side.config, "synthesis", options["batch"], gan))
+
+
+def _task(side, trainer, size, operations) -> Task:
+    """The step of ``training/loop.py`` without its log: losses to the host, then everything moves."""
+    from ..data.dataset import Batch
+    from ..training import parallel
+
+    jt, numbers, steps = side.jt, count(), count()
+    rank, mine = parallel.rank(), size // parallel.world()  # ``size`` is over all ranks, as in the options
+
+    def make():
+        arrays = inputs.batch(side.config, mine, next(numbers) * parallel.world() + rank)
+        crops = {c: jt.array(np.ascontiguousarray(arrays[c])) for c in COMPONENTS}
+        number = next(steps)
+        return Batch(crops, jt.array(arrays["sketch"]), jt.array(arrays["photo"]), [], tuple(range(mine)), 0, number)
+
+    def run(batch):
+        names, values, apply = trainer.step(batch, batch.step, trainer.parts)
+        values = np.asarray(parallel.mean(values).numpy(), np.float64)
+        apply()
+        jt.sync_all()
+        return dict(zip(names, values.tolist()))
+    return Task(run, make, lambda losses: {"losses": {k: float(f"{v:.4g}") for k, v in losses.items()}},
+                {"flops": operations, "pictures": size})

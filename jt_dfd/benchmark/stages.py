@@ -1,0 +1,95 @@
+"""What can be measured: names, what each does, and which sides can do it."""
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ..components import COMPONENTS
+
+#: this project; the release's way of working in Jittor's own layers; the converter's modules; the same, channels last
+SIDES = ("jittor", "release", "torch", "torch-channels-last")
+ALL = SIDES
+TORCH = ("torch", "torch-channels-last")
+
+
+class Stage(NamedTuple):
+    """One row of the table.
+
+    name     as in --stages; ``family`` is the word before the first dot, which selects all of a kind
+    what     one line for people
+    sides    who can do it
+    options  what the worker has to know besides (JSON)
+    new      a process of its own is started for every repeat
+    """
+
+    name: str
+    what: str
+    sides: Tuple[str, ...] = ALL
+    options: Dict = {}
+    new: bool = False
+
+    @property
+    def family(self) -> str:
+        return self.name.split(".")[0]
+
+
+class UnknownStage(ValueError):
+    """A name that no stage has."""
+
+
+def every(bank_rows: Sequence[int] = (), batches: Sequence[int] = (), ranks: Sequence[int] = (),
+          chunks: Sequence[int] = (), cold: bool = False, batch: int = 1) -> List[Stage]:
+    """All stages in the order of the table.
+
+    bank_rows   sizes of seeded banks to project on besides the weights' own
+    batches     batch sizes of further stage II steps
+    ranks       numbers of processes of further stage II steps under mpirun
+    chunks      bytes of one layer's output up to which neighbours are decoded together, tried besides the default
+    batch       pictures of a training step
+    """
+    out = [Stage("encode", "sketch to latents, five encoders"),
+           Stage("project", "five latents onto the bank of the weights, k = 15")]
+    for rows in bank_rows:
+        out.append(Stage(f"project.{rows}", f"one latent onto a seeded bank of {rows:,} rows, k = 15",
+                         ("jittor", *TORCH), {"rows": rows}))
+    for c in COMPONENTS:
+        out.append(Stage(f"decode.{c}", f"15 neighbours of {c} to sketches", options={"component": c}))
+        for chunk in chunks:
+            out.append(Stage(f"decode.{c}@{chunk}", f"the same, at most {chunk / (1 << 20):g} MiB of a layer together",
+                             ("jittor", *TORCH), {"component": c, "chunk": chunk}))
+    out += [Stage("features", "five vectors to feature maps"),
+            Stage("merge", "five feature maps onto one"),
+            Stage("generator", "feature maps to a picture, merging included"),
+            Stage("face", "sketch to face and shadow, nothing remembered")]
+    for c in COMPONENTS:
+        out.append(Stage(f"stroke.{c}", f"a stroke that only {c} sees, to face and shadow", options={"component": c}))
+    trained = ("jittor", *TORCH)
+    out += [Stage("train1", f"stage I step, five autoencoders, batch {batch}", trained, {"batch": batch}),
+            Stage("train2", f"stage II step with GAN, batch {batch}", trained, {"batch": batch}),
+            Stage("train2-nogan", f"stage II step without GAN, batch {batch}", trained, {"batch": batch, "gan": False})]
+    out += [Stage(f"train2.batch{n}", f"stage II step with GAN, batch {n}", trained, {"batch": n}) for n in batches]
+    out += [Stage(f"train2.ranks{n}", f"stage II step with GAN, {n} processes under mpirun, batch {batch} each",
+                  ("jittor",), {"ranks": n, "batch": batch}, new=True) for n in ranks]
+    out += [Stage("data", "a batch of stage II out of a training set, augmented", ("jittor",), {"batch": 4}),
+            Stage("load", "weights and banks into memory"),
+            Stage("start", "a new process to its first face", ("jittor", "torch"), new=True)]
+    if cold:
+        out.append(Stage("cold", "the same with nothing compiled yet", ("jittor",), {"cold": True}, new=True))
+    return out
+
+
+def select(stages: Sequence[Stage], wanted: Optional[str]) -> List[Stage]:
+    """The stages named in ``wanted`` ("encode,decode,stroke.mouth"), in the table's order; all of them for None.
+
+    A family's name ("decode") takes all of it.  UnknownStage names what there is not.
+    """
+    if wanted is None:
+        return list(stages)
+    words = [w.strip() for w in wanted.split(",") if w.strip()]
+    known = {s.name for s in stages} | {s.family for s in stages}
+    unknown = [w for w in words if w not in known]
+    if unknown or not words:
+        families = list(dict.fromkeys(s.family for s in stages))
+        raise UnknownStage((f"--stages: no stage {unknown[0]!r}" if unknown else "--stages: none is named")
+                           + f"; there are {', '.join(families)} (--list says more)")
+    return [s for s in stages if s.name in words or s.family in words
+            or any(s.name.startswith(w + "@") for w in words)]
