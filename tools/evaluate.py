@@ -22,6 +22,12 @@ def main(argv=None) -> int:
     parser.add_argument("--count", type=int, default=0, metavar="N", help="pictures, evenly chosen (default: all)")
     parser.add_argument("--refine", type=float, nargs="+", default=[0.0, 1.0], metavar="X",
                         help="amounts of projection, 0 to 1 (default: 0 1)")
+    parser.add_argument("--inception", metavar="FILE",
+                        help="FID's Inception (pt_inception-2015-12-05-6726825d.pth, as PyTorch's FID tools use it) "
+                             "for Frechet and kernel distance (default: features of stlpips-pytorch's VGG16)")
+    parser.add_argument("--perceptual-network", default="auto", metavar="FILE",
+                        help="a torchvision VGG19 or VGG16 file: perceptual is then the perceptual loss of training; "
+                             "or stlpips, auto (stlpips where installed), off (default: auto)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
     args = parser.parse_args(argv)
@@ -32,7 +38,8 @@ def main(argv=None) -> int:
         from jt_dfd.evaluation import run
 
         result = run.evaluate(args.params, args.data, split=args.split, count=args.count, refine=args.refine,
-                              device=args.device)
+                              device=args.device, inception=args.inception,
+                              perceptual_network=args.perceptual_network)
         run.write(result, args.out)
     except (ValueError, OSError, runtime.RuntimeProblem) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Figures and picture sheets on a held-out split.
 
 metrics     distances between pictures and between sets of features; numpy only
+judges      networks behind perceptual, Frechet and kernel distance, and which files they came from
 run         what is compared with what, on how many pictures, as a dictionary and sheets
 """

@@ -35,14 +35,17 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance between Gaussians fitted to two sets of features (N, D), (M, D)."""
+    """Frechet distance between Gaussians fitted to two sets of features (N, D), (M, D); N and M at least 2."""
     ma, mb = a.mean(0), b.mean(0)
-    ca, cb = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # the trace of the root of ca cb is that of root(ca) cb root(ca), which is symmetric
-    values, vectors = np.linalg.eigh(np.atleast_2d(ca))
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ np.atleast_2d(cb) @ root), 0, None)).sum()
-    return float(((ma - mb) ** 2).sum() + np.trace(np.atleast_2d(ca)) + np.trace(np.atleast_2d(cb)) - 2 * cross)
+    ua, ub = (a - ma) / np.sqrt(len(a) - 1), (b - mb) / np.sqrt(len(b) - 1)   # ua.T @ ua is the covariance
+    # the eigenvalues of ca cb = ua.T ua ub.T ub are the squared singular values of ua ub.T
+    if max(len(a), len(b)) <= a.shape[1]:   # a small matrix, and no roots of what is zero but for rounding
+        cross = np.linalg.svd(ua @ ub.T, compute_uv=False).sum()
+    else:   # the trace of the root of ca cb is that of root(ca) cb root(ca), which is symmetric
+        values, vectors = np.linalg.eigh(ua.T @ ua)
+        root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+        cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ (ub.T @ ub) @ root), 0, None)).sum()
+    return float(((ma - mb) ** 2).sum() + (ua ** 2).sum() + (ub ** 2).sum() - 2 * cross)
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:

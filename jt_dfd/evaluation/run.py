@@ -12,27 +12,28 @@ from ..data import index
 from ..data.dataset import FaceDataset
 from ..pictures import write_atomically, write_png
 from ..training import sheets
-from . import metrics
-
-FEATURES = "relu5_3 of the VGG16 in stlpips-pytorch 0.0.2, averaged over the picture (512 numbers)"
-CAVEAT = ("Frechet and kernel distance are on {features}, not on Inception pool3: compare them with figures of this "
-          "tool only, on the same pictures. With {count} pictures the Frechet distance is mostly sampling error.")
+from . import judges, metrics
 
 
 def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 1.0), device: str = "auto",
-             train_count: int = 200, progress: bool = True) -> Dict[str, Any]:
+             train_count: int = 200, progress: bool = True, inception: Optional[str] = None,
+             perceptual_network: str = "auto") -> Dict[str, Any]:
     """All figures as a dictionary that json can write, and under "sheet" a picture (H, W, 3) uint8.
 
-    count         pictures of the split, evenly chosen; 0 takes all
-    refine        amounts of projection at which faces are made
-    train_count   training pictures behind the mean sketch and the mean face
+    count               pictures of the split, evenly chosen; 0 takes all
+    refine              amounts of projection at which faces are made
+    train_count         training pictures behind the mean sketch and the mean face
+    inception           file of FID's Inception for Frechet and kernel distance; without one stlpips' VGG16
+    perceptual_network  "auto", "stlpips", "off", or a torchvision VGG19 or VGG16 file (judges.perceptual)
+
+    ValueError (CheckpointError) names a file that cannot be used, before anything is computed.
     """
     from ..synthesizer import Synthesizer
 
     folder = checkpoints.open_folder(params)
+    distance, distance_note = judges.perceptual(perceptual_network)
+    features = judges.features(inception)
     synthesizer = Synthesizer(params, device)
-    from ..backend import jt
-
     canvas = synthesizer.config.canvas
     held_out = FaceDataset(data, synthesizer.geometry, "synthesis", 1, split=split, shuffle=False, drop_last=False,
                            cache_mb=0)
@@ -44,12 +45,19 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
                     "0 to 255; values are means, ± their standard error over pictures"}
     means = _means(data, synthesizer.geometry, train_count)
     out["embedding"] = _embedding(synthesizer, held_out, numbers, means, progress)
-    distance = _distance()
     out["synthesis"], examples = {}, []
     real = [held_out[n].photo for n in numbers]
+    few = features is not None and len(real) <= 2
+    if few:
+        features = None
+    real_features = judges.each(features, real) if features else None
+
+    def figures(faces):
+        return _pictures(faces, real, distance, features, real_features)
+
     if means:
         faces = [means["photo"]] * len(real)
-        out["synthesis"]["mean face of the training split"] = _pictures(faces, real, distance, jt)
+        out["synthesis"]["mean face of the training split"] = figures(faces)
     for amount in refine:
         faces = []
         for n in _progress(numbers, f"refine {amount:g}", progress):
@@ -57,12 +65,16 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
             gender = row.gender or "female"
             face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount).face
             faces.append(_to_canvas(face, canvas))
-        out["synthesis"][f"refine {amount:g}"] = _pictures(faces, real, distance, jt)
+        out["synthesis"][f"refine {amount:g}"] = figures(faces)
         examples.append(faces)
-    out["perceptual distance"] = ("stlpips (VGG16, shift-tolerant), of stlpips-pytorch 0.0.2" if distance else
-                                  "not computed: pip install --no-deps stlpips-pytorch==0.0.2")
+    out["perceptual distance"] = distance_note
     if distance:
-        out["caveat"] = CAVEAT.format(features=FEATURES, count=len(numbers))
+        out["perceptual network"] = distance.facts
+    if features:
+        out["features"] = {**features.facts, "pictures": len(numbers)}
+        out["caveat"] = features.caveat(len(numbers), canvas)
+    elif few:
+        out["caveat"] = f"Frechet and kernel distance need 3 pictures or more: not computed on {len(numbers)}."
     out["bank_rows"] = {g: int(folder.bank("rest", g).shape[0]) for g in (folder.genders or (checkpoints.SHARED_BANK,))}
     out["sheet"] = _sheet([held_out[n].sketch for n in numbers], examples, real, canvas)
     return out
@@ -111,34 +123,23 @@ def _embedding(synthesizer, held_out, numbers, means, progress) -> Dict[str, Any
     return out
 
 
-def _distance():
-    from ..networks.perceptual_weights import load_distance
+def _pictures(made, real, distance, features, real_features) -> Dict[str, Any]:
+    from ..backend import jt
 
-    return load_distance()
-
-
-def _pictures(made, real, distance, jt) -> Dict[str, Any]:
     out = {}
     for name, function in (("l1", metrics.l1), ("psnr", metrics.psnr), ("ssim", metrics.ssim)):
         out[name], out[f"{name}_error"] = metrics.summary(function(a, b) for a, b in zip(made, real))
     if distance is not None:
-        values, features = [], ([], [])
-        with jt.no_grad():
-            for a, b in zip(made, real):
-                x, y = _input(a, jt), _input(b, jt)
-                values.append(float(distance(x, y).numpy()[0]))
-                for side, picture in zip(features, (x, y)):
-                    side.append(distance.features(picture, ["relu5_3"])[0].mean(dims=(2, 3)).numpy()[0])
-                jt.gc()
+        values = []
+        for a, b in zip(made, real):
+            values.append(distance(a, b))
+            jt.gc()
         out["perceptual"], out["perceptual_error"] = metrics.summary(values)
-        if len(made) > 2:
-            a, b = np.array(features[0], np.float64), np.array(features[1], np.float64)
-            out["frechet"], out["kernel"] = metrics.frechet(a, b), metrics.kernel_distance(a, b)
+    if features is not None:
+        ours = judges.each(features, made)
+        out["frechet"] = metrics.frechet(ours, real_features)
+        out["kernel"] = metrics.kernel_distance(ours, real_features)
     return out
-
-
-def _input(picture, jt):
-    return jt.array(np.ascontiguousarray((picture.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]))
 
 
 def _to_canvas(face: np.ndarray, canvas: int) -> np.ndarray:

@@ -1,0 +1,197 @@
+"""The Inception network of Frechet distances (FID): its layout, and its pooled features in Jittor.
+
+The network is Inception v3 (Szegedy et al. 2016) as TensorFlow's frozen graph of December 2015 holds it, which
+published FID figures go back to (Heusel et al. 2017).  Its weights come with the user, as the file that PyTorch's FID
+tools share; inception_weights.py reads it.  Names and shapes are those of torchvision's Inception v3 without its
+auxiliary classifier and with 1008 classes.  What is computed differs from torchvision's in two places: the averages of
+the A and C blocks and of the first E block leave the padding out of the count, and the last E block takes a maximum
+where the others average.
+"""
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, NamedTuple, Tuple
+
+import numpy as np
+
+from ..backend import jt, nn
+
+#: edge in pixels of the pictures that the network was trained on
+SIZE = 299
+#: numbers a picture becomes
+FEATURES = 2048
+CLASSES = 1008
+#: added to the variance of each BatchNorm (TensorFlow's Inception; PyTorch's default is 1e-5)
+EPSILON = 0.001
+
+
+class Conv(NamedTuple):
+    """A convolution without bias, BatchNorm and ReLU.  kernel, padding: (rows, columns)."""
+
+    name: str
+    out: int
+    kernel: Tuple[int, int]
+    stride: int = 1
+    padding: Tuple[int, int] = (0, 0)
+
+
+class Block(NamedTuple):
+    """Branches side by side over one input, joined by their channels, the pooled one last.
+
+    branches   each a sequence of convolutions.  A tuple of two at its end runs side by side again
+    pool       "mean" (3x3, as many pixels as there are), "max" (3x3), both before ``pooled``; or "halve" (3x3 maximum
+               of stride 2, no convolution behind it)
+    """
+
+    name: str
+    branches: Tuple
+    pool: str
+    pooled: Tuple = ()
+
+
+def _same(name: str, out: int, rows: int, columns: int) -> Conv:
+    return Conv(name, out, (rows, columns), 1, (rows // 2, columns // 2))
+
+
+def _halving(name: str, out: int) -> Conv:
+    return Conv(name, out, (3, 3), 2)
+
+
+def _a(name: str, pooled: int) -> Block:
+    return Block(name, (
+        (_same("branch1x1", 64, 1, 1),),
+        (_same("branch5x5_1", 48, 1, 1), _same("branch5x5_2", 64, 5, 5)),
+        (_same("branch3x3dbl_1", 64, 1, 1), _same("branch3x3dbl_2", 96, 3, 3), _same("branch3x3dbl_3", 96, 3, 3)),
+    ), "mean", (_same("branch_pool", pooled, 1, 1),))
+
+
+def _b(name: str) -> Block:
+    return Block(name, (
+        (_halving("branch3x3", 384),),
+        (_same("branch3x3dbl_1", 64, 1, 1), _same("branch3x3dbl_2", 96, 3, 3), _halving("branch3x3dbl_3", 96)),
+    ), "halve")
+
+
+def _c(name: str, width: int) -> Block:
+    return Block(name, (
+        (_same("branch1x1", 192, 1, 1),),
+        (_same("branch7x7_1", width, 1, 1), _same("branch7x7_2", width, 1, 7), _same("branch7x7_3", 192, 7, 1)),
+        (_same("branch7x7dbl_1", width, 1, 1), _same("branch7x7dbl_2", width, 7, 1),
+         _same("branch7x7dbl_3", width, 1, 7), _same("branch7x7dbl_4", width, 7, 1),
+         _same("branch7x7dbl_5", 192, 1, 7)),
+    ), "mean", (_same("branch_pool", 192, 1, 1),))
+
+
+def _d(name: str) -> Block:
+    return Block(name, (
+        (_same("branch3x3_1", 192, 1, 1), _halving("branch3x3_2", 320)),
+        (_same("branch7x7x3_1", 192, 1, 1), _same("branch7x7x3_2", 192, 1, 7), _same("branch7x7x3_3", 192, 7, 1),
+         _halving("branch7x7x3_4", 192)),
+    ), "halve")
+
+
+def _e(name: str, pool: str) -> Block:
+    return Block(name, (
+        (_same("branch1x1", 320, 1, 1),),
+        (_same("branch3x3_1", 384, 1, 1), (_same("branch3x3_2a", 384, 1, 3), _same("branch3x3_2b", 384, 3, 1))),
+        (_same("branch3x3dbl_1", 448, 1, 1), _same("branch3x3dbl_2", 384, 3, 3),
+         (_same("branch3x3dbl_3a", 384, 1, 3), _same("branch3x3dbl_3b", 384, 3, 1))),
+    ), pool, (_same("branch_pool", 192, 1, 1),))
+
+
+#: convolutions before the blocks; None: a 3x3 maximum of stride 2
+STEM = (Conv("Conv2d_1a_3x3", 32, (3, 3), 2), Conv("Conv2d_2a_3x3", 32, (3, 3)), _same("Conv2d_2b_3x3", 64, 3, 3), None,
+        Conv("Conv2d_3b_1x1", 80, (1, 1)), Conv("Conv2d_4a_3x3", 192, (3, 3)), None)
+BLOCKS = (_a("Mixed_5b", 32), _a("Mixed_5c", 64), _a("Mixed_5d", 64), _b("Mixed_6a"),
+          _c("Mixed_6b", 128), _c("Mixed_6c", 160), _c("Mixed_6d", 160), _c("Mixed_6e", 192),
+          _d("Mixed_7a"), _e("Mixed_7b", "mean"), _e("Mixed_7c", "max"))
+
+
+def convolutions() -> Iterator[Tuple[str, Tuple[int, int, int, int]]]:
+    """(name, shape of its weight) of each convolution, in the order of the file."""
+    into = 3
+    for conv in STEM:
+        if conv is not None:
+            yield conv.name, (conv.out, into) + conv.kernel
+            into = conv.out
+    for block in BLOCKS:
+        joined = into if block.pool == "halve" else 0
+        for branch in block.branches + ((block.pooled,) if block.pooled else ()):
+            width = into
+            for step in branch:
+                parts = (step,) if isinstance(step, Conv) else step
+                for conv in parts:
+                    yield f"{block.name}.{conv.name}", (conv.out, width) + conv.kernel
+                width = sum(conv.out for conv in parts)
+            joined += width
+        into = joined
+
+
+def specification() -> Dict[str, Tuple[int, ...]]:
+    """name -> shape of everything in the file."""
+    out: Dict[str, Tuple[int, ...]] = {}
+    for name, shape in convolutions():
+        out[f"{name}.conv.weight"] = shape
+        for leaf in ("weight", "bias", "running_mean", "running_var"):
+            out[f"{name}.bn.{leaf}"] = shape[:1]
+    out["fc.weight"], out["fc.bias"] = (CLASSES, FEATURES), (CLASSES,)
+    return out
+
+
+class InceptionFeatures:
+    """(N, 3, 299, 299) float32 in [-1, 1], RGB -> (N, 2048), the means of the last block's feature maps.
+
+    arrays: name -> float32 array with the names and shapes of ``specification``.  The classifier is not used.
+    The BatchNorms' fixed statistics are folded into the convolutions, which changes results by rounding only.
+    """
+
+    def __init__(self, arrays: Dict[str, np.ndarray]):
+        self._weights = {name: _folded(arrays, name) for name, _ in convolutions()}
+
+    def __call__(self, x):
+        for conv in STEM:
+            x = nn.max_pool2d(x, 3, 2) if conv is None else self._conv(x, conv.name, conv)
+        for block in BLOCKS:
+            x = self._block(x, block)
+        return x.mean(dims=(2, 3))
+
+    def _block(self, x, block: Block):
+        out: List = []
+        for branch in block.branches:
+            out += self._branch([x], block.name, branch)
+        if block.pool == "halve":
+            out.append(nn.max_pool2d(x, 3, 2))
+        else:
+            pooled = mean_of_neighbours(x) if block.pool == "mean" else nn.max_pool2d(x, 3, 1, 1)
+            out += self._branch([pooled], block.name, block.pooled)
+        return jt.concat(out, 1)
+
+    def _branch(self, x: List, block: str, branch) -> List:
+        for step in branch:
+            parts = (step,) if isinstance(step, Conv) else step
+            x = [self._conv(x[0], f"{block}.{conv.name}", conv) for conv in parts]
+        return x
+
+    def _conv(self, x, name: str, conv: Conv):
+        weight, bias = self._weights[name]
+        return nn.relu(nn.conv2d(x, weight, bias, stride=conv.stride, padding=conv.padding))
+
+
+def mean_of_neighbours(x):
+    """Mean of 3x3 with stride 1, at the border of as many pixels as there are.  (N, C, H, W) -> the same.
+
+    Jittor 1.3.11 takes ``count_include_pad=False`` and counts the padding all the same.
+    """
+    def mean(y):
+        return nn.pool(y, 3, "mean", stride=1, padding=1)
+
+    return mean(x) / mean(jt.ones((1, 1, x.shape[2], x.shape[3])))
+
+
+def _folded(arrays: Dict[str, np.ndarray], name: str):
+    """(weight, bias) that do what the convolution and its BatchNorm do."""
+    scale, bias, mean, variance = (arrays[f"{name}.bn.{leaf}"].astype(np.float64)
+                                   for leaf in ("weight", "bias", "running_mean", "running_var"))
+    scale = scale / np.sqrt(variance + EPSILON)
+    weight = arrays[f"{name}.conv.weight"] * scale[:, None, None, None]
+    return (jt.array(weight.astype(np.float32)).stop_grad(),
+            jt.array((bias - mean * scale).astype(np.float32)).stop_grad())

@@ -1,0 +1,60 @@
+"""The user's file of FID's Inception: read strictly, named, its sum taken.  Downloads nothing, runs nothing in it."""
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Dict, Tuple
+
+import numpy as np
+
+from ..checkpoints import CheckpointError, check_arrays
+from ..checkpoints.torch_file import read_torch
+
+#: sum of the published ``pt_inception-2015-12-05-6726825d.pth``, 95,628,359 bytes (pytorch-fid and torch-fidelity)
+PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+_WANTED = "expected FID's Inception, pt_inception-2015-12-05-6726825d.pth as PyTorch's FID tools use it"
+
+
+def sha256(path) -> str:
+    """Hexadecimal sum of a file's bytes."""
+    total = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for piece in iter(lambda: stream.read(1 << 20), b""):
+            total.update(piece)
+    return total.hexdigest()
+
+
+def read_inception(path) -> Dict[str, np.ndarray]:
+    """name -> float32 array of everything that ``inception.specification`` lists.
+
+    CheckpointError names the file and what is missing, too much, misshapen or damaged, and what was expected.
+    """
+    return check(read_torch(path), path)
+
+
+def check(value, source) -> Dict[str, np.ndarray]:
+    """The arrays of what a file held, as ``read_inception`` returns them."""
+    from .inception import specification
+
+    if not isinstance(value, dict) or not value or not all(isinstance(a, np.ndarray) for a in value.values()):
+        raise CheckpointError(f"{source}: {_WANTED}; found no dictionary of named arrays")
+    # PyTorch's counts of training batches: in files saved by some versions, never used
+    arrays = {name: a for name, a in value.items() if not str(name).endswith(".num_batches_tracked")}
+    classes = arrays["fc.weight"].shape[0] if "fc.weight" in arrays and arrays["fc.weight"].ndim else None
+    if classes == 1000 or any(str(name).startswith("AuxLogits.") for name in arrays):
+        raise CheckpointError(
+            f"{source}: {_WANTED}; found torchvision's Inception v3 (1000 classes, AuxLogits). It has the same layers "
+            "with other weights: distances on its features are no FID and compare with no published figure")
+    try:
+        return check_arrays(arrays, specification(), source)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} ({_WANTED[0].upper()}{_WANTED[1:]}.)") from None
+
+
+def load_inception(path) -> Tuple[object, Dict[str, object]]:
+    """(InceptionFeatures, {"file": its name, "sha256": its sum, "published": whether that is the published file's})."""
+    from .inception import InceptionFeatures
+
+    network = InceptionFeatures(read_inception(path))
+    found = sha256(path)
+    return network, {"file": Path(path).name, "sha256": found, "published": found == PUBLISHED_SHA256}
