@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from .checkpoints import Folder
 from .components import COMPONENTS
 from .kernels import merge, shadow
 from .networks import half
+from .networks import channels_last
 from .networks.folding import fold
 from .networks.layers import Res, Up
 from .networks.loading import load_arrays
+from .runtime import tf32
 
 #: bytes of one layer's output up to which pictures are decoded together (ours, measured: more in one batch falls out
 #: of the processor's caches and gets slower)
@@ -71,6 +73,7 @@ class Networks:
     def __init__(self, folder: Folder, precision: str = "single"):
         self.config, self.geometry, self.precision = folder.config, folder.config.geometry, precision
         self._of: Dict[Tuple[str, str], object] = {}
+        self._runs: Dict[Tuple[str, str], List] = {}
         # the large ones first: while a file is read its contents are in memory twice
         self.generator = self._read(folder, "generator", "rest")
         for component in reversed(COMPONENTS):
@@ -90,9 +93,21 @@ class Networks:
             half.use(network, keep_weights=False)
         return network
 
+    def _layers(self, kind: str, component: str = "rest"):
+        """The convolutional part of a decoder or the generator: [(layer, function from picture to picture)]."""
+        if (kind, component) not in self._runs:
+            network = self.generator if kind == "generator" else self._of[kind, component]
+            layers = list(network.model if kind == "generator" else network.conv)
+            plain = jt.flags.use_cuda or self.precision == "half"
+            run = list(zip(layers, layers if plain else channels_last.steps(layers)))
+            self._runs[kind, component] = run if plain else [
+                (None, channels_last.enter), *run, (None, channels_last.leave)]
+        return self._runs[kind, component]
+
     def encode(self, crops: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """{component: (S, S) uint8} -> {component: (latent,) float32}."""
-        with jt.no_grad():
+        # without TF32: a latent that is off by a thousandth has other neighbours
+        with jt.no_grad(), tf32.exact(jt):
             latents = {c: self._of["encoder", c](jt.array(to_input(crop))) for c, crop in crops.items()}
             latents = {c: v[0].copy() for c, v in _fetch(latents).items()}
         self._tidy()
@@ -110,7 +125,8 @@ class Networks:
                 part = vectors[start:start + batch]
                 # a short last batch is filled up: another shape would compile anew
                 filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part), 0)])
-                out[start:start + batch] = network(jt.array(filled)).numpy()[:len(part), 0]
+                made = self._in_steps("image_decoder", component, network.start(jt.array(filled)))
+                out[start:start + batch] = made.numpy()[:len(part), 0]
         self._tidy()
         return out
 
@@ -120,7 +136,8 @@ class Networks:
             features = {}
             for component, vector in vectors.items():
                 decoder = self._of["feature_decoder", component]
-                features[component] = self._in_steps(decoder.conv, decoder.start(jt.array(vector[None])))
+                features[component] = self._in_steps("feature_decoder", component,
+                                                     decoder.start(jt.array(vector[None])))
             jt.sync(list(features.values()))
         self._tidy()
         return features
@@ -128,7 +145,8 @@ class Networks:
     def photograph(self, features: Dict[str, "jt.Var"]) -> np.ndarray:
         """All five feature maps -> (512, 512, 3) uint8 RGB."""
         with jt.no_grad():
-            face = to_picture(self._in_steps(self.generator.model, merge.merge(features, self.geometry)).numpy()[0])
+            merged = merge.merge(features, self.geometry)
+            face = to_picture(self._in_steps("generator", "rest", merged).numpy()[0])
         self._tidy()
         if face.shape[0] != 512:
             import cv2
@@ -144,14 +162,14 @@ class Networks:
         if self._frugal():
             release_memory()
 
-    def _in_steps(self, layers, x):
-        """``layers`` one after the other; where maps are large, what a step leaves is given back before the next."""
-        for layer in layers:
+    def _in_steps(self, kind: str, component: str, x):
+        """The layers one after the other; where maps are large, what a step leaves is given back before the next."""
+        for layer, step in self._layers(kind, component):
             if self._frugal() and isinstance(layer, (Res, Up, nn.Conv, nn.ConvTranspose, nn.ReflectionPad2d)):
                 x.sync()
                 if x.numel() * 4 > STEP_BYTES:
                     release_memory()
-            x = layer(x)
+            x = step(x)
         return x
 
     def shadow(self, decoded: Dict[str, np.ndarray], weights: Dict[str, np.ndarray]):

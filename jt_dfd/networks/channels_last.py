@@ -1,0 +1,103 @@
+"""Inference with channels innermost, for the CPU.
+
+A convolution of oneDNN wants its picture as (N, H, W, C) and Jittor keeps (N, C, H, W), so each call turns the picture
+there and back; with planes of 512 x 512 that costs more than the arithmetic (the channels of a pixel lie a power of two
+apart and fall into the same lines of the processor's caches).  Here a picture is turned once at either end of a run of
+layers.  The arithmetic is the layers' own; results differ by rounding only.  Measured in tools/benchmark.py.
+"""
+from __future__ import annotations
+
+from typing import Callable, List
+
+from ..backend import jt, nn
+from .layers import PictureNorm, Res, Up
+
+
+def steps(layers) -> List[Callable]:
+    """``layers`` (an ``nn.Sequential`` in evaluation mode) as functions of (N, H, W, C) float32 pictures, one a layer.
+    TypeError where a layer has no such form here."""
+    return [_step(layer) for layer in layers]
+
+
+def enter(x):
+    """(N, C, H, W) -> (N, H, W, C)."""
+    return x.transpose((0, 2, 3, 1))
+
+
+def leave(x):
+    """(N, H, W, C) -> (N, C, H, W)."""
+    return x.transpose((0, 3, 1, 2))
+
+
+def _step(layer) -> Callable:
+    if isinstance(layer, Res):
+        block = steps(layer.conv_block)
+        return lambda x: x + _run(block, x)
+    if isinstance(layer, Up):
+        block = steps(layer.conv)
+        return lambda x: _run(block, x)
+    if isinstance(layer, nn.ReflectionPad2d):
+        return lambda x: _reflect(x, layer.pl, layer.pr, layer.pt, layer.pb)
+    if isinstance(layer, nn.ConvTranspose):
+        return lambda x: _transposed(x, layer)
+    if isinstance(layer, nn.Conv):
+        return lambda x: _convolution(x, layer)
+    if isinstance(layer, (nn.InstanceNorm, PictureNorm)):
+        return lambda x: _own_statistics(x, layer)
+    if isinstance(layer, nn.ReLU):
+        return lambda x: jt.maximum(x, 0.0)
+    if isinstance(layer, nn.Tanh):
+        return jt.tanh
+    if isinstance(layer, nn.Identity):
+        return lambda x: x
+    raise TypeError(f"{type(layer).__name__} has no channels-last form")
+
+
+def _run(block, x):
+    for step in block:
+        x = step(x)
+    return x
+
+
+def _reflect(x, left, right, top, bottom):
+    n, height, width, channels = x.shape
+
+    def source(index, size, before):
+        return (f"{index}<{before} ? {before}-{index} : "
+                f"{index}>={size + before} ? {2 * size + before - 2}-{index} : {index}-{before}")
+
+    return x.reindex([n, height + top + bottom, width + left + right, channels],
+                     ["i0", source("i1", height, top), source("i2", width, left), "i3"])
+
+
+def _convolution(x, layer):
+    """Written so that Jittor recognises it and hands it to oneDNN in this layout."""
+    n, height, width, _ = x.shape
+    out, into, high, wide = layer.weight.shape
+    (sy, sx), (py, px) = layer.stride, layer.padding
+    shape = [n, (height + 2 * py - high) // sy + 1, (width + 2 * px - wide) // sx + 1, out, into, high, wide]
+    windows = x.reindex(shape, ["i0", f"i1*{sy}-{py}+i5", f"i2*{sx}-{px}+i6", "i4"])
+    return _biased((windows * layer.weight.broadcast(shape, [0, 1, 2])).sum([4, 5, 6]), layer)
+
+
+def _transposed(x, layer):
+    n, height, width, _ = x.shape
+    into, out, high, wide = layer.weight.shape
+    (sy, sx), (py, px), (ey, ex) = layer.stride, layer.padding, layer.output_padding
+    shape = [n, height, width, into, out, high, wide]
+    products = x.broadcast(shape, [4, 5, 6]) * layer.weight.broadcast(shape, [0, 1, 2])
+    size = [n, (height - 1) * sy - 2 * py + high + ey, (width - 1) * sx - 2 * px + wide + ex, out]
+    return _biased(products.reindex_reduce("add", size, ["i0", f"i1*{sy}-{py}+i5", f"i2*{sx}-{px}+i6", "i4"]), layer)
+
+
+def _biased(x, layer):
+    return x if layer.bias is None else x + layer.bias.reshape((1, 1, 1, -1))
+
+
+def _own_statistics(x, layer):
+    mean = x.mean((1, 2), keepdims=True)
+    # two passes: exact where the mean is large beside the deviation
+    centred = x - mean
+    variance = (centred * centred).mean((1, 2), keepdims=True)
+    scale = layer.weight.reshape((1, 1, 1, -1)) / jt.sqrt(variance + layer.eps)
+    return centred * scale + layer.bias.reshape((1, 1, 1, -1))
