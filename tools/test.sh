@@ -6,11 +6,11 @@
 #   bash tools/test.sh core gui              some folders
 #   bash tools/test.sh core -k merge -x      further words go to pytest
 #
-# JT_DFD_TEST_TORCH=0 leaves PyTorch out (the converter's tests are then skipped with the reason); =1 insists on it.
+# JT_DFD_TEST_TORCH=0 leaves PyTorch out (tests that need it are then skipped with the reason); =1 insists on it.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
 
-ORDER="runtime core data gui converter training"
+ORDER="runtime core data gui converter training evaluation"
 folders="" arguments=()
 for word in "$@"; do
     name="${word#tests/}"
@@ -33,8 +33,8 @@ fi
 
 set_up "test"
 
-# PyTorch, for the converter's tests only.  From PyPI a Linux wheel brings gigabytes of CUDA libraries, so it is taken by
-# itself only where it is small: there already, or as a wheel that pip finds without asking a registry (its find-links).
+# PyTorch, for the tests of converter and evaluation only.  From PyPI a Linux wheel brings gigabytes of CUDA libraries, so
+# it is taken by itself only where it is small: there already, or as a wheel that pip finds without asking a registry (its find-links).
 provide_torch() {
     "$PYTHON" -c 'import torch, safetensors, onnx, onnxruntime' 2>/dev/null && return 0
     [ "${JT_DFD_TEST_TORCH:-}" = 0 ] && return 0
@@ -45,18 +45,18 @@ provide_torch() {
         local_wheel="$("$PYTHON" -m pip install -q --dry-run --no-index --no-deps --ignore-installed --report - torch 2>/dev/null |
             "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["install"][0]["metadata"]["version"])' 2>/dev/null)"
         if [ -z "$local_wheel" ]; then
-            say "PyTorch is not installed: the converter's tests that need it are skipped (JT_DFD_TEST_TORCH=1 installs it, gigabytes)"
+            say "PyTorch is not installed: tests that need it are skipped (JT_DFD_TEST_TORCH=1 installs it, gigabytes)"
             return 0
         fi
         wanted="torch==$local_wheel"
     fi
-    say "installing what the converter's tests need: ${wanted:-(PyTorch is there)} safetensors onnx onnxruntime"
+    say "installing what tests of converter and evaluation need: ${wanted:-(PyTorch is there)} safetensors onnx onnxruntime"
     # numpy and ml_dtypes are named so that nothing here lifts numpy over Jittor's bound
     "$PYTHON" -m pip install -q ${wanted:+"$wanted"} safetensors onnx onnxruntime "ml_dtypes<0.6" "numpy<2" && return 0
     [ "${JT_DFD_TEST_TORCH:-}" = 1 ] && fail "PyTorch could not be installed."
     say "PyTorch could not be installed: its tests are skipped"
 }
-case " $folders " in *" converter "*) [ -d tests/converter ] && provide_torch ;; esac
+case " $folders " in *" converter "* | *" evaluation "*) provide_torch ;; esac
 
 # What preparing photographs needs beyond the core; its tests are skipped where it cannot be had.
 provide_data() {
