@@ -5,9 +5,9 @@
 
 Jittor's own first import fails on a machine that does not reach its download host, on one with an ``nvcc`` but no GPU
 or no runtime library beside it, and computes garbage with numpy 2.  Everything is decided here instead, and nothing is
-downloaded.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda), ``JITTOR_HOME``, and Jittor's own
-``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``, ``use_cuda``, ``log_silent``,
-``cache_name`` and the like.
+downloaded.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda), ``JT_DFD_TF32`` (1, 0; see ``tf32``),
+``JITTOR_HOME``, and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
+``use_cuda``, ``log_silent``, ``cache_name`` and the like.
 
 OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch
 may not share the process: its OpenMP and oneDNN collide with Jittor's, so Jittor's own habit of importing an installed
@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 from typing import Callable, Dict, Optional
 
-from . import graph_lock
+from . import graph_lock, tf32
 from .problems import RuntimeProblem
 from .plan import Plan, make_plan
 from .signals import restore_signals
@@ -83,6 +83,7 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
 
     if _prepared is not None and "use_cuda" not in _prepared.users:
         jittor.flags.use_cuda = int(_prepared.device == "cuda" and bool(jittor.has_cuda))
+    tf32.apply(jittor)
     graph_lock.install(jittor)
     _jittor = jittor
     return jittor

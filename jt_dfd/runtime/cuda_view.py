@@ -8,7 +8,8 @@ for CUDA up to 12.2 and cuDNN 8.  The view is such a DIR: links, a script for th
     lib64/libX.so              the unversioned names that wheels leave out
     lib64/libcudnn_*_infer.so, *_train.so    the names of cuDNN 8's parts, for cuDNN 9's
     include/cuda_runtime.h     CUDA 13: gives back two fields of cudaDeviceProp
-    include/cudnn.h            cuDNN 9: stands in for the recurrent-network calls that it dropped
+    include/cudnn.h            what convolutions compute with (float32 sums for float16, TF32 or not); cuDNN 9: stands in
+                               for the recurrent-network calls that it dropped
     include/cub/cub.cuh        CUB 3: gives back seven names
     include/npp.h              the eight limits that Jittor takes from NPP, where NPP is not installed
 
@@ -30,7 +31,7 @@ from . import host
 from .cuda_toolkit import PARTS
 
 _HEADERS = Path(__file__).with_name("cuda_headers")
-_FORMAT = 1   # raise when what is built below changes
+_FORMAT = 2   # raise when what is built below changes
 _KEPT = 4     # views that stay in the cache; older ones are removed
 
 
@@ -89,12 +90,13 @@ def _old_cudnn_names(content: Dict) -> None:
 
 
 def _headers(content: Dict, verdict: Dict) -> None:
-    """The four headers that mend what newer versions took away; each includes the real one by its full path."""
+    """The headers that mend what newer versions took away; each includes the real one by its full path."""
     if verdict["nvcc"]["version"] >= (13, 0) and "include/cuda_runtime.h" in content:
         _wrap(content, "include/cuda_runtime.h", "jt_dfd_device_properties.h")
     version = verdict["cudnn"]
-    if version and version[0] >= 9 and "include/cudnn.h" in content:
-        _wrap(content, "include/cudnn.h", "jt_dfd_cudnn_rnn.h")
+    if version and "include/cudnn.h" in content:
+        added = ["jt_dfd_cudnn_rnn.h"] if version[0] >= 9 else []
+        _wrap(content, "include/cudnn.h", *added, "jt_dfd_cudnn_precision.h")
     if "cub" in verdict["parts"]:
         folder = verdict["parts"]["cub"]["header"]["headers"]["cub"]
         if _cub_version(folder) >= 300000:
@@ -106,10 +108,11 @@ def _headers(content: Dict, verdict: Dict) -> None:
         content["include/npp.h"] = ("text", (_HEADERS / "npp.h").read_text())
 
 
-def _wrap(content: Dict, name: str, addition: str) -> None:
+def _wrap(content: Dict, name: str, *additions: str) -> None:
     real = os.path.realpath(content[name][1])
-    content[name] = ("text", f'#pragma once\n#include "{real}"\n#include "{addition}"\n')
-    content[os.path.join(os.path.dirname(name), addition)] = ("text", (_HEADERS / addition).read_text())
+    content[name] = ("text", "#pragma once\n" + "".join(f'#include "{header}"\n' for header in (real, *additions)))
+    for addition in additions:
+        content[os.path.join(os.path.dirname(name), addition)] = ("text", (_HEADERS / addition).read_text())
 
 
 def _cub_version(folder: str) -> int:

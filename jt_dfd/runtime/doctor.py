@@ -106,6 +106,7 @@ def _chosen_rows(report: Dict) -> List[Tuple[str, str]]:
     if cuda:
         rows += [("CUDA", f"{cuda['version']}, {cuda['nvcc']}"), ("CUDA view", cuda["view"])]
         rows += [("  " + part, where) for part, where in cuda["parts"].items()]
+        rows.append(("float32 on the GPU", cuda["tf32"]["words"]))
     onednn = found.get("onednn")
     if onednn:
         rows.append(("CPU convolutions", "oneDNN" if onednn["state"] in ("ready", "wheels") else "plain loops: slow"))

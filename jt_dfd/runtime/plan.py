@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, first_compile, gpu, host, onednn
+from . import cuda_toolkit, cuda_view, first_compile, gpu, host, onednn, tf32
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -61,7 +61,8 @@ class Plan:
 #: environment variables of Jittor that a user may have set for good reason
 _USERS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "python_config_path", "use_mpi", "mpicc_path",
           "use_mkl", "use_cuda", "log_silent", "log_v", "cache_name", "use_cutt", "use_cutlass", "use_nccl",
-          "nccl_include_path", "nccl_lib_path", "FIX_TORCH_ERROR", "conv_opt", "debug", "LD_LIBRARY_PATH", "gdb_path")
+          "nccl_include_path", "nccl_lib_path", "FIX_TORCH_ERROR", "conv_opt", "debug", "use_tensorcore",
+          "LD_LIBRARY_PATH", "gdb_path")
 
 
 def make_plan(device: str = "auto", dry: bool = False) -> Plan:
@@ -87,6 +88,8 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
         plan.set("python_config_path", host.python_config(dry))
     _choose_onednn(plan, dry)
     _choose_mpi(plan)
+    if tf32.setting() not in ("0", "1"):
+        plan.problems.append(finding(f"JT_DFD_TF32={tf32.setting()}: expected 0 or 1", "unset JT_DFD_TF32"))
 
     # a name of our own keeps other Jittor programs' flags from rebuilding our core and ours theirs; left unset, Jittor
     # asks git for the branch of whatever repository its own folder lies in, and compiles anew for each branch
@@ -151,6 +154,7 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
     content = cuda_view.plan_view(verdict, answer)
     view = cuda_view.views_folder() / cuda_view.fingerprint(content)
     plan.found["cuda"]["view"] = str(view)
+    plan.found["cuda"]["tf32"] = tf32.state(max(d["capability"] for d in answer["devices"]))
     if not dry and not plan.problems:
         cuda_view.build(content)
     # over the user's own nvcc_path too: the view's compiler is a script that calls the one he named
