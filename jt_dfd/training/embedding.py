@@ -10,7 +10,7 @@ from ..backend import jt, nn
 from ..components import COMPONENTS, PARTS
 from ..config import Config
 from . import arrays as named
-from . import feed, losses, parallel, sheets
+from . import feed, losses, parallel, precision, sheets
 from .optimiser import Adam
 from .options import EmbeddingOptions
 from .schedule import learning_rate
@@ -38,7 +38,8 @@ class EmbeddingTrainer:
                     named.into_network(self.networks[part][kind], folder.network(kind, part), options.init_from)
         for pair in self.networks.values():
             parallel.same_weights(pair.values())
-        self.optimisers = {part: Adam(list(pair.values()), options.beta1, options.beta2)
+        scale = precision.prepare(options, [n for pair in self.networks.values() for n in pair.values()])
+        self.optimisers = {part: Adam(list(pair.values()), options.beta1, options.beta2, scale)
                            for part, pair in self.networks.items()}
 
     def describe(self):
@@ -85,6 +86,10 @@ class EmbeddingTrainer:
                 self.optimisers[part].step(learning_rate(o.lr, step, o.steps, o.decay_from, o.warmup), o.max_gradient)
 
         return names, jt.concat([v.reshape((1,)) for v in values]), apply
+
+    def adams(self, parts):
+        """The optimisers that a step of ``parts`` uses."""
+        return [self.optimisers[part] for part in parts]
 
     def validate(self, data, parts) -> Dict[str, float]:
         """Held-out reconstruction error a component, with running statistics, beside that of the mean sketch."""

@@ -1,7 +1,7 @@
 """The training loop of both stages: steps, guards, log, samples, checkpoints, Ctrl-C.
 
 A trainer brings its networks and optimisers; it has ``parts`` that are checkpointed each by itself, ``step``,
-``validate``, ``figure``, ``sheet``, ``arrays``, ``load`` and ``export``.
+``validate``, ``figure``, ``sheet``, ``adams``, ``arrays``, ``load`` and ``export``.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 from .. import checkpoints
 from ..backend import jt
 from ..pictures import PictureError
-from . import feed, options as option_files, parallel
+from . import feed, options as option_files, parallel, precision
 from .interrupt import Interrupt
 from .log import Log, memory_mb
 from .run_folder import RunFolder
@@ -84,6 +84,8 @@ class Run:
                + (f"{len(self.held_out.rows)} held out" if self.held_out else "none held out: no validation"))
         yield (f"{o.steps} steps, {o.steps * o.batch / len(self.data.rows):.1f} epochs, {parallel.world()} "
                f"process(es), device {'cuda' if jt.flags.use_cuda else 'cpu'}")
+        if o.mixed_precision:
+            yield precision.words(o)
 
     # the loop
 
@@ -101,7 +103,6 @@ class Run:
         if start:
             self.log.note(f"resumed at step {start}")
         self._saved_at = began = time.monotonic()
-        jt.flags.auto_mixed_precision_level = o.mixed_precision
         from tqdm import tqdm
 
         stopped = False
@@ -158,9 +159,7 @@ class Run:
         o = self.options
         if step == 0:
             self.trainer.prepare(batch, parts)
-        names, numbers, apply = self.trainer.step(batch, step, parts)
-        numbers = np.asarray(parallel.mean(numbers).numpy(), np.float64)
-        values = dict(zip(names, (float(v) for v in numbers)))
+        values, apply = precision.step(self.trainer, batch, step, parts, self.note)
         # nothing has moved yet: weights and moments are those of the step before
         bad = [n for n, v in values.items() if not np.isfinite(v)]
         if bad:

@@ -13,22 +13,35 @@ from .arrays import assign
 class Adam:
     """Jittor's Adam over some networks' trainable parameters.
 
-    Gradients are averaged over ranks by Jittor.  Use: ``norm = backward(loss)``, look at it, then ``step(rate)``.
+    Gradients are averaged over ranks by Jittor.  Use: ``norm = backward(loss)``, look at it, then ``step(rate)``, or
+    ``discard()`` to take it back.  With ``scale`` above 1 the loss is multiplied by it before it is differentiated and
+    the gradients divided by it afterwards (``precision``): norms and moments are those of the loss itself.
     """
 
-    def __init__(self, networks: List, beta1: float, beta2: float):
+    def __init__(self, networks: List, beta1: float, beta2: float, scale: float = 1.0):
         # BatchNorm's running statistics are among parameters(); they take no gradient
         self.parameters = [p for network in networks for p in network.parameters() if not p.is_stop_grad()]
         self._adam = jt.optim.Adam(self.parameters, 1e-4, betas=(beta1, beta2))
-        self._norm = None
+        self._norm, self.scale, self._pending = None, scale, False
 
     def backward(self, loss):
         """Gradients of ``loss`` for these parameters and no others; returns their length, a (1,) variable."""
         # the graph is shared with the other optimiser's loss
-        self._adam.backward(loss, retain_graph=True)
+        self._adam.backward(loss if self.scale == 1 else loss * self.scale, retain_graph=True)
+        self._pending = True
+        if self.scale != 1:
+            for gradient in self._adam.param_groups[0]["grads"]:
+                gradient.update(gradient * (1 / self.scale))
         squares = [(g * g).sum() for g in self._adam.param_groups[0]["grads"]]
         self._norm = jt.sqrt(jt.stack(squares).sum())
         return self._norm
+
+    def discard(self) -> None:
+        """Take the last ``backward`` back, if nothing was made of it."""
+        if self._pending:
+            self._adam.zero_grad()
+            self._adam.n_step -= 1   # Jittor counts steps there, and corrects the moments by their number
+        self._pending = False
 
     def gradients(self) -> List:
         return list(self._adam.param_groups[0]["grads"])
@@ -41,6 +54,7 @@ class Adam:
                 gradient.update(gradient * scale)
         self._adam.lr = rate
         self._adam.step()
+        self._pending = False
 
     def arrays(self) -> Dict[str, np.ndarray]:
         """Both moments of every parameter and the number of steps."""

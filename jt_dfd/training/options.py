@@ -55,7 +55,8 @@ class Options:
     minutes: float = _option(0.0, "save and stop after this long, to be resumed; 0: no limit")
     tensorboard: bool = _option(True, "write TensorBoard events where tensorboardX is installed")
     device: str = _option("auto", "where to compute", choices=["auto", "cpu", "cuda"])
-    mixed_precision: int = _option(0, "Jittor's auto_mixed_precision_level; 0: float32; up to 3 (GPU only)")
+    mixed_precision: int = _option(0, "1: convolutions in float16, all else in float32, on a GPU (on a CPU it changes "
+                                       "nothing); 0: float32 throughout")
 
     def check(self) -> None:
         """OptionsError where a value cannot be used."""
@@ -73,8 +74,8 @@ class Options:
         for name in ("beta1", "beta2", "decay_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionsError(f"--{_dashed(name)} must lie between 0 and 1, not {getattr(self, name)}")
-        if not 0 <= self.mixed_precision <= 3:
-            raise OptionsError("--mixed-precision must be 0 to 3: Jittor's higher levels are not reliable")
+        if self.mixed_precision not in (0, 1):
+            raise OptionsError(f"--mixed-precision must be 0 or 1, not {self.mixed_precision}")
 
     @classmethod
     def help(cls, name: str) -> str:

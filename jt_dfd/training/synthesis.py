@@ -16,7 +16,7 @@ from ..kernels.merge import merge
 from ..networks.perceptual import PerceptualLoss
 from ..networks.perceptual_weights import load_features
 from . import arrays as named
-from . import feed, losses, parallel, sheets
+from . import feed, losses, parallel, precision, sheets
 from .weights import open_weights
 from .ema import MovingAverage
 from .optimiser import Adam
@@ -38,10 +38,12 @@ class SynthesisTrainer:
     stage = "synthesis"
     parts = (PART,)
 
-    def __init__(self, options: SynthesisOptions, config: Config):
+    def __init__(self, options: SynthesisOptions, config: Config, embedding=None):
+        """embedding: where stage I's encoders come from, a ``checkpoints.Folder`` or what answers like one; the folder
+        that ``options`` name where it is None."""
         self.options, self.config, self.geometry = options, config, config.geometry
-        source = embedding_source(options)
-        self.embedding = open_weights(source)
+        source = "the encoders given" if embedding is not None else embedding_source(options)
+        self.embedding = embedding if embedding is not None else open_weights(source)
         if self.embedding.config.to_dict() != config.to_dict():
             raise OptionsError(f"--embedding {source}: its networks are of preset {self.embedding.config.preset!r} "
                                f"with other sizes than --preset {config.preset!r}")
@@ -56,10 +58,12 @@ class SynthesisTrainer:
         if options.init_from:
             self._initialise(options.init_from)
         parallel.same_weights(self.made_by + ([self.discriminator] if self.discriminator else []))
-        self.adam = Adam(self.made_by, options.beta1, options.beta2)
+        # not the encoders, whose latents have to be those of inference, and not the perceptual loss
+        scale = precision.prepare(options, self.made_by + ([self.discriminator] if self.discriminator else []))
+        self.adam = Adam(self.made_by, options.beta1, options.beta2, scale)
         self.adam_discriminator = None
         if self.discriminator is not None:
-            self.adam_discriminator = Adam([self.discriminator], options.beta1, options.beta2)
+            self.adam_discriminator = Adam([self.discriminator], options.beta1, options.beta2, scale)
         self.average = MovingAverage(self.made_by, options.ema)
         self.perceptual, self.perceptual_note = None, "off: its weight is 0"
         if options.perceptual > 0:
@@ -128,6 +132,10 @@ class SynthesisTrainer:
             self.average.update()
 
         return list(terms), jt.concat([v.reshape((1,)) for v in terms.values()]), apply
+
+    def adams(self, parts=parts):
+        """The optimisers that a step uses."""
+        return [self.adam] + ([self.adam_discriminator] if self.adam_discriminator is not None else [])
 
     def _view(self, made, real, step: int):
         """What the perceptual loss looks at: the canvas, or by turns the whole picture reduced (shape of the face) and
