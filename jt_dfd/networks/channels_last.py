@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Callable, List
 
 from ..backend import jt, nn
+from ..kernels.narrow_convolution import MOST_CHANNELS, narrow_convolution
 from .layers import PictureNorm, Res, Up
 
 
@@ -37,7 +38,7 @@ def _step(layer) -> Callable:
         block = steps(layer.conv)
         return lambda x: _run(block, x)
     if isinstance(layer, nn.ReflectionPad2d):
-        return lambda x: _reflect(x, layer.pl, layer.pr, layer.pt, layer.pb)
+        return lambda x: _reflect(x, layer.padding)
     if isinstance(layer, nn.ConvTranspose):
         return lambda x: _transposed(x, layer)
     if isinstance(layer, nn.Conv):
@@ -59,15 +60,14 @@ def _run(block, x):
     return x
 
 
-def _reflect(x, left, right, top, bottom):
+def _reflect(x, by):
     n, height, width, channels = x.shape
 
-    def source(index, size, before):
-        return (f"{index}<{before} ? {before}-{index} : "
-                f"{index}>={size + before} ? {2 * size + before - 2}-{index} : {index}-{before}")
+    def source(index, size):
+        return f"{index}<{by} ? {by}-{index} : {index}>={size + by} ? {2 * size + by - 2}-{index} : {index}-{by}"
 
-    return x.reindex([n, height + top + bottom, width + left + right, channels],
-                     ["i0", source("i1", height, top), source("i2", width, left), "i3"])
+    return x.reindex([n, height + 2 * by, width + 2 * by, channels],
+                     ["i0", source("i1", height), source("i2", width), "i3"])
 
 
 def _convolution(x, layer):
@@ -75,6 +75,8 @@ def _convolution(x, layer):
     n, height, width, _ = x.shape
     out, into, high, wide = layer.weight.shape
     (sy, sx), (py, px) = layer.stride, layer.padding
+    if out <= MOST_CHANNELS and (sy, sx, py, px) == (1, 1, 0, 0) and layer.bias is not None:
+        return narrow_convolution(x, layer.weight, layer.bias)
     shape = [n, (height + 2 * py - high) // sy + 1, (width + 2 * px - wide) // sx + 1, out, into, high, wide]
     windows = x.reindex(shape, ["i0", f"i1*{sy}-{py}+i5", f"i2*{sx}-{px}+i6", "i4"])
     return _biased((windows * layer.weight.broadcast(shape, [0, 1, 2])).sum([4, 5, 6]), layer)

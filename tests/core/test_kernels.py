@@ -8,9 +8,9 @@ import pytest
 from jt_dfd import selection
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
-from jt_dfd.kernels import merge, projection, shadow, source
+from jt_dfd.kernels import merge, narrow_convolution, projection, shadow, source
 
-KERNELS = (projection, merge, shadow)
+KERNELS = (projection, merge, shadow, narrow_convolution)
 # what a header-only text needs so that nvcc generates its templates
 INSTANCES = {merge: """
 template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, int, int, int, const int*);
@@ -186,3 +186,21 @@ def test_a_part_s_shadow_fades_towards_its_window_s_rim():
     w = geometry.window("mouth")
     middle, rim = page[w.y + 96, w.x + 96], page[w.y + 96, w.x + 1]
     assert middle < 200 and rim > 250 and (page[:w.y] == 255).all()
+
+
+# -- narrow convolution
+
+@pytest.mark.parametrize("channels, edge, kernel, out", [(32, 40, 5, 1), (56, 30, 7, 3), (3, 9, 3, 4), (5, 7, 7, 2)])
+def test_narrow_convolution_equals_its_reference(channels, edge, kernel, out):
+    x, w, b = (jt.array(random(*s, seed=i)) for i, s in enumerate((
+        (2, edge, edge + 1, channels), (out, channels, kernel, kernel), (out,))))
+    got, want = (narrow_convolution.narrow_convolution(x, w, b, impl).numpy() for impl in ("kernel", "reference"))
+    assert got.shape == want.shape == (2, edge - kernel + 1, edge - kernel + 2, out)
+    assert np.abs(got - want).max() < 1e-5 * np.abs(want).max()
+
+
+def test_narrow_convolution_refuses_what_does_not_fit():
+    x = jt.zeros((1, 8, 8, 3))
+    for weight, bias in (((1, 4, 3, 3), 1), ((5, 3, 3, 3), 5), ((1, 3, 9, 3), 1), ((2, 3, 3, 3), 1)):
+        with pytest.raises(ValueError, match="do not fit"):
+            narrow_convolution.narrow_convolution(x, jt.zeros(weight), jt.zeros(bias))

@@ -1,0 +1,46 @@
+"""The CPU's own layout changes speed, never a picture."""
+import numpy as np
+import pytest
+
+from jt_dfd import networks
+from jt_dfd.backend import jt, nn
+from jt_dfd.networks import channels_last
+
+
+@pytest.mark.parametrize("kind, component", [("image_decoder", "mouth"), ("feature_decoder", "rest"), ("generator", "")])
+def test_every_network_gives_what_its_layers_give(kind, component):
+    config = networks.preset("tiny")
+    network = networks.build(kind, config, component)
+    network.eval()
+    if kind == "image_decoder":  # statistics as after training: folded as inference does it
+        from jt_dfd.networks.folding import fold
+        from jt_dfd.networks.loading import load_arrays
+
+        arrays = {k: v.numpy() for k, v in network.state_dict().items()}
+        rng = np.random.default_rng(0)
+        arrays.update({k: rng.uniform(0.5, 2, v.shape).astype(np.float32) for k, v in arrays.items() if "running" in k})
+        load_arrays(network, fold(network, arrays))
+    layers = network.model if kind == "generator" else network.conv
+    shape = (2, config.feature_channels, 64, 64) if kind == "generator" else (2, config.encoder_widths[-1],
+                                                                            *[config.grid(component)] * 2)
+    x = jt.array(np.random.default_rng(1).standard_normal(shape).astype(np.float32))
+    with jt.no_grad():
+        want = layers(x).numpy()
+        made = channels_last.enter(x)
+        for step in channels_last.steps(layers):
+            made = step(made)
+        got = channels_last.leave(made).numpy()
+    assert got.shape == want.shape
+    assert np.abs(got - want).max() < 1e-4 * np.abs(want).max()
+
+
+def test_padding_mirrors():
+    x = np.arange(2 * 5 * 6, dtype=np.float32).reshape(1, 2, 5, 6)
+    step, = channels_last.steps(nn.Sequential(nn.ReflectionPad2d(3)))
+    got = channels_last.leave(step(channels_last.enter(jt.array(x)))).numpy()
+    assert np.array_equal(got, np.pad(x, ((0, 0), (0, 0), (3, 3), (3, 3)), mode="reflect"))
+
+
+def test_an_unknown_layer_is_refused_by_name():
+    with pytest.raises(TypeError, match="PixelShuffle"):
+        channels_last.steps(nn.Sequential(nn.PixelShuffle(2)))
