@@ -34,7 +34,8 @@ fi
 set_up "test"
 
 # PyTorch, for the tests of converter and evaluation only.  From PyPI a Linux wheel brings gigabytes of CUDA libraries, so
-# it is taken by itself only where it is small: there already, or as a wheel that pip finds without asking a registry (its find-links).
+# it is taken by itself only where it is small: there already, or as a wheel that pip finds without asking a registry (its
+# find-links).
 provide_torch() {
     "$PYTHON" -c 'import torch, safetensors, onnx, onnxruntime' 2>/dev/null && return 0
     [ "${JT_DFD_TEST_TORCH:-}" = 0 ] && return 0
