@@ -1,6 +1,7 @@
 """This project as it is, in Jittor, through its public doors.  Runs in a worker process."""
 from __future__ import annotations
 
+import gc
 import os
 from itertools import count
 
@@ -10,6 +11,7 @@ from .. import checkpoints
 from ..components import COMPONENTS
 from ..pictures import to_sketch
 from . import flops, inputs, process
+from .checks import check_room, check_training, merge_bytes
 from .device_speed import copy_task, matmul_size
 from .task import NotHere, Task, brief
 
@@ -41,8 +43,8 @@ class JittorSide:
         self.gender = self.folder.genders[-1] if self.folder.genders else "female"
         self._rows = {}
         return {"framework": "jittor", "version": jt.__version__, "device": self.device,
-                "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or None, "tf32": bool(request.get("tf32")),
-                "compiler": os.environ.get("cc_path"), **self.more_facts()}
+                "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or None, "tf32": self.device == "cuda" and bool(request.get("tf32")),
+                **self.more_facts()}
 
     def more_facts(self):
         return {}
@@ -58,6 +60,7 @@ class JittorSide:
 
     def tidy(self):
         self.jt.sync_all(True)
+        gc.collect()
         self.jt.gc()
 
     def reset_memory(self):
@@ -215,18 +218,21 @@ class Jittor(JittorSide):
     def _tell(self, result):
         work = self._work.take()
         return {"work": work, "flops": flops.of_work(self.config, work),
+                "mean": round(float(result.face.mean()), 2),
                 "parts": {k: round(v, 3) for k, v in result.milliseconds.items()}}
 
     def _train1(self, name, options):
         from .jittor_training import embedding_task
 
         self._close()
+        check_training(self.config, options["batch"], name)
         return embedding_task(self, options)
 
     def _train2(self, name, options):
         from .jittor_training import synthesis_task
 
         self._close()
+        check_training(self.config, options["batch"], name)
         return synthesis_task(self, options)
 
     _train2_nogan = _train2
@@ -293,19 +299,6 @@ def forget(synthesizer) -> None:
             value._entries.clear()
             value.bytes = 0
     synthesizer._features.clear()
-
-
-def merge_bytes(config) -> int:
-    """Bytes that merging reads and writes: every cell of the merged map comes from one map."""
-    return 2 * 4 * config.feature_channels * config.canvas ** 2
-
-
-def check_room(rows: int, width: int) -> None:
-    """NotHere where memory does not take a bank twice (as it is made, and where it is used)."""
-    free, need = process.available(), 2.2 * 4 * rows * width
-    if free is not None and need > free:
-        raise NotHere(f"a bank of {rows:,} x {width} needs {need / 1e9:.1f} GB while it is made, "
-                      f"{free / 1e9:.1f} GB are free")
 
 
 def _with_chunk(decode, chunk):

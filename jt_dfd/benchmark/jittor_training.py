@@ -7,7 +7,7 @@ import numpy as np
 
 from ..components import COMPONENTS
 from . import flops, inputs
-from .task import Task
+from .task import Task, told
 
 
 def embedding_task(side, options) -> Task:
@@ -50,5 +50,5 @@ def _task(side, trainer, size, operations) -> Task:
         apply()
         jt.sync_all()
         return dict(zip(names, values.tolist()))
-    return Task(run, make, lambda losses: {"losses": {k: float(f"{v:.4g}") for k, v in losses.items()}},
+    return Task(run, make, told,
                 {"flops": operations, "pictures": size})

@@ -23,7 +23,7 @@ def facts(threads: Optional[int]) -> Dict:
     from .. import __version__
 
     cores = cores_usable()
-    return {"system": platform.platform(), "cpu": cpu_model(), "cores": cores, "threads": threads or cores,
+    return {"system": platform.platform(), "cpu": cpu_model(), "cores": cores, "threads": threads or int(os.environ.get("OMP_NUM_THREADS") or cores),
             "memory_bytes": _memory_total(), "memory_available_bytes": process.available(), "load": load(),
             "gpu": gpus(), "python": platform.python_version(), "numpy": numpy.__version__, "jt_dfd": __version__,
             "command": " ".join(map(shlex.quote, [Path(sys.argv[0]).name, *sys.argv[1:]])),

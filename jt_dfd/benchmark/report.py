@@ -88,4 +88,4 @@ def _number(value: Optional[float], unit: float) -> str:
 
 
 def _share(value: Optional[float]) -> str:
-    return f" ({100 * value:.0f} %)" if value else ""
+    return "" if not value else f" ({100 * value:.0f} %)" if value >= 0.01 else " (<1 %)"

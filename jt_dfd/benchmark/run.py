@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Sequence
 
 from . import fresh, statistics
-from .client import Worker, WorkerFailed, WorkerGone
+from .client import Worker, WorkerFailed
 from .stages import Stage
 
 #: seconds that a round of quick calls is to take, and the most calls in one
@@ -81,8 +81,6 @@ def _in_turn(stage: Stage, workers: Dict[str, Worker], settings: Settings) -> Li
 def _guarded(result: Dict, act) -> None:
     try:
         act()
-    except WorkerGone as why:
-        result["reason"] = str(why)
     except WorkerFailed as why:
         result["reason"] = str(why)
 
@@ -114,7 +112,7 @@ def finish(rows: List[Dict]) -> None:
         for kind in ("flops", "bytes"):
             if best.get(kind) and r.get(kind + "_per_second"):
                 r[kind + "_share"] = r[kind + "_per_second"] / best[kind]
-        if r["side"] != "jittor" and r["stage"] in ours and r["reason"] is None:
+        if r["side"] != "jittor" and r["stage"] in ours and r["reason"] is None and not r["stage"].startswith("device."):
             r["ratio"] = statistics.ratio(ours[r["stage"]]["rounds"], r["rounds"])
 
 
@@ -133,8 +131,3 @@ def _speeds(r: Dict) -> Dict:
         out["pictures_per_second"] = r["pictures"] / median
     return out
 
-
-def best_of(rows: List[Dict], stage: str) -> Optional[Dict]:
-    """The quickest row of a stage, or None."""
-    done = [r for r in rows if r["stage"] == stage and r["reason"] is None]
-    return min(done, key=lambda r: r["seconds"]["minimum"]) if done else None

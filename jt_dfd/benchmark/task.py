@@ -1,6 +1,9 @@
 """A stage ready to run, and what may stand in its way; shared by the worker and its sides."""
 from __future__ import annotations
 
+import math
+from typing import Dict
+
 
 class NotHere(Exception):
     """Something that this machine lacks for a stage; the message is the reason given in the table."""
@@ -33,3 +36,8 @@ class Task:
     def facts(self):
         """JSON facts of the stage: "flops" and "bytes" of one call where they are the same for all."""
         return self._facts
+
+
+def told(losses: Dict[str, float]) -> Dict:
+    """Losses as facts of a call; what is not finite is None, which JSON knows."""
+    return {"losses": {k: float(f"{v:.4g}") if math.isfinite(v) else None for k, v in losses.items()}}
