@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from ..backend import jt, nn
+from ..kernels.picture_norm import picture_norm
 
 #: BatchNorm momentum inside Down and Up, and inside Res (release)
 SAMPLING_MOMENTUM = 0.9
@@ -28,11 +29,14 @@ class PictureNorm(nn.Module):
         self.running_var = jt.ones(channels).stop_grad()
 
     def execute(self, x):
-        mean = x.mean(dims=(2, 3), keepdims=True)
-        variance = ((x * x).mean(dims=(2, 3), keepdims=True) - mean * mean).maximum(0.0)
-        scale = self.weight.reshape((1, -1, 1, 1)) / jt.sqrt(variance + self.eps)
-        shift = self.bias.reshape((1, -1, 1, 1)) - mean * scale
-        return x * scale + shift
+        return picture_norm(x, self.weight, self.bias, self.eps)
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Affine, without running statistics: Jittor's default, and the release's.  (N, C, H, W) -> the same."""
+
+    def execute(self, x):
+        return picture_norm(x, self.weight, self.bias, self.eps)
 
 
 def batch_norm(momentum: float):
@@ -40,8 +44,7 @@ def batch_norm(momentum: float):
 
 
 def instance_norm(channels: int):
-    """Affine, without running statistics (Jittor's default, and the release's)."""
-    return nn.InstanceNorm2d(channels)
+    return InstanceNorm(channels)
 
 
 class Res(nn.Module):
