@@ -1,7 +1,7 @@
 """Speed and memory of every stage, measured: ``tools/benchmark.py``.
 
-The process that is started imports neither Jittor nor PyTorch.  Each *side* (this project in Jittor; the release's way of
-working in Jittor; the converter's modules in PyTorch) is a worker process of its own; rounds go from side to side in
+The process that is started imports neither Jittor nor PyTorch.  Each *side* (this project in Jittor; the release's way
+of working in Jittor; the converter's modules in PyTorch) is a worker process of its own; rounds go from side to side in
 turn, so that whatever else the machine does hits all of them, and ratios are medians of paired rounds.
 
     stages        what can be measured, and by whom

@@ -33,8 +33,8 @@ def check_training(config, batch: int, stage: str) -> None:
     need = 20 * numbers + batch * 4 * config.canvas ** 2 * 70 * config.generator_width
     free = process.available()
     if free is not None and need > free:
-        raise NotHere(f"a step needs about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free (fewer sides in one run, or "
-                      "a smaller batch, take less)")
+        raise NotHere(f"a step needs about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free (fewer sides in one run, "
+                      "or a smaller batch, take less)")
 
 
 def _numbers(kind, config, component) -> int:

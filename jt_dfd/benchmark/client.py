@@ -37,7 +37,7 @@ class Worker:
 
     def __init__(self, side: str, opening: Dict[str, Any], threads: Optional[int] = None, limit: float = 3600):
         self.side, self.opening, self.limit, self.threads = side, opening, limit, threads
-        self.environment = environment(threads)
+        self.environment = dict(environment(threads), JT_DFD_TF32="1" if opening.get("tf32", True) else "0")
         self.process: Optional[subprocess.Popen] = None
         self.facts: Dict[str, Any] = {}
         self.missing = ""

@@ -15,7 +15,8 @@ from .client import Worker, WorkerFailed
 
 
 def main(argv=None) -> int:
-    """Exit status: 0 where everything was measured, 1 where something was not, 2 for a wrong option, 130 after Ctrl-C."""
+    """Exit status: 0 where everything was measured, 1 where something was not, 2 for a wrong option, 130 after
+    Ctrl-C."""
     parser = _parser()
     o = parser.parse_args(argv)
     for name in ("repeats", "batch_size", "threads"):
@@ -47,10 +48,10 @@ def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
     if "torch" in sides and o.torch_layout == "channels_last":
         sides.append("torch-channels-last")
     opening = {"device": o.device, "params": params, "data": data, "tf32": o.tf32 == "yes", "threads": o.threads,
-               "release_decodes": o.release_decodes}
+               "release_decodes": o.release_decodes, "precision": o.precision}
     workers = {side: Worker(side, dict(opening), o.threads, o.limit) for side in sides}
     header: Dict = {"machine": machine.facts(o.threads), "sides": {}, "weights": weights, "repeats": o.repeats,
-                    "warmup": o.warmup, "preset": config.preset, "config": config.to_dict(),
+                    "warmup": o.warmup, "precision": o.precision, "preset": config.preset, "config": config.to_dict(),
                     "flops": {**flops.parts(config), "face": flops.face(config)}}
     rows: List[Dict] = []
 
@@ -124,8 +125,9 @@ table then holds what was measured before).""")
     p.add_argument("--params", metavar="DIR", help="a folder of weights instead")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     p.add_argument("--against", type=_sides, default=[], metavar="SIDE[,SIDE]",
-                   help="release: the release's way of working in Jittor (every neighbour decoded alone, nothing folded "
-                        "or remembered); torch: the converter's PyTorch modules. Each in a process of its own, in turn")
+                   help="release: the release's way of working in Jittor (every neighbour decoded alone, nothing "
+                        "folded or remembered); torch: the converter's PyTorch modules. Each in a process of its own, in "
+                        "turn")
     p.add_argument("--torch-layout", choices=("default", "channels_last"), default="default",
                    help="channels_last measures PyTorch in that layout as well")
     p.add_argument("--release-decodes", choices=("all", "positive"), default="all",
@@ -136,11 +138,15 @@ table then holds what was measured before).""")
     p.add_argument("--warmup", type=int, default=2, metavar="N", help="runs that do not count (default: 2)")
     p.add_argument("--threads", type=int, metavar="N", help="threads of each framework (default: theirs)")
     p.add_argument("--tf32", choices=("yes", "no"), default="yes",
-                   help="allow TF32 on a GPU, in both frameworks (default: yes)")
+                   help="let convolutions on a GPU use TF32, in both frameworks (default: yes)")
+    p.add_argument("--precision", choices=("single", "half"), default="single",
+                   help="half, on a GPU: float16 convolutions where this project offers them, and in PyTorch the same "
+                        "networks under autocast (default: single)")
     p.add_argument("--json", metavar="FILE", help="write everything there, every single timing too")
     p.add_argument("--data", metavar="DIR", help="training set for the stage 'data' (default: a small random one)")
     p.add_argument("--batch-size", type=int, default=1, metavar="N", help="pictures of a training step (default: 1)")
-    p.add_argument("--batch", type=_numbers, default=[], metavar="N[,M]", help="further stage II steps with these batches")
+    p.add_argument("--batch", type=_numbers, default=[], metavar="N[,M]",
+                   help="further stage II steps with these batches")
     p.add_argument("--ranks", type=_numbers, default=[], metavar="N[,M]",
                    help="further stage II steps under mpirun with so many processes")
     p.add_argument("--bank-rows", type=_numbers, default=[], metavar="N[,M]",

@@ -36,7 +36,7 @@ def main() -> None:
             lap("framework")
             from ..synthesizer import Synthesizer
 
-            synthesizer = Synthesizer(request["params"], request["device"])
+            synthesizer = Synthesizer(request["params"], request["device"], request["precision"])
         else:
             from .torch_side import start
 

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Dict, List
 
-from .client import ROOT, Worker, environment
+from .client import ROOT, Worker
 from .stages import Stage
 
 
@@ -83,7 +83,7 @@ def _ranks(result: Dict, worker: Worker, stage: Stage, settings) -> None:
 def _run(words: List[str], worker: Worker, extra: Dict[str, str]) -> Dict:
     """The JSON object that a command writes to standard output, with the time it came ("arrived"); {"error": why}."""
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(words, cwd=str(ROOT), env={**environment(worker.threads), **extra},
+        process = subprocess.Popen(words, cwd=str(ROOT), env={**worker.environment, **extra},
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
                                    start_new_session=True)
         alarm = threading.Timer(worker.limit, _kill, [process])
@@ -106,7 +106,8 @@ def _run(words: List[str], worker: Worker, extra: Dict[str, str]) -> Dict:
             return {"error": f"no answer within {worker.limit:.0f} s; it was ended (--limit allows more)"}
         said.seek(0)
         words = [w.strip() for w in said.read().decode("utf8", "replace").splitlines() if w.strip()]
-        return {"error": f"the process ended with status {process.returncode}" + (f": {words[-1][:200]}" if words else "")}
+        last = f": {words[-1][:200]}" if words else ""
+        return {"error": f"the process ended with status {process.returncode}{last}"}
 
 
 def _kill(process) -> None:

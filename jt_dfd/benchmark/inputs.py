@@ -46,7 +46,8 @@ def write_weights(folder: Path, config: Config) -> Path:
     rows = ROWS.get(config.preset, ROWS["compact"])
     for component in COMPONENTS:
         for gender in GENDERS:
-            bank(rows[gender], config.latent, f"{component}/{gender}").tofile(str(folder / bank_path(component, gender)))
+            values = bank(rows[gender], config.latent, f"{component}/{gender}")
+            values.tofile(str(folder / bank_path(component, gender)))
     if config.preset != "release":  # a folder without one is taken for the release's, and is not hashed when read
         write_config(folder, config)
     return folder

@@ -36,14 +36,13 @@ class JittorSide:
 
         self.jt, self.request, self.params = jt, request, request["params"]
         self.device = "cuda" if jt.flags.use_cuda else "cpu"
-        if self.device == "cuda" and request.get("tf32"):
-            jt.flags.use_tensorcore = 1
         self.folder = checkpoints.open_folder(self.params)
         self.config, self.geometry = self.folder.config, self.folder.config.geometry
         self.gender = self.folder.genders[-1] if self.folder.genders else "female"
         self._rows = {}
         return {"framework": "jittor", "version": jt.__version__, "device": self.device,
-                "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or None, "tf32": self.device == "cuda" and bool(request.get("tf32")),
+                "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or None,
+                "tf32": "convolutions" if self.device == "cuda" and request["tf32"] else None,
                 **self.more_facts()}
 
     def more_facts(self):
@@ -131,7 +130,7 @@ class Jittor(JittorSide):
         if self._synthesizer is None:
             from ..synthesizer import Synthesizer
 
-            self._synthesizer = Synthesizer(self.params, self.request["device"])
+            self._synthesizer = Synthesizer(self.params, self.request["device"], self.request["precision"])
             self._work = Work(self._synthesizer.networks)
         return self._synthesizer
 

@@ -14,7 +14,7 @@ def embedding_task(side, options) -> Task:
     from ..training.embedding import EmbeddingTrainer
     from ..training.options import EmbeddingOptions
 
-    trainer = EmbeddingTrainer(EmbeddingOptions(batch=options["batch"], steps=10 ** 6), side.config)
+    trainer = EmbeddingTrainer(_options(EmbeddingOptions, side, options), side.config)
     return _task(side, trainer, options["batch"], flops.training_step(side.config, "embedding", options["batch"]))
 
 
@@ -23,17 +23,22 @@ def synthesis_task(side, options) -> Task:
     from ..training.synthesis import SynthesisTrainer
 
     gan = options.get("gan", True)
-    chosen = SynthesisOptions(embedding=str(side.params), batch=options["batch"], steps=10 ** 6, perceptual=0.0,
-                              gan=1.0 if gan else 0.0)
+    chosen = _options(SynthesisOptions, side, options, embedding=str(side.params), perceptual=0.0,
+                      gan=1.0 if gan else 0.0)
     trainer = SynthesisTrainer(chosen, side.config)
     return _task(side, trainer, options["batch"],
                  flops.training_step(side.config, "synthesis", options["batch"], gan))
 
 
+def _options(kind, side, options, **more):
+    # a great many steps: no rate and no weight moves while it is measured
+    return kind(batch=options["batch"], steps=10 ** 6, mixed_precision=int(side.request["precision"] == "half"), **more)
+
+
 def _task(side, trainer, size, operations) -> Task:
     """The step of ``training/loop.py`` without its log: losses to the host, then everything moves."""
     from ..data.dataset import Batch
-    from ..training import parallel
+    from ..training import parallel, precision
 
     jt, numbers, steps = side.jt, count(), count()
     rank, mine = parallel.rank(), size // parallel.world()  # ``size`` is over all ranks, as in the options
@@ -45,10 +50,9 @@ def _task(side, trainer, size, operations) -> Task:
         return Batch(crops, jt.array(arrays["sketch"]), jt.array(arrays["photo"]), [], tuple(range(mine)), 0, number)
 
     def run(batch):
-        names, values, apply = trainer.step(batch, batch.step, trainer.parts)
-        values = np.asarray(parallel.mean(values).numpy(), np.float64)
+        values, apply = precision.step(trainer, batch, batch.step, trainer.parts)
         apply()
         jt.sync_all()
-        return dict(zip(names, values.tolist()))
+        return values
     return Task(run, make, told,
                 {"flops": operations, "pictures": size})

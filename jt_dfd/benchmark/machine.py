@@ -23,7 +23,8 @@ def facts(threads: Optional[int]) -> Dict:
     from .. import __version__
 
     cores = cores_usable()
-    return {"system": platform.platform(), "cpu": cpu_model(), "cores": cores, "threads": threads or int(os.environ.get("OMP_NUM_THREADS") or cores),
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or cores)
+    return {"system": platform.platform(), "cpu": cpu_model(), "cores": cores, "threads": threads,
             "memory_bytes": _memory_total(), "memory_available_bytes": process.available(), "load": load(),
             "gpu": gpus(), "python": platform.python_version(), "numpy": numpy.__version__, "jt_dfd": __version__,
             "command": " ".join(map(shlex.quote, [Path(sys.argv[0]).name, *sys.argv[1:]])),
@@ -71,6 +72,7 @@ def gpus() -> List[str]:
     try:
         said = subprocess.run(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
-        return [line.strip() for line in said.stdout.decode().splitlines() if line.strip()] if not said.returncode else []
+        lines = [] if said.returncode else said.stdout.decode().splitlines()
+        return [line.strip() for line in lines if line.strip()]
     except (OSError, subprocess.SubprocessError):
         return []

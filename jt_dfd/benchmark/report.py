@@ -39,7 +39,8 @@ def head(header: Dict) -> List[str]:
         lines.append(f"{side:<9} " + (", ".join(f"{k} {v}" for k, v in facts.items() if v not in (None, False))
                                       or "did not start"))
     lines.append(f"weights   {header['weights']}")
-    lines.append(f"repeats   {header['repeats']} round(s) after {header['warmup']} warm-up run(s)")
+    lines.append(f"repeats   {header['repeats']} round(s) after {header['warmup']} warm-up run(s), "
+                 f"{header['precision']} precision")
     return lines
 
 
@@ -47,8 +48,9 @@ def table(rows: List[Dict]) -> List[str]:
     """A Markdown table, its columns aligned."""
     cells = [list(COLUMNS)] + [_cells(r) for r in rows if not r["reason"]]
     widths = [max(len(c[i]) for c in cells) for i in range(len(COLUMNS))]
-    lines = ["| " + " | ".join(text.ljust(w) if i < 2 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths)))
-             + " |" for line in cells]
+    padded = [[text.ljust(w) if i < 2 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths))]
+              for line in cells]
+    lines = ["| " + " | ".join(line) + " |" for line in padded]
     lines.insert(1, "|" + "|".join("-" * (w + 2) if i < 2 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|")
     lines += [f"not measured: {r['stage']} by {r['side']}: {r['reason']}" for r in rows if r["reason"]]
     return lines

@@ -21,8 +21,8 @@ class Settings:
 
 def measure(stages: Sequence[Stage], workers: Dict[str, Worker], settings: Settings,
             after: Callable[[List[Dict]], None] = lambda rows: None) -> List[Dict]:
-    """A row for every stage and side that can do it; see ``_row``.  ``after`` is called with the rows so far behind every
-    stage.  KeyboardInterrupt passes through; the rows given to ``after`` are then what there is."""
+    """A row for every stage and side that can do it; see ``row``.  ``after`` is called with the rows so far behind
+    every stage.  KeyboardInterrupt passes through; the rows given to ``after`` are then what there is."""
     rows: List[Dict] = []
     device = [Stage(f"device.{name}", what, options={"small": settings.small}) for name, what in
               (("matmul", "the device's largest speed: a float32 matrix product"),
@@ -112,7 +112,8 @@ def finish(rows: List[Dict]) -> None:
         for kind in ("flops", "bytes"):
             if best.get(kind) and r.get(kind + "_per_second"):
                 r[kind + "_share"] = r[kind + "_per_second"] / best[kind]
-        if r["side"] != "jittor" and r["stage"] in ours and r["reason"] is None and not r["stage"].startswith("device."):
+        compared = r["side"] != "jittor" and r["stage"] in ours and not r["stage"].startswith("device.")
+        if compared and r["reason"] is None:
             r["ratio"] = statistics.ratio(ours[r["stage"]]["rounds"], r["rounds"])
 
 

@@ -29,6 +29,7 @@ class TorchSynthesizer:
         if layout is not None:
             self.pipeline.to(memory_format=layout)
         self.config, self.geometry = self.pipeline.config, self.pipeline.config.geometry
+        self.half = request.get("precision") == "half"
         self.chunk_bytes = request.get("chunk_bytes") or 40 << 20
         self.genders = tuple(g for g in ("male", "female") if ("rest", g) in self.pipeline.banks)
         self._banks, self.work = {}, {}
@@ -41,6 +42,10 @@ class TorchSynthesizer:
 
     def _to(self, array):
         return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def _autocast(self):
+        """Feature decoders and generator in float16 where half precision is asked for: what this project lowers."""
+        return self.torch.autocast(self.device, self.torch.float16, enabled=self.half)
 
     def _count(self, kind, component, number=1):
         held = self.work.setdefault(kind, {})
@@ -91,7 +96,8 @@ class TorchSynthesizer:
         """{component: (latent,) tensor} -> {component: (1, channels, size, size) tensor}."""
         out = {}
         for c, vector in vectors.items():
-            out[c] = self.pipeline.feature_decoders[c](vector[None])
+            with self._autocast():
+                out[c] = self.pipeline.feature_decoders[c](vector[None])
             self._count("features", c)
         return out
 
@@ -100,7 +106,9 @@ class TorchSynthesizer:
         from ..converter.torch_modules import face_picture, merge
 
         self._count("generator", "rest")
-        return face_picture(self.pipeline.generator(merge(features, self.config)))
+        with self._autocast():
+            face = self.pipeline.generator(merge(features, self.config))
+        return face_picture(face)
 
     def shadow(self, decoded, weights):
         """The page's shadow, (canvas, canvas) uint8."""

@@ -28,7 +28,8 @@ def start(request):
     if request["device"] == "cuda" and not there:
         raise ValueError("PyTorch sees no GPU here")
     request["torch_device"] = "cuda" if there and request["device"] != "cpu" else "cpu"
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = bool(request.get("tf32"))
+    # as on this project's side, and PyTorch's own defaults: convolutions with TF32, matrix products without
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, bool(request["tf32"])
     torch.backends.cudnn.benchmark = True  # shapes do not change: its users switch this on
     return torch
 
@@ -50,7 +51,8 @@ class Torch:
         self.gender = self.folder.genders[-1] if self.folder.genders else "female"
         self._synthesizer = None
         return {"framework": "torch", "version": self.torch.__version__, "device": self.device,
-                "threads": self.torch.get_num_threads(), "tf32": self.device == "cuda" and bool(request.get("tf32")),
+                "threads": self.torch.get_num_threads(),
+                "tf32": "convolutions" if self.device == "cuda" and request["tf32"] else None,
                 "layout": self.layout_name, "chunk_bytes": request.get("chunk_bytes")}
 
     @property

@@ -12,6 +12,8 @@ class _Step:
     def __init__(self, side, options):
         self.side, self.torch, self.size = side, side.torch, options["batch"]
         self.config, self.device = side.config, side.device
+        self.half = side.request["precision"] == "half" and side.device == "cuda"
+        self.scale = 2.0 ** 14 if self.half else 1.0  # of the losses: small gradients are zero in float16
 
     def network(self, kind, component="rest", train=True):
         from ..converter.torch_layers import build_with
@@ -28,7 +30,9 @@ class _Step:
 
     def backward(self, loss, parameters, more=False):
         """Gradients of these parameters and no others; their length."""
-        gradients = self.torch.autograd.grad(loss, parameters, retain_graph=more)
+        gradients = self.torch.autograd.grad(loss * self.scale, parameters, retain_graph=more)
+        if self.half:
+            self.torch._foreach_div_(list(gradients), self.scale)
         for parameter, gradient in zip(parameters, gradients):
             parameter.grad = gradient
         return self.torch.stack([(g * g).sum() for g in gradients]).sum().sqrt()
@@ -41,7 +45,8 @@ class _Step:
             return {name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()}
 
         def run(batch):
-            losses, apply = self.step(batch)
+            with torch.autocast(self.device, torch.float16, enabled=self.half):
+                losses, apply = self.step(batch)
             values = torch.stack([v.detach().reshape(()) for v in losses.values()]).cpu().tolist()
             apply()
             return dict(zip(losses, values))

@@ -8,7 +8,9 @@ from jt_dfd.benchmark.task import NotHere, Task
 
 class Side:
     def open(self, request):
-        return {"missing": "it is not installed"} if request.get("missing") else {"framework": "none", "pid": os.getpid()}
+        if request.get("missing"):
+            return {"missing": "it is not installed"}
+        return {"framework": "none", "pid": os.getpid()}
 
     def stage(self, name, options):
         self.called = 0
