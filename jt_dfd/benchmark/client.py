@@ -106,7 +106,7 @@ class Worker:
         if line is None:
             status = process.wait()
             self._end()
-            raise WorkerGone(f"the {self.side} process ended ({_status(status)})" + self._last_words())
+            raise WorkerGone(f"the {self.side} process ended ({status_words(status)})" + self._last_words())
         answer = json.loads(line.decode("utf8"))
         if "error" in answer:
             raise WorkerFailed(answer["error"])
@@ -155,7 +155,7 @@ def environment(threads: Optional[int]) -> Dict[str, str]:
     return out
 
 
-def _status(status: int) -> str:
+def status_words(status: int) -> str:
     if status >= 0:
         return f"status {status}"
     try:

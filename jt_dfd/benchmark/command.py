@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -31,14 +32,23 @@ def main(argv=None) -> int:
         chosen = stages.select(wanted, o.stages)
     except stages.UnknownStage as why:
         parser.error(str(why))
+    # a scheduler's request to end is Ctrl-C: workers end, seeded weights go, the table so far is printed
+    signal.signal(signal.SIGTERM, _interrupt)
     scratch = Path(tempfile.mkdtemp(prefix="jt_dfd-benchmark-", dir=o.scratch))
     try:
         return _measure(o, chosen, scratch)
+    except KeyboardInterrupt:
+        print("\nstopped before anything was measured", file=sys.stderr)
+        return 130
     except (checkpoints.CheckpointError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
+
+
+def _interrupt(number, frame):
+    raise KeyboardInterrupt
 
 
 def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
@@ -126,8 +136,8 @@ table then holds what was measured before).""")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     p.add_argument("--against", type=_sides, default=[], metavar="SIDE[,SIDE]",
                    help="release: the release's way of working in Jittor (every neighbour decoded alone, nothing "
-                        "folded or remembered); torch: the converter's PyTorch modules. Each in a process of its own, in "
-                        "turn")
+                        "folded or remembered); torch: the converter's PyTorch modules. Each in a process of its own, "
+                        "in turn")
     p.add_argument("--torch-layout", choices=("default", "channels_last"), default="default",
                    help="channels_last measures PyTorch in that layout as well")
     p.add_argument("--release-decodes", choices=("all", "positive"), default="all",

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Dict, List
 
-from .client import ROOT, Worker
+from .client import ROOT, Worker, status_words
 from .stages import Stage
 
 
@@ -107,7 +107,7 @@ def _run(words: List[str], worker: Worker, extra: Dict[str, str]) -> Dict:
         said.seek(0)
         words = [w.strip() for w in said.read().decode("utf8", "replace").splitlines() if w.strip()]
         last = f": {words[-1][:200]}" if words else ""
-        return {"error": f"the process ended with status {process.returncode}{last}"}
+        return {"error": f"the process ended ({status_words(process.returncode)}){last}"}
 
 
 def _kill(process) -> None:

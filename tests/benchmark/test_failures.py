@@ -94,7 +94,8 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
 
 
-def test_ctrl_c_prints_what_there_is_and_leaves_nothing_behind(tmp_path):
+@pytest.mark.parametrize("name", ("SIGINT", "SIGTERM"))
+def test_a_request_to_end_prints_what_there_is_and_leaves_nothing_behind(tmp_path, name):
     path = tmp_path / "out.json"
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "tools" / "benchmark.py"), "--preset", "tiny", "--device", "cpu", "--stages",
@@ -105,7 +106,7 @@ def test_ctrl_c_prints_what_there_is_and_leaves_nothing_behind(tmp_path):
     while process.poll() is None and time.monotonic() < until and not (path.is_file() and
                                                                         json.loads(path.read_text())["sides"]):
         time.sleep(0.1)  # every time it is there, it is whole
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     said, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors[-2000:]
     assert json.loads(path.read_text())["state"] == "interrupted"
