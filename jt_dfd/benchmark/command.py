@@ -85,6 +85,7 @@ def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
     finally:
         for worker in workers.values():
             worker.close()
+    header["load_end"] = machine.load()
     keep("interrupted" if status else "finished")
     print("\n".join([*report.head(header), "", *report.table(rows), "", report.NOTE]), flush=True)
     return status or int(any(r["reason"] for r in rows))

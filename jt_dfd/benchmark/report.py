@@ -32,6 +32,8 @@ def head(header: Dict) -> List[str]:
              f"{_bytes(m['memory_bytes'])} memory; {m['system']}"]
     lines += [f"gpu       {name}" for name in m["gpu"]]
     lines.append(f"load      {', '.join(map(str, load)) if load else 'unknown'} (1, 5, 15 minutes), {m['time']}")
+    if header.get("load_end"):
+        lines[-1] += f"; {', '.join(map(str, header['load_end']))} at the end (the benchmark's own work counts in it)"
     if machine.busy(load):
         lines.append("WARNING   the machine is not idle: seconds are too long, and ratios less certain than they look")
     lines.append(f"versions  jt_dfd {m['jt_dfd']}, Python {m['python']}, numpy {m['numpy']}")
@@ -56,9 +58,8 @@ def table(rows: List[Dict]) -> List[str]:
     return lines
 
 
-NOTE = ("quartiles: middle half of all timings.  memory: the process's peak during the stage (* since it began), on a GPU what it "
-        "holds there.  "
-        "GFLOP, GB: of one call, counted from the sizes; (%) of the large matrix product or copy above.  jittor / it: "
+NOTE = ("quartiles: middle half of all timings.  memory: the process's peak during the stage (* since it began), on a GPU "
+        "what it holds there.  GFLOP, GB: of one call, counted from the sizes; (%) of the large matrix product or copy above.  jittor / it: "
         "median of paired rounds (its quartiles); below 1 this project is quicker.")
 
 
