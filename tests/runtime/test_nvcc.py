@@ -17,6 +17,14 @@ CUDNN_9 = """
 #define CUDNN_MINOR 1
 #define CUDNN_PATCHLEVEL 0
 typedef enum { CUDNN_STATUS_SUCCESS = 0, CUDNN_STATUS_NOT_SUPPORTED = 3000 } cudnnStatus_t;
+typedef enum { CUDNN_CONVOLUTION, CUDNN_CROSS_CORRELATION } cudnnConvolutionMode_t;
+typedef enum { CUDNN_DATA_FLOAT = 0, CUDNN_DATA_HALF = 2, CUDNN_DATA_BFLOAT16 = 9 } cudnnDataType_t;
+typedef enum { CUDNN_DEFAULT_MATH, CUDNN_TENSOR_OP_MATH, CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION,
+               CUDNN_FMA_MATH } cudnnMathType_t;
+typedef struct cudnnConvolutionStruct* cudnnConvolutionDescriptor_t;
+cudnnStatus_t cudnnSetConvolutionNdDescriptor(cudnnConvolutionDescriptor_t, int, const int*, const int*, const int*,
+                                              cudnnConvolutionMode_t, cudnnDataType_t);
+cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t, cudnnMathType_t);
 """
 
 SOURCE = r"""
@@ -36,6 +44,15 @@ __global__ void scan(float* out) {
     Scan(room).InclusiveScan(value, value, cub::Max());
     Scan(room).InclusiveScan(value, value, cub::Min());
     out[threadIdx.x] = value + NPP_MAX_32S + NPP_MIN_64U;
+}
+
+// as Jittor's convolutions call it, from within its namespace
+namespace jittor {
+int half_convolution(cudnnConvolutionDescriptor_t descriptor) {
+    int one[2] = {1, 1};
+    return cudnnSetConvolutionNdDescriptor(descriptor, 2, one, one, one, CUDNN_CROSS_CORRELATION, CUDNN_DATA_HALF)
+        || cudnnSetConvolutionMathType(descriptor, CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION);
+}
 }
 
 int host_side(float* in, float* out, int n) {
