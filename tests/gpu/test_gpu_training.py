@@ -41,15 +41,16 @@ def test_a_step_of_each_stage(jt):
 
 
 def test_mixed_precision_reaches_float32_s_loss(jt, training, pairs, embedding, tmp_path):
-    """8 pairs learnt by heart in 100 steps, all losses on."""
+    """8 pairs learnt by heart in 100 steps.  Without the GAN, whose losses wander too far to be compared; the run that
+    is killed below has it, in mixed precision."""
     from jt_dfd.networks import half
     from jt_dfd.training import feed, losses, precision
 
     reached = {}
     for mixed in (0, 1):
         trainer, options = training.synthesis_trainer(pairs, embedding, tmp_path / f"run{mixed}", steps=10000, lr=1e-3,
-                                                      ema=0.0, mixed_precision=mixed, batch=8)
-        assert half.used(trainer.generator) == half.used(trainer.discriminator) == bool(mixed)
+                                                      ema=0.0, gan=0.0, mixed_precision=mixed, batch=8)
+        assert half.used(trainer.generator) == bool(mixed)
         batch = next(feed.batches(feed.training_data(options, trainer.config, trainer.stage), 0))
         of_the_mean = losses.l1(batch.photo.mean(dims=(0,), keepdims=True), batch.photo).item()
         last = []
