@@ -58,9 +58,9 @@ def table(rows: List[Dict]) -> List[str]:
     return lines
 
 
-NOTE = ("quartiles: middle half of all timings.  memory: the process's peak during the stage (* since it began), on a GPU "
-        "what it holds there.  GFLOP, GB: of one call, counted from the sizes; (%) of the large matrix product or copy above.  jittor / it: "
-        "median of paired rounds (its quartiles); below 1 this project is quicker.")
+NOTE = ("quartiles: middle half of all timings.  memory: the process's peak during the stage (* since it began), on a "
+        "GPU what it holds there.  GFLOP, GB: of one call, counted from the sizes; (%) of the large matrix product or "
+        "copy above.  jittor / it: median of paired rounds (its quartiles); below 1 this project is quicker.")
 
 
 def _cells(r: Dict) -> List[str]:
