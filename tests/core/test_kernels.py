@@ -8,7 +8,7 @@ import pytest
 from jt_dfd import selection
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
-from jt_dfd.kernels import merge, narrow_convolution, picture_norm, projection, shadow, source
+from jt_dfd.kernels import merge, narrow_convolution, picture_norm, projection, shadow, source, winograd
 
 KERNELS = (projection, merge, shadow, narrow_convolution, picture_norm)
 # what a header-only text needs so that nvcc generates its templates
@@ -18,7 +18,7 @@ template void jt_dfd_unmerge<{T}>(const {T}*, {T}*, {T}*, {T}*, {T}*, {T}*, int,
 """}
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.__name__.split(".")[-1])
+@pytest.mark.parametrize("kernel", [*KERNELS, winograd], ids=lambda k: k.__name__.split(".")[-1])
 def test_self_test(kernel):
     """On the CPU here; the same checks run on a GPU where there is one (tests/gpu, tools/doctor.py --gpu)."""
     checks = kernel.self_test()
@@ -221,3 +221,28 @@ def test_picture_norm_equals_its_reference_forward_and_backward():
 def test_picture_norm_of_a_constant_plane_is_its_bias():
     y = picture_norm.picture_norm(jt.ones((1, 2, 8, 8)) * 3, jt.ones(2), jt.array(np.float32([0.5, -1]))).numpy()
     assert np.array_equal(y[0, :, 0, 0], np.float32([0.5, -1])) and np.ptp(y, axis=(2, 3)).max() == 0
+
+
+# -- winograd
+
+@pytest.mark.parametrize("n, height, width, channels, out", [(1, 4, 4, 16, 16), (3, 9, 14, 32, 48), (1, 2, 3, 16, 32),
+                                                             (1, 33, 70, 16, 16), (2, 16, 16, 64, 128)])
+@pytest.mark.parametrize("mirror, relu, rest", [(True, True, False), (True, False, True), (False, False, False)])
+def test_winograd_equals_its_reference(n, height, width, channels, out, mirror, relu, rest):
+    if not mirror and height < 3:
+        pytest.skip("no output without the mirrored border")
+    less = 0 if mirror else 2
+    x, w, b, r = (jt.array(random(*s, seed=i)) for i, s in enumerate((
+        (n, height, width, channels), (out, channels, 3, 3), (out,), (n, height - less, width - less, out))))
+    residual = r if rest else None
+    got = winograd.winograd(x, winograd.pack(w), b, mirror, relu, residual).numpy()
+    want = winograd.reference(x, w, b, mirror, relu, residual).numpy()
+    assert got.shape == want.shape and np.abs(got - want).max() < 5e-5 * np.abs(want).max()
+
+
+def test_winograd_says_what_does_not_fit():
+    w, b = winograd.pack(jt.zeros((16, 32, 3, 3))), jt.zeros(16)
+    for shape, mirror in (((1, 8, 8, 16), True), ((1, 2, 8, 32), False), ((1, 1, 8, 32), True)):
+        with pytest.raises(ValueError, match="do not fit"):
+            winograd.winograd(jt.zeros(shape), w, b, mirror)
+    assert not winograd.fits(jt.zeros((16, 24, 3, 3))) and not winograd.fits(jt.zeros((16, 16, 5, 5)))
