@@ -121,11 +121,14 @@ class Networks:
         batch = max(1, min(len(vectors), BATCH_BYTES // each))
         out = np.empty((len(vectors), size, size), np.float32)
         with jt.no_grad():
-            for start in range(0, len(vectors), batch):
-                part = vectors[start:start + batch]
+            # the linear layer in one batch: its weights are larger than its pictures
+            grids = network.start(jt.array(vectors)).numpy()
+            for start in range(0, len(grids), batch):
+                part = grids[start:start + batch]
                 # a short last batch is filled up: another shape would compile anew
                 filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part), 0)])
-                made = self._in_steps("image_decoder", component, network.start(jt.array(filled)))
+                # scratch is kept from one batch to the next: its pages would have to be cleared for each again
+                made = self._in_steps("image_decoder", component, jt.array(filled), tidy=False)
                 out[start:start + batch] = made.numpy()[:len(part), 0]
         self._tidy()
         return out
@@ -162,10 +165,11 @@ class Networks:
         if self._frugal():
             release_memory()
 
-    def _in_steps(self, kind: str, component: str, x):
+    def _in_steps(self, kind: str, component: str, x, tidy: bool = True):
         """The layers one after the other; where maps are large, what a step leaves is given back before the next."""
+        tidy = tidy and self._frugal()
         for layer, step in self._layers(kind, component):
-            if self._frugal() and isinstance(layer, (Res, Up, nn.Conv, nn.ConvTranspose, nn.ReflectionPad2d)):
+            if tidy and isinstance(layer, (Res, Up, nn.Conv, nn.ConvTranspose, nn.ReflectionPad2d)):
                 x.sync()
                 if x.numel() * 4 > STEP_BYTES:
                     release_memory()

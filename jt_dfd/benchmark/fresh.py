@@ -41,7 +41,8 @@ def _first_face(result: Dict, side: str, worker: Worker, cold: bool, warming: bo
     extra, home = {}, None
     if cold:
         home = tempfile.mkdtemp(prefix="jt_dfd-cold-")
-        extra = {"JITTOR_HOME": home}
+        # both: Jittor writes another JITTOR_HOME into the settings file of the home it finds
+        extra = {"HOME": home, "JITTOR_HOME": home}
         print("  cold: everything is compiled anew, for minutes", file=sys.stderr, flush=True)
     try:
         began = time.perf_counter()
