@@ -3,15 +3,16 @@
 A convolution of oneDNN wants its picture as (N, H, W, C) and Jittor keeps (N, C, H, W), so each call turns the picture
 there and back; with planes of 512 x 512 that costs more than the arithmetic (the channels of a pixel lie a power of two
 apart and fall into the same lines of the processor's caches).  Here a picture is turned once at either end of a run of
-layers, and 3x3 convolutions, most of the arithmetic, are computed by Winograd's method.  Results differ from the
-layers' own by about 1e-5.  Measured in tools/benchmark.py.
+layers, and the kernels for this layout do most of the arithmetic: 3x3 convolutions by Winograd's method, those that
+double a picture, and those to a few channels.  Results differ from the layers' own by about 1e-5.  Measured in
+tools/benchmark.py.
 """
 from __future__ import annotations
 
 from typing import Callable, List
 
 from ..backend import jt, nn
-from ..kernels import winograd
+from ..kernels import doubling, winograd
 from ..kernels.narrow_convolution import MOST_CHANNELS, narrow_convolution
 from .layers import PictureNorm, Res, Up
 
@@ -20,8 +21,8 @@ def steps(layers) -> List[Callable]:
     """``layers`` (an ``nn.Sequential`` in evaluation mode) as functions of (N, H, W, C) float32 pictures, one a layer.
     TypeError where a layer has no such form here.
 
-    The layers themselves can no longer be used: weights of 3x3 convolutions are brought into the order that suits
-    their kernel, and a second copy would not fit beside full-size networks.
+    The layers themselves can no longer be used: weights are brought into the order that suits their kernel, and a
+    second copy would not fit beside full-size networks.
     """
     return [_step(layer) for layer in layers]
 
@@ -45,6 +46,9 @@ def _step(layer) -> Callable:
     if isinstance(layer, nn.ReflectionPad2d):
         return lambda x: _reflect(x, layer.padding)
     if isinstance(layer, nn.ConvTranspose):
+        if doubling.fits(layer):
+            layer.weight = _kept(doubling.pack(layer.weight))
+            return lambda x: doubling.doubling(x, layer.weight, layer.bias)
         return lambda x: _transposed(x, layer)
     if isinstance(layer, nn.Conv):
         return lambda x: _convolution(x, layer)
@@ -65,8 +69,7 @@ def _residual(layer) -> Callable:
         block = steps(layer.conv_block)
         return lambda x: x + _run(block, x)
     for conv in (first, second):
-        conv.weight = winograd.pack(conv.weight).stop_grad()
-        conv.weight.sync()
+        conv.weight = _kept(winograd.pack(conv.weight))
     if isinstance(norm, nn.Identity) and isinstance(last_norm, nn.Identity):
         return lambda x: winograd.winograd(
             winograd.winograd(x, first.weight, first.bias, mirror=True, relu=True),
@@ -77,6 +80,13 @@ def _residual(layer) -> Callable:
         inner = jt.maximum(norm(winograd.winograd(x, first.weight, first.bias, mirror=True)), 0.0)
         return x + last_norm(winograd.winograd(inner, second.weight, second.bias, mirror=True))
     return run
+
+
+def _kept(weight):
+    """Computed now, so that what it was made of can go."""
+    weight = weight.stop_grad()
+    weight.sync()
+    return weight
 
 
 def _run(block, x):

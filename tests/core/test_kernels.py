@@ -8,7 +8,7 @@ import pytest
 from jt_dfd import selection
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
-from jt_dfd.kernels import merge, narrow_convolution, picture_norm, projection, shadow, source, winograd
+from jt_dfd.kernels import doubling, merge, narrow_convolution, picture_norm, projection, shadow, source, winograd
 
 KERNELS = (projection, merge, shadow, narrow_convolution, picture_norm)
 # what a header-only text needs so that nvcc generates its templates
@@ -18,7 +18,7 @@ template void jt_dfd_unmerge<{T}>(const {T}*, {T}*, {T}*, {T}*, {T}*, {T}*, int,
 """}
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS, winograd], ids=lambda k: k.__name__.split(".")[-1])
+@pytest.mark.parametrize("kernel", [*KERNELS, winograd, doubling], ids=lambda k: k.__name__.split(".")[-1])
 def test_self_test(kernel):
     """On the CPU here; the same checks run on a GPU where there is one (tests/gpu, tools/doctor.py --gpu)."""
     checks = kernel.self_test()
@@ -246,3 +246,26 @@ def test_winograd_says_what_does_not_fit():
         with pytest.raises(ValueError, match="do not fit"):
             winograd.winograd(jt.zeros(shape), w, b, mirror)
     assert not winograd.fits(jt.zeros((16, 24, 3, 3))) and not winograd.fits(jt.zeros((16, 16, 5, 5)))
+
+
+# -- doubling
+
+@pytest.mark.parametrize("size, n, height, width, channels, out", [
+    (4, 1, 1, 1, 16, 16), (4, 2, 5, 27, 33, 48), (3, 1, 3, 16, 16, 32), (3, 2, 7, 9, 5, 16), (4, 1, 32, 64, 64, 32)])
+def test_doubling_equals_its_reference_and_the_layer(size, n, height, width, channels, out):
+    x, w, b = (jt.array(random(*s, seed=i)) for i, s in enumerate((
+        (n, height, width, channels), (channels, out, size, size), (out,))))
+    layer = jt.nn.ConvTranspose(channels, out, size, stride=2, padding=1, output_padding=4 - size)
+    layer.weight, layer.bias = w, b
+    assert doubling.fits(layer)
+    got = doubling.doubling(x, doubling.pack(w), b).numpy()
+    for want in (doubling.reference(x, w, b).numpy(), layer(x.transpose((0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)):
+        assert got.shape == want.shape and np.abs(got - want).max() < 1e-5 * np.abs(want).max()
+
+
+def test_doubling_says_what_does_not_fit():
+    with pytest.raises(ValueError, match="do not fit"):
+        doubling.doubling(jt.zeros((1, 8, 8, 16)), doubling.pack(jt.zeros((32, 16, 4, 4))), jt.zeros(16))
+    for changes in (dict(stride=1), dict(stride=2, padding=0), dict(stride=2, padding=1, output_padding=1)):
+        assert not doubling.fits(jt.nn.ConvTranspose(16, 16, 4, **changes))
+    assert not doubling.fits(jt.nn.ConvTranspose(16, 24, 4, stride=2, padding=1))
