@@ -20,33 +20,43 @@ from . import source
 MOST_CHANNELS = 4
 
 
-def narrow_convolution(x, weight, bias, impl: str = "kernel"):
-    """Stride 1, no padding.
+def narrow_convolution(x, weight, bias, mirror: int = 0, impl: str = "kernel"):
+    """Stride 1.
 
     x       (N, H, W, C) float32
     weight  (O, C, KH, KW) float32, O up to MOST_CHANNELS
     bias    (O,) float32
+    mirror  pixels by which the picture is continued at each border, mirrored, the edge itself not repeated; less than H
+            and W
     impl    "kernel", or "reference" for the plain Jittor operations below
-    returns (N, H - KH + 1, W - KW + 1, O) float32
+    returns (N, H + 2 mirror - KH + 1, W + 2 mirror - KW + 1, O) float32
     """
     n, height, width, channels = x.shape
     out, into, high, wide = weight.shape
-    if into != channels or out > MOST_CHANNELS or high > height or wide > width or tuple(bias.shape) != (out,):
+    rows, columns = height + 2 * mirror - high + 1, width + 2 * mirror - wide + 1
+    if into != channels or out > MOST_CHANNELS or min(rows, columns) < 1 or tuple(bias.shape) != (out,) \
+            or not 0 <= mirror < min(height, width):
         raise ValueError(f"narrow convolution: picture {tuple(x.shape)}, weight {tuple(weight.shape)} and bias "
                          f"{tuple(bias.shape)} do not fit, or more than {MOST_CHANNELS} channels are wanted")
     if impl == "reference":
-        return reference(x, weight, bias)
+        return reference(x, weight, bias, mirror)
     with jt.no_grad():
         return source.run(
             sys.modules[__name__],
             "jt_dfd_narrow(in0_p, in1_p, in2_p, (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, "
-            "(int)in1_shape0, (int)in1_shape1, (int)in1_shape2, out0_p);",
-            [(n, height - high + 1, width - wide + 1, out)], ["float32"],
-            [x, weight.transpose((0, 2, 3, 1)), bias], {})[0].stop_grad()
+            '(int)in1_shape0, (int)in1_shape1, (int)in1_shape2, (int)data["mirror"], out0_p);',
+            [(n, rows, columns, out)], ["float32"],
+            [x, weight.transpose((0, 2, 3, 1)), bias], {"mirror": mirror})[0].stop_grad()
 
 
-def reference(x, weight, bias):
+def reference(x, weight, bias, mirror: int = 0):
     """The same in plain Jittor operations."""
+    for axis in (1, 2):
+        if mirror:
+            size = x.shape[axis]
+            at = np.abs(np.arange(-mirror, size + mirror))
+            x = x.permute((axis, *(a for a in range(4) if a != axis)))[jt.array(np.minimum(at, 2 * size - 2 - at))]
+            x = x.permute((1, 0, 2, 3) if axis == 1 else (1, 2, 0, 3))
     n, height, width, _ = x.shape
     out, into, high, wide = weight.shape
     shape = [n, height - high + 1, width - wide + 1, out, into, high, wide]
@@ -58,12 +68,13 @@ def self_test():
     """[(check, largest error, tolerance)] on the device in use: the decoders' and the generator's last layers in small,
     and a width that is no multiple of the kernel's step."""
     rng, out = np.random.default_rng(5), []
-    for name, n, edge, channels, kernel, wanted in (("decoder's", 2, 20, 32, 5, 1), ("generator's", 1, 25, 56, 7, 3),
-                                                    ("odd", 1, 9, 3, 3, 4)):
+    for name, n, edge, channels, kernel, wanted, mirror in (
+            ("decoder's", 2, 20, 32, 5, 1, 2), ("generator's", 1, 25, 56, 7, 3, 3), ("odd", 1, 9, 3, 3, 4, 0)):
         x, w, b = (rng.standard_normal(s, np.float32) for s in (
             (n, edge, edge, channels), (wanted, channels, kernel, kernel), (wanted,)))
-        got = narrow_convolution(jt.array(x), jt.array(w), jt.array(b)).numpy()
-        windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (kernel, kernel), (1, 2))
+        got = narrow_convolution(jt.array(x), jt.array(w), jt.array(b), mirror).numpy()
+        wide = np.pad(x.astype(np.float64), ((0, 0), (mirror, mirror), (mirror, mirror), (0, 0)), mode="reflect")
+        windows = np.lib.stride_tricks.sliding_window_view(wide, (kernel, kernel), (1, 2))
         want = np.einsum("nhwcij,ocij->nhwo", windows, w.astype(np.float64)) + b
         out.append((f"narrow convolution, {name}", float(np.abs(got - want).max() / np.abs(want).max()), 1e-5))
     return out
@@ -71,11 +82,18 @@ def self_test():
 
 SHARED = r"""
 namespace jt_dfd {
-// the scalar product of one window and one output's weights; a row of the window is `row` numbers side by side
-JT_DFD_SHARED float window_product(const float* x, const float* w, int64_t stride, int high, int row) {
+// a coordinate of the picture as it is continued -> of the picture
+JT_DFD_SHARED int mirrored(int at, int size) { return at < 0 ? -at : at >= size ? 2 * size - 2 - at : at; }
+
+// the scalar product of one window, whose corner may lie outside, and one output's weights
+JT_DFD_SHARED float window_product(const float* picture, const float* w, int top, int left, int height, int width,
+                                   int channels, int high, int wide) {
     float sum = 0;
     for (int k = 0; k < high; k++)
-        for (int j = 0; j < row; j++) sum += x[k * stride + j] * w[k * row + j];
+        for (int j = 0; j < wide; j++) {
+            const float* x = picture + ((int64_t)mirrored(top + k, height) * width + mirrored(left + j, width)) * channels;
+            for (int c = 0; c < channels; c++) sum += x[c] * w[(k * wide + j) * channels + c];
+        }
     return sum;
 }
 }
@@ -83,12 +101,13 @@ JT_DFD_SHARED float window_product(const float* x, const float* w, int64_t strid
 
 CPU = r"""
 namespace jt_dfd {
-// four neighbouring windows at once: every weight that is read serves four products
-inline void four_products(const float* __restrict__ x, const float* __restrict__ w, int64_t stride, int high, int row,
-                          int channels, float* sums) {
+// Four neighbouring windows inside the picture at once: every weight that is read serves four products.
+inline void four_products(const float* __restrict__ picture, const float* __restrict__ w, int top, int left, int height,
+                          int width, int channels, int high, int wide, float* sums) {
     float a = 0, b = 0, c = 0, d = 0;
+    int row = wide * channels;
     for (int k = 0; k < high; k++) {
-        const float *p = x + k * stride, *g = w + k * row;
+        const float *p = picture + ((int64_t)mirrored(top + k, height) * width + left) * channels, *g = w + k * row;
         for (int j = 0; j < row; j++) {
             float t = g[j];
             a += p[j] * t; b += p[j + channels] * t; c += p[j + 2 * channels] * t; d += p[j + 3 * channels] * t;
@@ -99,26 +118,27 @@ inline void four_products(const float* __restrict__ x, const float* __restrict__
 }
 
 inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
-                          int out, int high, int wide, float* y) {
+                          int out, int high, int wide, int mirror, float* y) {
     using namespace jt_dfd;
-    int rows = height - high + 1, columns = width - wide + 1, row = wide * channels;
-    int64_t stride = (int64_t)width * channels;
+    int rows = height + 2 * mirror - high + 1, columns = width + 2 * mirror - wide + 1;
+    int64_t weights = (int64_t)high * wide * channels;
     #pragma omp parallel for
     for (int at = 0; at < n * rows; at++) {
-        int picture = at / rows, line = at % rows;
-        const float* source = x + ((int64_t)picture * height + line) * stride;
+        const float* picture = x + (int64_t)(at / rows) * height * width * channels;
         float* target = y + (int64_t)at * columns * out;
-        for (int column = 0; column < columns; column += 4)
+        int top = at % rows - mirror;
+        for (int column = 0; column < columns; ) {
+            int left = column - mirror, count = left >= 0 && left + 3 + wide <= width ? 4 : 1;
             for (int o = 0; o < out; o++) {
-                const float* weights = w + (int64_t)o * high * row;
-                const float* window = source + (int64_t)column * channels;
                 float sums[4];
-                int count = columns - column < 4 ? columns - column : 4;
-                if (count == 4) four_products(window, weights, stride, high, row, channels, sums);
-                else for (int i = 0; i < count; i++)
-                    sums[i] = window_product(window + i * channels, weights, stride, high, row);
+                if (count == 4)
+                    four_products(picture, w + o * weights, top, left, height, width, channels, high, wide, sums);
+                else
+                    sums[0] = window_product(picture, w + o * weights, top, left, height, width, channels, high, wide);
                 for (int i = 0; i < count; i++) target[(column + i) * out + o] = sums[i] + bias[o];
             }
+            column += count;
+        }
     }
 }
 """
@@ -126,21 +146,21 @@ inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int
 CUDA = r"""
 namespace jt_dfd {
 __global__ void narrow_kernel(const float* x, const float* w, const float* bias, int height, int width, int channels,
-                              int out, int high, int wide, int rows, int columns, float* y) {
-    int column = blockIdx.x * blockDim.x + threadIdx.x, line = blockIdx.y, picture = blockIdx.z;
+                              int out, int high, int wide, int mirror, int rows, int columns, float* y) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x, line = blockIdx.y;
     if (column >= columns) return;
-    int64_t stride = (int64_t)width * channels;
-    const float* window = x + ((int64_t)picture * height + line) * stride + (int64_t)column * channels;
-    float* target = y + (((int64_t)picture * rows + line) * columns + column) * out;
+    const float* picture = x + (int64_t)blockIdx.z * height * width * channels;
+    float* target = y + (((int64_t)blockIdx.z * rows + line) * columns + column) * out;
     for (int o = 0; o < out; o++)
-        target[o] = window_product(window, w + (int64_t)o * high * wide * channels, stride, high, wide * channels) + bias[o];
+        target[o] = window_product(picture, w + (int64_t)o * high * wide * channels, line - mirror, column - mirror, height,
+                                   width, channels, high, wide) + bias[o];
 }
 }
 
 inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
-                          int out, int high, int wide, float* y) {
-    int rows = height - high + 1, columns = width - wide + 1;
+                          int out, int high, int wide, int mirror, float* y) {
+    int rows = height + 2 * mirror - high + 1, columns = width + 2 * mirror - wide + 1;
     jt_dfd::narrow_kernel<<<dim3((columns + 127) / 128, rows, n), 128>>>(x, w, bias, height, width, channels, out, high,
-                                                                       wide, rows, columns, y);
+                                                                       wide, mirror, rows, columns, y);
 }
 """

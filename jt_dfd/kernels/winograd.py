@@ -214,7 +214,8 @@ inline void winograd(const float* x, const float* w, const float* bias, const fl
     int group = (int)((int64_t)(1 << 20) * threads / (144 * (int64_t)channels));
     group = std::max(64, std::min(group, 2048)) / TOGETHER * TOGETHER;
     group = std::min(group, (tiles + TOGETHER - 1) / TOGETHER * TOGETHER);
-    int64_t stride = (int64_t)group * channels;
+    // one vector more: at a multiple of a page all 36 numbers of a tile would fall into the same lines of the cache
+    int64_t stride = (int64_t)group * channels + LANES;
     std::vector<float> v(36 * stride, 0.f);
     for (int first = 0; first < tiles; first += group) {
         int count = std::min(group, tiles - first);
@@ -224,9 +225,10 @@ inline void winograd(const float* x, const float* w, const float* bias, const fl
         int lots = std::max((count + 63) / 64, (2 * threads + blocks - 1) / blocks);
         int lot = ((count + lots - 1) / lots + TOGETHER - 1) / TOGETHER * TOGETHER;
         lots = (count + lot - 1) / lot;
+        int64_t row = (int64_t)(lot + 1) * LANES;
         #pragma omp parallel
         {
-            std::vector<float> u((int64_t)36 * channels * LANES), m((int64_t)36 * lot * LANES);
+            std::vector<float> u((int64_t)36 * channels * LANES), m(36 * row);
             int made = -1;
             #pragma omp for schedule(static)
             for (int task = 0; task < blocks * lots; task++) {
@@ -236,9 +238,9 @@ inline void winograd(const float* x, const float* w, const float* bias, const fl
                 for (int p = 0; p < 36; p++)
                     for (int t = start; t < end; t += TOGETHER)
                         multiply(v.data() + p * stride + (int64_t)t * channels, channels,
-                                 u.data() + (int64_t)p * channels * LANES, m.data() + ((int64_t)p * lot + t - start) * LANES);
+                                 u.data() + (int64_t)p * channels * LANES, m.data() + p * row + (int64_t)(t - start) * LANES);
                 for (int t = start; t < end; t++)
-                    transform_output(m.data() + (int64_t)(t - start) * LANES, (int64_t)lot * LANES, z, first + t, outputs,
+                    transform_output(m.data() + (int64_t)(t - start) * LANES, row, z, first + t, outputs,
                                      block * LANES, bias, residual, relu, y);
             }
         }

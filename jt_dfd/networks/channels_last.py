@@ -24,7 +24,17 @@ def steps(layers) -> List[Callable]:
     The layers themselves can no longer be used: weights are brought into the order that suits their kernel, and a
     second copy would not fit beside full-size networks.
     """
-    return [_step(layer) for layer in layers]
+    layers = list(layers)
+    out = []
+    for layer, following in zip(layers, layers[1:] + [None]):
+        if out and out[-1] is _mirrored_later:
+            out.append(_narrow(layer, mirror))
+        elif isinstance(layer, nn.ReflectionPad2d) and _is_narrow(following):
+            mirror = layer.padding
+            out.append(_mirrored_later)
+        else:
+            out.append(_step(layer))
+    return out
 
 
 def enter(x):
@@ -50,6 +60,8 @@ def _step(layer) -> Callable:
             layer.weight = _kept(doubling.pack(layer.weight))
             return lambda x: doubling.doubling(x, layer.weight, layer.bias)
         return lambda x: _transposed(x, layer)
+    if _is_narrow(layer):
+        return _narrow(layer)
     if isinstance(layer, nn.Conv):
         return lambda x: _convolution(x, layer)
     if isinstance(layer, (nn.InstanceNorm, PictureNorm)):
@@ -61,6 +73,20 @@ def _step(layer) -> Callable:
     if isinstance(layer, nn.Identity):
         return lambda x: x
     raise TypeError(f"{type(layer).__name__} has no channels-last form")
+
+
+def _is_narrow(layer) -> bool:
+    return (isinstance(layer, nn.Conv) and layer.weight.shape[0] <= MOST_CHANNELS and layer.bias is not None
+            and (*layer.stride, *layer.padding, *layer.dilation, layer.groups) == (1, 1, 0, 0, 1, 1, 1))
+
+
+def _narrow(layer, mirror: int = 0) -> Callable:
+    return lambda x: narrow_convolution(x, layer.weight, layer.bias, mirror)
+
+
+def _mirrored_later(x):
+    """The padding before a narrow convolution, which mirrors the border by itself."""
+    return x
 
 
 def _residual(layer) -> Callable:
@@ -110,8 +136,6 @@ def _convolution(x, layer):
     n, height, width, _ = x.shape
     out, into, high, wide = layer.weight.shape
     (sy, sx), (py, px) = layer.stride, layer.padding
-    if out <= MOST_CHANNELS and (sy, sx, py, px) == (1, 1, 0, 0) and layer.bias is not None:
-        return narrow_convolution(x, layer.weight, layer.bias)
     shape = [n, (height + 2 * py - high) // sy + 1, (width + 2 * px - wide) // sx + 1, out, into, high, wide]
     windows = x.reindex(shape, ["i0", f"i1*{sy}-{py}+i5", f"i2*{sx}-{px}+i6", "i4"])
     return _biased((windows * layer.weight.broadcast(shape, [0, 1, 2])).sum([4, 5, 6]), layer)

@@ -190,12 +190,13 @@ def test_a_part_s_shadow_fades_towards_its_window_s_rim():
 
 # -- narrow convolution
 
+@pytest.mark.parametrize("mirror", [0, 3])
 @pytest.mark.parametrize("channels, edge, kernel, out", [(32, 40, 5, 1), (56, 30, 7, 3), (3, 9, 3, 4), (5, 7, 7, 2)])
-def test_narrow_convolution_equals_its_reference(channels, edge, kernel, out):
+def test_narrow_convolution_equals_its_reference(channels, edge, kernel, out, mirror):
     x, w, b = (jt.array(random(*s, seed=i)) for i, s in enumerate((
         (2, edge, edge + 1, channels), (out, channels, kernel, kernel), (out,))))
-    got, want = (narrow_convolution.narrow_convolution(x, w, b, impl).numpy() for impl in ("kernel", "reference"))
-    assert got.shape == want.shape == (2, edge - kernel + 1, edge - kernel + 2, out)
+    got, want = (narrow_convolution.narrow_convolution(x, w, b, mirror, impl).numpy() for impl in ("kernel", "reference"))
+    assert got.shape == want.shape == (2, edge + 2 * mirror - kernel + 1, edge + 2 * mirror - kernel + 2, out)
     assert np.abs(got - want).max() < 1e-5 * np.abs(want).max()
 
 
