@@ -117,21 +117,17 @@ class Networks:
         """(k, latent) float32 -> (k, size, size) float32: sketches as the image decoder sees them, in one batch where
         that fits, else in a few."""
         network, size = self._of["image_decoder", component], self.geometry.window(component).size
-        each = size * size * self.config.image_widths[-1] * 4
-        batch = max(1, min(len(vectors), BATCH_BYTES // each))
+        most = max(1, BATCH_BYTES // (size * size * self.config.image_widths[-1] * 4))
+        batches = -(-len(vectors) // most)
         out = np.empty((len(vectors), size, size), np.float32)
         with jt.no_grad():
             # the linear layer in one batch: its weights are larger than its pictures
             grids = network.start(jt.array(vectors)).numpy()
-            for start in range(0, len(grids), batch):
-                part = grids[start:start + batch]
-                # a short last batch is filled up: another shape would compile anew
-                filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part), 0)])
+            for rows in np.array_split(np.arange(len(grids)), batches):
                 # scratch is kept from one batch to the next: its pages would have to be cleared for each again
-                made = self._in_steps("image_decoder", component, jt.array(filled), tidy=False)
-                out[start:start + batch] = made.numpy()[:len(part), 0]
-        self._tidy()
-        return out
+                made = self._in_steps("image_decoder", component, jt.array(grids[rows]), tidy=False)
+                out[rows] = made.numpy()[:, 0]
+        return out  # tidied by what comes after the last component
 
     def map_features(self, vectors: Dict[str, np.ndarray]) -> Dict[str, "jt.Var"]:
         """{component: (latent,) float32} -> {component: (1, channels, size, size) Var}."""
@@ -181,6 +177,7 @@ class Networks:
         made = shadow.shadow({c: jt.array(d) for c, d in decoded.items()},
                              {c: jt.array(w) for c, w in weights.items()}, self.geometry)
         got = _fetch({"page": made.page, **made.components})
+        self._tidy()
         return got.pop("page").copy(), {c: p.copy() for c, p in got.items()}
 
 
