@@ -14,7 +14,11 @@ from typing import Callable, List
 from ..backend import jt, nn
 from ..kernels import doubling, winograd
 from ..kernels.narrow_convolution import MOST_CHANNELS, narrow_convolution
+from ..kernels.picture_norm_last import picture_norm_last
 from .layers import PictureNorm, Res, Up
+
+#: layers that normalise each picture by its own statistics
+NORMS = (nn.InstanceNorm, PictureNorm)
 
 
 def steps(layers) -> List[Callable]:
@@ -26,12 +30,15 @@ def steps(layers) -> List[Callable]:
     """
     layers = list(layers)
     out = []
-    for layer, following in zip(layers, layers[1:] + [None]):
-        if out and out[-1] is _mirrored_later:
-            out.append(_narrow(layer, mirror))
-        elif isinstance(layer, nn.ReflectionPad2d) and _is_narrow(following):
-            mirror = layer.padding
-            out.append(_mirrored_later)
+    for before, layer, behind in zip([None] + layers[:-1], layers, layers[1:] + [None]):
+        if isinstance(layer, nn.ReflectionPad2d) and _is_narrow(behind):
+            out.append(_taken_along)
+        elif isinstance(before, nn.ReflectionPad2d) and _is_narrow(layer):
+            out.append(_narrow(layer, before.padding))
+        elif isinstance(layer, NORMS):
+            out.append(_norm(layer, relu=isinstance(behind, nn.ReLU)))
+        elif isinstance(layer, nn.ReLU) and isinstance(before, NORMS):
+            out.append(_taken_along)
         else:
             out.append(_step(layer))
     return out
@@ -64,8 +71,6 @@ def _step(layer) -> Callable:
         return _narrow(layer)
     if isinstance(layer, nn.Conv):
         return lambda x: _convolution(x, layer)
-    if isinstance(layer, (nn.InstanceNorm, PictureNorm)):
-        return lambda x: _own_statistics(x, layer)
     if isinstance(layer, nn.ReLU):
         return lambda x: jt.maximum(x, 0.0)
     if isinstance(layer, nn.Tanh):
@@ -84,8 +89,8 @@ def _narrow(layer, mirror: int = 0) -> Callable:
     return lambda x: narrow_convolution(x, layer.weight, layer.bias, mirror)
 
 
-def _mirrored_later(x):
-    """The padding before a narrow convolution, which mirrors the border by itself."""
+def _taken_along(x):
+    """What the kernel of the layer before or behind does by itself."""
     return x
 
 
@@ -100,12 +105,17 @@ def _residual(layer) -> Callable:
         return lambda x: winograd.winograd(
             winograd.winograd(x, first.weight, first.bias, mirror=True, relu=True),
             second.weight, second.bias, mirror=True, residual=x)
-    norm, last_norm = _step(norm), _step(last_norm)
+    if not all(isinstance(n, NORMS) for n in (norm, last_norm)):
+        raise TypeError(f"a residual block with {type(norm).__name__} has no channels-last form")
 
     def run(x):
-        inner = jt.maximum(norm(winograd.winograd(x, first.weight, first.bias, mirror=True)), 0.0)
-        return x + last_norm(winograd.winograd(inner, second.weight, second.bias, mirror=True))
+        inner = _norm(norm, relu=True)(winograd.winograd(x, first.weight, first.bias, mirror=True))
+        return _norm(last_norm)(winograd.winograd(inner, second.weight, second.bias, mirror=True), x)
     return run
+
+
+def _norm(layer, relu: bool = False) -> Callable:
+    return lambda x, residual=None: picture_norm_last(x, layer.weight, layer.bias, layer.eps, relu, residual)
 
 
 def _kept(weight):
@@ -154,11 +164,3 @@ def _transposed(x, layer):
 def _biased(x, layer):
     return x if layer.bias is None else x + layer.bias.reshape((1, 1, 1, -1))
 
-
-def _own_statistics(x, layer):
-    mean = x.mean((1, 2), keepdims=True)
-    # two passes: exact where the mean is large beside the deviation
-    centred = x - mean
-    variance = (centred * centred).mean((1, 2), keepdims=True)
-    scale = layer.weight.reshape((1, 1, 1, -1)) / jt.sqrt(variance + layer.eps)
-    return centred * scale + layer.bias.reshape((1, 1, 1, -1))

@@ -8,7 +8,7 @@ import pytest
 from jt_dfd import selection
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
-from jt_dfd.kernels import doubling, merge, narrow_convolution, picture_norm, projection, shadow, source, winograd
+from jt_dfd.kernels import doubling, merge, narrow_convolution, picture_norm, picture_norm_last, projection, shadow, source, winograd
 
 KERNELS = (projection, merge, shadow, narrow_convolution, picture_norm)
 # what a header-only text needs so that nvcc generates its templates
@@ -18,7 +18,7 @@ template void jt_dfd_unmerge<{T}>(const {T}*, {T}*, {T}*, {T}*, {T}*, {T}*, int,
 """}
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS, winograd, doubling], ids=lambda k: k.__name__.split(".")[-1])
+@pytest.mark.parametrize("kernel", [*KERNELS, winograd, doubling, picture_norm_last], ids=lambda k: k.__name__.split(".")[-1])
 def test_self_test(kernel):
     """On the CPU here; the same checks run on a GPU where there is one (tests/gpu, tools/doctor.py --gpu)."""
     checks = kernel.self_test()
@@ -270,3 +270,22 @@ def test_doubling_says_what_does_not_fit():
     for changes in (dict(stride=1), dict(stride=2, padding=0), dict(stride=2, padding=1, output_padding=1)):
         assert not doubling.fits(jt.nn.ConvTranspose(16, 16, 4, **changes))
     assert not doubling.fits(jt.nn.ConvTranspose(16, 24, 4, stride=2, padding=1))
+
+
+# -- picture norm, channels last
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 3), (2, 33, 70, 5), (1, 64, 64, 56)])
+@pytest.mark.parametrize("relu, rest", [(False, False), (True, False), (False, True)])
+def test_picture_norm_last_equals_its_reference(shape, relu, rest):
+    x, w, b, r = (jt.array(random(*s, seed=i)) for i, s in enumerate((shape, shape[3:], shape[3:], shape)))
+    residual = r if rest else None
+    got = picture_norm_last.picture_norm_last(x * 3 + 20, w, b, 1e-5, relu, residual).numpy()
+    want = picture_norm_last.reference((x * 3 + 20).float64(), w, b, 1e-5, relu, residual).numpy()
+    assert got.shape == want.shape and np.abs(got - want).max() < 2e-4 * max(1, np.abs(want).max())
+    again = picture_norm_last.picture_norm_last(x * 3 + 20, w, b, 1e-5, relu, residual).numpy()
+    assert np.array_equal(got, again)
+
+
+def test_picture_norm_last_says_what_does_not_fit():
+    with pytest.raises(ValueError, match="do not fit"):
+        picture_norm_last.picture_norm_last(jt.zeros((1, 8, 8, 4)), jt.ones(8), jt.zeros(4))
