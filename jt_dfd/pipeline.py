@@ -11,8 +11,7 @@ from .backend import jt, nn
 from .checkpoints import Folder
 from .components import COMPONENTS
 from .kernels import merge, shadow
-from .networks import half
-from .networks import channels_last
+from .networks import channels_last, half
 from .networks.folding import fold
 from .networks.layers import Res, Up
 from .networks.loading import load_arrays

@@ -39,11 +39,10 @@ def doubling(x, packed, bias):
     if taps not in (9, 16) or into != channels or lanes != LANES or tuple(bias.shape) != (blocks * LANES,):
         raise ValueError(f"doubling: picture {tuple(x.shape)}, packed weight {tuple(packed.shape)} and bias "
                          f"{tuple(bias.shape)} do not fit")
-    with jt.no_grad():
-        return jt.code((n, 2 * height, 2 * width, blocks * LANES), "float32", [x, packed, bias],
-                       cpu_header=source.PRELUDE + CPU,
-                       cpu_src="jt_dfd::doubling(in0_p, in1_p, in2_p, (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, "
-                               "(int)in0_shape3, (int)in1_shape0, in1_shape1 == 16 ? 4 : 3, out0_p);").stop_grad()
+    return source.run_on_cpu(
+        source.VECTORS + CPU, "jt_dfd::doubling(in0_p, in1_p, in2_p, (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, "
+        "(int)in0_shape3, (int)in1_shape0, in1_shape1 == 16 ? 4 : 3, out0_p);",
+        (n, 2 * height, 2 * width, blocks * LANES), [x, packed, bias])
 
 
 def reference(x, weight, bias):
@@ -70,17 +69,6 @@ def self_test():
 
 CPU = r"""
 namespace jt_dfd {
-namespace doubled {
-const int LANES = 16;
-typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
-
-// pixels computed together: as many sums as fit the registers
-#ifdef __AVX512F__
-const int TOGETHER = 16;
-#else
-const int TOGETHER = 4;
-#endif
-
 struct Tap { const float* weights; int64_t offset; };    // (channels, 16) numbers, and where its pixel lies
 
 // COUNT neighbouring pixels, sixteen outputs; `step` floats between the results
@@ -100,11 +88,9 @@ template <int COUNT> void pixels(const float* x, const Tap* taps, int used, int 
     #pragma GCC unroll 16
     for (int t = 0; t < COUNT; t++) *(Lanes*)(y + t * step) = sums[t];
 }
-}
 
 inline void doubling(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
                      int blocks, int size, float* y) {
-    using namespace doubled;
     // a border of zeros, so that every tap has a pixel
     int64_t line = (int64_t)(width + 2) * channels, picture = line * (height + 2);
     std::vector<float> framed(n * picture);

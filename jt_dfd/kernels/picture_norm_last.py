@@ -27,9 +27,7 @@ def picture_norm_last(x, weight, bias, eps: float = 1e-5, relu: bool = False, re
     call = ("jt_dfd::norm_last(in0_p, in1_p, in2_p, " + ("in3_p" if residual is not None else "(const float*)nullptr")
             + ', (int)in0_shape0, (int64_t)in0_shape1 * in0_shape2, (int)in0_shape3, data["eps"], '
             f"{int(relu)}, out0_p);")
-    with jt.no_grad():
-        return jt.code(x.shape, "float32", inputs, cpu_header=source.PRELUDE + CPU, cpu_src=call,
-                       data={"eps": float(eps)}).stop_grad()
+    return source.run_on_cpu(CPU, call, x.shape, inputs, {"eps": eps})
 
 
 def reference(x, weight, bias, eps: float = 1e-5, relu: bool = False, residual=None):

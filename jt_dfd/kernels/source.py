@@ -18,6 +18,22 @@ PRELUDE = r"""
 #endif
 """
 
+#: sixteen numbers at once, and how many sums of them fit the registers; for kernels that are for the CPU only
+VECTORS = r"""
+namespace jt_dfd {
+const int LANES = 16;
+typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
+inline Lanes load(const float* p) { return *(const Lanes*)p; }
+inline void store(float* p, Lanes v) { *(Lanes*)p = v; }
+
+#ifdef __AVX512F__
+const int TOGETHER = 16;
+#else
+const int TOGETHER = 4;
+#endif
+}
+"""
+
 
 def cpu_text(kernel) -> str:
     """Complete C++ of a kernel's CPU side."""
@@ -36,3 +52,10 @@ def run(kernel, call: str, shapes, dtypes, inputs, data):
     """
     return jt.code(shapes, dtypes, inputs, cpu_header=cpu_text(kernel), cpu_src=call,
                    cuda_header=cuda_text(kernel), cuda_src=call, data={k: float(v) for k, v in data.items()})
+
+
+def run_on_cpu(text: str, call: str, shape, inputs, data=None):
+    """One float32 output of ``call``, with ``text`` before it, for kernels without a CUDA side.  No gradient passes."""
+    with jt.no_grad():
+        return jt.code(shape, "float32", inputs, cpu_header=PRELUDE + text, cpu_src=call,
+                       data={k: float(v) for k, v in (data or {}).items()}).stop_grad()

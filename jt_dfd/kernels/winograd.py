@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import jt
-from . import source
+from . import narrow_convolution, source
 
 #: outputs computed together, one vector; channel counts have to be its multiples
 LANES = 16
@@ -58,20 +58,12 @@ def winograd(x, packed, bias, mirror: bool = False, relu: bool = False, residual
     call = ("jt_dfd::winograd(in0_p, in1_p, in2_p, " + ("in3_p" if residual is not None else "(const float*)nullptr")
             + ", (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, (int)in1_shape0, "
             f"{pad}, {int(relu)}, out0_p);")
-    with jt.no_grad():
-        return jt.code(shape, "float32", inputs, cpu_header=source.PRELUDE + CPU, cpu_src=call).stop_grad()
+    return source.run_on_cpu(source.VECTORS + CPU, call, shape, inputs)
 
 
 def reference(x, weight, bias, mirror: bool = False, relu: bool = False, residual=None):
     """The same in plain Jittor operations, from the weight as it is (O, C, 3, 3)."""
-    if mirror:
-        x = jt.concat([x[:, 1:2], x, x[:, -2:-1]], 1)
-        x = jt.concat([x[:, :, 1:2], x, x[:, :, -2:-1]], 2)
-    n, height, width, _ = x.shape
-    out, into, high, wide = weight.shape
-    shape = [n, height - high + 1, width - wide + 1, out, into, high, wide]
-    windows = x.reindex(shape, ["i0", "i1+i5", "i2+i6", "i4"])
-    y = (windows * weight.broadcast(shape, [0, 1, 2])).sum([4, 5, 6]) + bias.reshape((1, 1, 1, -1))
+    y = narrow_convolution.reference(x, weight, bias, int(mirror))
     if relu:
         y = jt.maximum(y, 0.0)
     return y if residual is None else y + residual
@@ -94,18 +86,6 @@ CPU = r"""
 #include <omp.h>
 #endif
 namespace jt_dfd {
-const int LANES = 16;
-typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
-inline Lanes load(const float* p) { return *(const Lanes*)p; }
-inline void store(float* p, Lanes v) { *(Lanes*)p = v; }
-
-// tiles multiplied together: as many sums as fit the registers
-#ifdef __AVX512F__
-const int TOGETHER = 16;
-#else
-const int TOGETHER = 4;
-#endif
-
 inline void input_line(const Lanes* d, int s, Lanes* o) {     // s: distance between elements
     Lanes a = d[4 * s] - 4.f * d[2 * s], b = d[3 * s] - 4.f * d[s], c = d[4 * s] - d[2 * s], e = 2.f * (d[3 * s] - d[s]);
     o[0] = 4.f * d[0] - 5.f * d[2 * s] + d[4 * s];

@@ -108,9 +108,11 @@ def _residual(layer) -> Callable:
     if not all(isinstance(n, NORMS) for n in (norm, last_norm)):
         raise TypeError(f"a residual block with {type(norm).__name__} has no channels-last form")
 
+    norm, last_norm = _norm(norm, relu=True), _norm(last_norm)
+
     def run(x):
-        inner = _norm(norm, relu=True)(winograd.winograd(x, first.weight, first.bias, mirror=True))
-        return _norm(last_norm)(winograd.winograd(inner, second.weight, second.bias, mirror=True), x)
+        inner = norm(winograd.winograd(x, first.weight, first.bias, mirror=True))
+        return last_norm(winograd.winograd(inner, second.weight, second.bias, mirror=True), x)
     return run
 
 
