@@ -36,7 +36,7 @@ def perceptual(source: str = "auto") -> Tuple[Optional[Perceptual], str]:
     """
     from ..checkpoints import CheckpointError
     from ..networks import perceptual_weights
-    from ..networks.inception_weights import sha256
+    from ..checkpoints.folder import sha256
 
     if source == "off":
         return None, "not computed, as asked"

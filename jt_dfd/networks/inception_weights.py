@@ -1,27 +1,18 @@
-"""The user's file of FID's Inception: read strictly, named, its sum taken.  Downloads nothing, runs nothing in it."""
+"""The user's file of FID's Inception: read strictly and named.  Downloads nothing, runs nothing in it."""
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Dict, Tuple
 
 import numpy as np
 
 from ..checkpoints import CheckpointError, check_arrays
+from ..checkpoints.folder import sha256
 from ..checkpoints.torch_file import read_torch
 
 #: sum of the published ``pt_inception-2015-12-05-6726825d.pth``, 95,628,359 bytes (pytorch-fid and torch-fidelity)
 PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _WANTED = "expected FID's Inception, pt_inception-2015-12-05-6726825d.pth as PyTorch's FID tools use it"
-
-
-def sha256(path) -> str:
-    """Hexadecimal sum of a file's bytes."""
-    total = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for piece in iter(lambda: stream.read(1 << 20), b""):
-            total.update(piece)
-    return total.hexdigest()
 
 
 def read_inception(path) -> Dict[str, np.ndarray]:
