@@ -18,6 +18,8 @@ beside it, in a temporary folder that is renamed when it is complete.
 """
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -187,12 +189,28 @@ def views_folder() -> Path:
 
 
 def build(content: Dict[str, Tuple[str, str]]) -> Path:
-    """The folder of the view, built if it is not there or damaged.  Two processes may build it at once."""
+    """The folder of the view, built if it is not there or damaged.  Several processes may ask at once: one builds, the
+    others wait for it."""
     place = views_folder() / fingerprint(content)
-    if complete(place, content):
-        os.utime(str(place))
-        return place
     place.parent.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time():
+        if complete(place, content):
+            os.utime(str(place))
+        else:
+            _write(place, content)
+            _remove_old(place)
+    return place
+
+
+@contextlib.contextmanager
+def _one_at_a_time():
+    """Whether a view is damaged can only be told while nobody else is putting one in its place."""
+    with open(str(views_folder().with_suffix(".lock")), "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield   # the lock falls with the file
+
+
+def _write(place: Path, content: Dict[str, Tuple[str, str]]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=".building-", dir=str(place.parent)))
     try:
         for name, (kind, what) in content.items():
@@ -205,16 +223,11 @@ def build(content: Dict[str, Tuple[str, str]]) -> Path:
             else:
                 path.write_text(what)
         os.chmod(str(temporary), 0o755)
-        if place.exists():   # there, but damaged
-            os.rename(str(place), str(temporary) + ".old")
-            shutil.rmtree(str(temporary) + ".old", ignore_errors=True)
+        shutil.rmtree(str(place), ignore_errors=True)   # there, but damaged
         os.rename(str(temporary), str(place))
-    except OSError:
+    except BaseException:
         shutil.rmtree(str(temporary), ignore_errors=True)
-        if not complete(place, content):   # else another process was quicker
-            raise
-    _remove_old(place)
-    return place
+        raise
 
 
 def complete(place: Path, content: Dict[str, Tuple[str, str]]) -> bool:
