@@ -1,17 +1,20 @@
 """Light and dark palettes, and the few rules of style that Qt's own look lacks."""
 from __future__ import annotations
 
+from pathlib import Path
+
 from PyQt5.QtGui import QColor, QPalette
 from PyQt5.QtWidgets import QApplication, QStyleFactory
 
 ACCENT = "#2f7de1"
+_CHECK = (Path(__file__).parent / "check.png").as_posix()
 
 _LIGHT = {"Window": "#f4f5f7", "WindowText": "#1d2127", "Base": "#ffffff", "AlternateBase": "#eceef1",
           "Text": "#1d2127", "Button": "#fbfbfc", "ButtonText": "#1d2127", "ToolTipBase": "#ffffff",
           "ToolTipText": "#1d2127", "Highlight": ACCENT, "HighlightedText": "#ffffff", "Link": "#1a5fb4",
           "Light": "#ffffff", "Midlight": "#e6e8ec", "Mid": "#c3c8d0", "Dark": "#9aa1ab", "Shadow": "#6b717a",
           "BrightText": "#c01c28", "PlaceholderText": "#6b727d", "Handle": "#ffffff", "Faint": "#8b919b"}
-_DARK = {"Window": "#26282c", "WindowText": "#e8eaed", "Base": "#1c1e21", "AlternateBase": "#2d3035",
+_DARK = {"Window": "#26282c", "WindowText": "#e8eaed", "Base": "#313439", "AlternateBase": "#2d3035",
          "Text": "#e8eaed", "Button": "#363a40", "ButtonText": "#e8eaed", "ToolTipBase": "#3a3e45",
          "ToolTipText": "#f1f2f4", "Highlight": "#3d8bef", "HighlightedText": "#ffffff", "Link": "#7db3f5",
          "Light": "#4b5058", "Midlight": "#41454c", "Mid": "#4a4f57", "Dark": "#17191b", "Shadow": "#0f1011",
@@ -79,6 +82,20 @@ QSlider::handle:horizontal {{ width: 13px; height: 13px; margin: -5px 0; border-
     border: 1px solid {c["Shadow"]}; }}
 QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ border-color: {c["Highlight"]}; }}
 QToolBar::separator {{ width: 1px; margin: 5px 6px; background: {c["Mid"]}; }}
+QCheckBox::indicator {{ width: 14px; height: 14px; border-radius: 3px;
+    border: 1px solid {c["Faint"]}; background: {c["Base"]}; }}
+QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {c["Highlight"]}; }}
+QCheckBox::indicator:checked {{ background: {c["Highlight"]}; border-color: {c["Highlight"]};
+    image: url("{_CHECK}"); }}
+QScrollBar {{ background: transparent; border: 0; margin: 0; }}
+QScrollBar:vertical {{ width: 10px; }}
+QScrollBar:horizontal {{ height: 10px; }}
+QScrollBar::handle {{ background: {c["Mid"]}; border-radius: 3px; margin: 2px; }}
+QScrollBar::handle:hover {{ background: {c["Faint"]}; }}
+QScrollBar::handle:vertical {{ min-height: 28px; }}
+QScrollBar::handle:horizontal {{ min-width: 28px; }}
+QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 QProgressBar {{ border: 1px solid {c["Mid"]}; border-radius: 4px; background: {c["Base"]}; height: 10px; }}
 QProgressBar::chunk {{ background: {c["Highlight"]}; border-radius: 3px; }}
 """
