@@ -125,7 +125,9 @@ def write_arrays(path, arrays: Dict[str, np.ndarray]) -> None:
     def write(temporary):
         with open(temporary, "wb") as stream:
             hashing = _Hashing(stream)
-            pickle.dump(plain, hashing, protocol=4)
+            pickler = pickle.Pickler(hashing, protocol=4)
+            pickler.fast = True  # its memo would keep a copy of every array's bytes until the end
+            pickler.dump(plain)
             stream.write(hashing.digest.digest() + _MARK)
 
     write_atomically(path, write)

@@ -67,6 +67,20 @@ def test_plain_pickle_reads_what_we_write(arrays, tmp_path, identical):
         assert identical(pickle.load(stream), arrays)
 
 
+def test_writing_a_pickle_needs_memory_for_one_array_only(tmp_path, identical):
+    import tracemalloc
+
+    arrays = {f"{i}": np.zeros(1 << 18, np.float32) for i in range(16)}  # 1 MB each
+    tracemalloc.start()
+    try:
+        formats.write(tmp_path / "a.pkl", arrays)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+    assert identical(read_arrays(tmp_path / "a.pkl"), arrays)
+
+
 class TestSafetensors:
     library = None
 
