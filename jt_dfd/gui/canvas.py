@@ -9,7 +9,7 @@ import math
 from typing import Optional
 
 import numpy as np
-from PyQt5.QtCore import QPointF, QRect, QRectF, QSize, Qt, pyqtSignal
+from PyQt5.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, pyqtSignal
 from PyQt5.QtGui import QColor, QImage, QPainter, QPen, QTabletEvent
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
@@ -27,13 +27,10 @@ _NEAR = 0.4
 class Canvas(QWidget):
     """stroke_begun        a stroke has begun (a good moment to keep the face before)
     zoom_changed(float)  1 is the whole page
-    size_changed(int)    of the current tool, by keys
-    hovered              the pointer moved over the page: x, y in canvas pixels
     """
 
     stroke_begun = pyqtSignal()
     zoom_changed = pyqtSignal(float)
-    hovered = pyqtSignal(float, float)
 
     def __init__(self, document: Document, parent=None):
         super().__init__(parent)
@@ -47,6 +44,7 @@ class Canvas(QWidget):
         self._shadow: Optional[np.ndarray] = None  # the shadow as it came, full strength
         self._strength = 0.4
         self._live: Optional[Growing] = None  # the stroke at hand
+        self._button = Qt.NoButton            # the one that leads it
         self._straight_from: Optional[list] = None
         self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
         self._pan_from: Optional[QPointF] = None
@@ -122,7 +120,7 @@ class Canvas(QWidget):
 
     def _paint_pointer(self, painter: QPainter, scale: float) -> None:
         """A ring as large as the tool."""
-        r = self.sizes[self.tool] / 2 * scale
+        r = (self._live.stroke.width if self._live is not None else self.sizes[self.tool]) / 2 * scale
         if self._pointer is None or r < 3 or self._pan_from is not None:
             return
         painter.setBrush(Qt.NoBrush)
@@ -249,33 +247,36 @@ class Canvas(QWidget):
     # -- the mouse -------------------------------------------------------------------------------------------------
     def mousePressEvent(self, event) -> None:
         if self._live is not None:
-            return  # one stroke at a time
+            if event.button() != self._button:
+                return  # one stroke at a time
+            self.finish()  # its release was lost on the way
         if event.button() == Qt.MiddleButton or (event.button() == Qt.LeftButton and self._space):
             self._pan_from = event.localPos()
             self.setCursor(Qt.ClosedHandCursor)
         elif event.button() in (Qt.LeftButton, Qt.RightButton):
-            erase = True if event.button() == Qt.RightButton else None
-            self.begin(self.at(event.localPos()), erase=erase)
+            self._button = event.button()
+            self.begin(self.at(event.localPos()), erase=True if self._button == Qt.RightButton else None)
 
     def mouseMoveEvent(self, event) -> None:
         self._pointer = event.localPos()
-        at = self.at(event.localPos())
         if self._pan_from is not None:
             scale, _ = self._view()
             self._move_centre((self._pan_from - event.localPos()) / scale)
             self._pan_from = event.localPos()
-        elif self._live is not None and event.buttons() & (Qt.LeftButton | Qt.RightButton):
-            self.extend(at, 1.0, bool(event.modifiers() & Qt.ShiftModifier),
-                        bool(event.modifiers() & Qt.ControlModifier))
-        self.hovered.emit(at.x(), at.y())
+        elif self._live is not None:
+            self._lead_to(event.localPos(), 1.0, event.modifiers())
         self.update()
 
     def mouseReleaseEvent(self, event) -> None:
         if self._pan_from is not None:
             self._pan_from = None
             self.setCursor(Qt.OpenHandCursor if self._space else Qt.CrossCursor)
-        elif self._live is not None and event.button() in (Qt.LeftButton, Qt.RightButton):
+        elif self._live is not None and event.button() == self._button:
+            self._lead_to(event.localPos(), 1.0, event.modifiers())  # a fast hand reports no move before it
             self.finish()
+
+    def _lead_to(self, pos: QPointF, pressure: float, modifiers) -> None:
+        self.extend(self.at(pos), pressure, bool(modifiers & Qt.ShiftModifier), bool(modifiers & Qt.ControlModifier))
 
     # -- the pen ---------------------------------------------------------------------------------------------------
     def tabletEvent(self, event: QTabletEvent) -> None:
@@ -288,17 +289,28 @@ class Canvas(QWidget):
             if event.button() == Qt.MiddleButton or self._space:
                 event.ignore()  # comes again as a mouse event, which pans
                 return
-            erase = True if event.pointerType() == QTabletEvent.Eraser else None
-            self.begin(self.at(event.posF()), pressure, erase)
+            self._button = event.button()
+            erase = event.pointerType() == QTabletEvent.Eraser or self._button == Qt.RightButton
+            self.begin(self.at(event.posF()), pressure, True if erase else None)
         elif kind == QTabletEvent.TabletMove and self._live is not None:
-            self.extend(self.at(event.posF()), pressure, bool(event.modifiers() & Qt.ShiftModifier),
-                        bool(event.modifiers() & Qt.ControlModifier))
-        elif kind == QTabletEvent.TabletRelease and self._live is not None:
+            self._lead_to(event.posF(), pressure, event.modifiers())
+        elif kind == QTabletEvent.TabletRelease and self._live is not None and event.button() in (
+                self._button, Qt.NoButton):
             self.finish()
         self.update()
         event.accept()
 
     # -- the rest --------------------------------------------------------------------------------------------------
+    def event(self, event) -> bool:
+        if event.type() in (QEvent.WindowBlocked, QEvent.Hide) and self._live is not None:
+            self.finish()  # a dialog came up under the hand: the release will not come here
+        return super().event(event)
+
+    def enterEvent(self, event) -> None:
+        # keys mean the page where the pointer is on it: after a click on a box, Space would tick that again
+        if self.isActiveWindow():
+            self.setFocus(Qt.MouseFocusReason)
+
     def leaveEvent(self, event) -> None:
         self._pointer = None
         self.update()

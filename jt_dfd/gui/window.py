@@ -64,7 +64,6 @@ class Window(QMainWindow):
     # -- building --------------------------------------------------------------------------------------------------
     def _build(self) -> None:
         self.stage = Stage(self.canvas, self.face)
-        self.words.bind(self.stage.captions[0].setText, mark("Drawing"))
         self.side = side = QScrollArea()  # on a low screen the panel scrolls rather than make the window higher
         side.setWidget(self.controls)
         side.setWidgetResizable(True)
@@ -139,6 +138,8 @@ class Window(QMainWindow):
         self.live.face_shown.connect(self._face_shown)
         self.live.face_gone.connect(self._show_able)
         self.live.stale_changed.connect(lambda stale: self._show_captions())
+        self.controls.real_time_changed.connect(lambda on: self._show_captions())
+        self.canvas.zoom_changed.connect(lambda zoom: self._show_captions())
         self.history.restore_wanted.connect(self.live.restore)
         self.history.menu_wanted.connect(self._history_menu)
         self.history.model().rowsInserted.connect(lambda *rows: self._show_able())
@@ -357,6 +358,8 @@ class Window(QMainWindow):
         self.time_label.setText(tr("shadow {a:.0f} ms, face {b:.0f} ms", a=shadow, b=face) if face else "")
 
     def _show_captions(self) -> None:
+        zoom = f"   {self.canvas.zoom:.0%}" if self.canvas.zoom > 1 else ""
+        self.stage.captions[0].setText(tr("Drawing") + zoom)
         self.stage.captions[1].setText(tr("Face (of an earlier drawing)") if self.live.stale and not
                                        self.controls.real_time.isChecked() else tr("Face"))
 

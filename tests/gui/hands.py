@@ -20,13 +20,13 @@ def draw(canvas, points, button=Qt.LeftButton, modifiers=Qt.NoModifier):
     mouse(canvas, QEvent.MouseButtonRelease, *points[-1], button, modifiers)
 
 
-def pen(canvas, points, eraser=False):
+def pen(canvas, points, eraser=False, button=Qt.LeftButton):
     """A stroke with a tablet pen through (x, y, pressure)."""
     kinds = [QEvent.TabletPress] + [QEvent.TabletMove] * (len(points) - 1) + [QEvent.TabletRelease]
     for kind, (x, y, pressure) in zip(kinds, points + [points[-1]]):
         pos = canvas.pos(x, y)
         event = QTabletEvent(kind, pos, QPointF(canvas.mapToGlobal(pos.toPoint())), QTabletEvent.Stylus,
                              QTabletEvent.Eraser if eraser else QTabletEvent.Pen, pressure, 0, 0, 0.0, 0.0, 0,
-                             Qt.NoModifier, 1, Qt.LeftButton,
-                             Qt.NoButton if kind == QEvent.TabletRelease else Qt.LeftButton)
+                             Qt.NoModifier, 1, button,
+                             Qt.NoButton if kind == QEvent.TabletRelease else button)
         QCoreApplication.sendEvent(canvas, event)
