@@ -31,7 +31,7 @@ class _DType:
     def __init__(self, code):
         if isinstance(code, bytes):
             code = code.decode("latin-1")
-        code = code.lstrip("<=|") if isinstance(code, str) else code
+        code = code.lstrip("<=|") if isinstance(code, str) else ""
         if code not in _DTYPES:
             raise UnsafePickle(f"holds an array of type {code!r}; only numbers are read")
         self.code, self.order = code, "<"
@@ -71,9 +71,9 @@ def _build(shape, dtype, data, order) -> np.ndarray:
         raise UnsafePickle("holds an array of Python objects")
     if not isinstance(shape, tuple) or len(shape) > 8 or not all(
             isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2 ** 40 for n in shape):
-        raise UnsafePickle(f"holds an array of shape {shape!r}")
+        raise UnsafePickle("holds an array of an impossible shape")
     if order not in ("C", "F"):
-        raise UnsafePickle(f"holds an array in order {order!r}")
+        raise UnsafePickle("holds an array in an unknown order")
     kind, count = dtype.numpy(), 1
     for n in shape:
         count *= n
@@ -117,6 +117,21 @@ def _no_bytes(*arguments):
     return b""
 
 
+def _named(keys):
+    """The keys, which must be plain names: the hash of a tuple takes time and stack as its nesting says, which is a
+    byte a level in the file and doubles what is hashed."""
+    for key in keys:
+        if not isinstance(key, (str, bytes, int, float, type(None))):
+            raise UnsafePickle("holds a dictionary whose keys are no names")
+    return keys
+
+
+def _ordered(pairs=()):
+    pairs = [tuple(pair) for pair in pairs]
+    _named([pair[0] for pair in pairs])
+    return OrderedDict(pairs)
+
+
 class _Marker:
     """Stands for numpy's ndarray class; cannot be called."""
 
@@ -125,7 +140,7 @@ _NDARRAY = _Marker()
 _ALLOWED: Dict[tuple, Any] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): lambda code, *_: _DType(code),
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): _ordered,
     ("_codecs", "encode"): _encode,
     ("__builtin__", "bytes"): _no_bytes,  # the contents of an array without elements
     ("builtins", "bytes"): _no_bytes,
@@ -184,6 +199,18 @@ class Reader(pickle._Unpickler):
         elif not isinstance(value, OrderedDict):  # whose state is PyTorch's notes on versions, of no use here
             raise UnsafePickle("sets the state of something that has none")
 
+    def load_dict(self):
+        items = self.pop_mark()
+        self.append(dict(zip(_named(items[::2]), items[1::2])))
+
+    def load_setitem(self):
+        value, key = self.stack.pop(), self.stack.pop()
+        self.stack[-1][_named([key])[0]] = value
+
+    def load_setitems(self):
+        items = self.pop_mark()
+        self.stack[-1].update(zip(_named(items[::2]), items[1::2]))
+
     def load_bytearray8(self):
         # the library's would reserve what the number says before looking whether the file has it
         length, = struct.unpack("<Q", self.read(8))
@@ -192,6 +219,7 @@ class Reader(pickle._Unpickler):
     dispatch = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]]
                 for name in _INSTRUCTIONS}
     dispatch.update({pickle.REDUCE[0]: load_reduce, pickle.BUILD[0]: load_build,
+                     pickle.DICT[0]: load_dict, pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems,
                      pickle.BYTEARRAY8[0]: load_bytearray8})
 
     def load(self):

@@ -141,7 +141,8 @@ def _plain(value, depth: int = 0, seen: Optional[Dict[int, Any]] = None):
     if isinstance(value, _Tensor):
         return value.array()
     if isinstance(value, _Named):
-        return str(value.name[0]) if value.name else ""
+        first = value.name[0] if value.name else ""
+        return str(first) if isinstance(first, (str, int)) else ""  # of a nested tuple, text without end
     if isinstance(value, (dict, list, tuple)) and depth <= 16:
         if id(value) not in seen:
             seen[id(value)] = value  # a structure within itself is left for resolve to refuse

@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_writing_is_atomic(tmp_path, monkeypatch):
 
     with pytest.raises(OSError):
         write_arrays(path, {"a": np.ones(3), "b": Full()})
-    monkeypatch.setattr(pickle, "dump", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(pickle, "Pickler", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError):
         write_arrays(path, ARRAYS)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.pkl"]
@@ -117,6 +118,33 @@ def test_hostile_pickles_run_nothing(tmp_path, name):
     (tmp_path / "evil.pkl").write_bytes(hostile()[name](str(tmp_path / "pwned")))
     refused(lambda: read_arrays(tmp_path / "evil.pkl"), "evil.pkl")
     assert not (tmp_path / "pwned").exists()
+
+
+def endless():
+    """Small files whose values double with every level: taking their hash or writing them out would never end, or, a
+    million levels deep, overflow the stack."""
+    doubled, deep = b")\x85" + b"2\x86" * 60, b")" + b"\x85" * 2_000_000
+    return {
+        "key": b"\x80\x02}" + doubled + b"K\x01s.",
+        "keys": b"\x80\x02}(" + doubled + b"K\x01u.",
+        "dictionary": b"(" + doubled + b"K\x01d.",
+        "deep key": b"\x80\x02}" + deep + b"K\x01s.",
+        "ordered": b"\x80\x02ccollections\nOrderedDict\n]" + doubled + b"K\x01\x86a\x85R.",
+        "type": b"\x80\x02cnumpy\ndtype\n" + doubled + b"\x85R.",
+        "shape": b"cnumpy.core.numeric\n_frombuffer\n(C\x00cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR" + doubled
+                 + b"X\x01\x00\x00\x00CtR.",
+        "order": b"cnumpy.core.numeric\n_frombuffer\n(C\x00cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR)" + doubled + b"tR.",
+    }
+
+
+@pytest.mark.parametrize("name", list(endless()))
+def test_values_without_end_are_refused_at_once(tmp_path, root, name):
+    (tmp_path / "endless.pkl").write_bytes(endless()[name])
+    code = ("import sys; sys.path.insert(0, sys.argv[1]); from jt_dfd.checkpoints import *\n"
+            "try: read_arrays(sys.argv[2])\nexcept CheckpointError as error: print(error)")
+    done = subprocess.run([sys.executable, "-c", code, str(root), str(tmp_path / "endless.pkl")], capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 0 and "endless.pkl" in done.stdout and "not a usable checkpoint" in done.stdout, done.stderr
 
 
 def test_the_hostile_pickle_would_have_worked(tmp_path):
@@ -287,8 +315,6 @@ def test_a_thousand_damaged_checkpoints(tmp_path):
 
 
 def test_reading_needs_no_jittor(root):
-    import subprocess
-
     code = ("import sys; sys.path.insert(0, sys.argv[1]); import jt_dfd, jt_dfd.checkpoints, jt_dfd.networks, "
             "jt_dfd.batch, jt_dfd.synthesizer, jt_dfd.guidance; assert jt_dfd.Synthesizer and 'jittor' not in sys.modules")
     subprocess.run([sys.executable, "-c", code, str(root)], check=True)
