@@ -105,10 +105,19 @@ libxcb-xkb.so.1 libxcb-xkb1
 libwayland-client.so.0 libwayland-client0
 libwayland-cursor.so.0 libwayland-cursor0"
 
+# One that jt_dfd/runtime/host.py takes: g++ or clang++, with or without a number.
+has_compiler() {
+    local name
+    for name in g++ clang++ g++-{16..7} clang++-{22..11}; do
+        command -v "$name" >/dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
 # Installs or names the missing system packages.  Fails where one is missing that nothing works without.
 system_packages() {
     local needed="" wanted="" soname package
-    command -v g++ >/dev/null 2>&1 || command -v clang++ >/dev/null 2>&1 || [ -n "${cc_path:-}" ] || needed="$needed g++"
+    [ -n "${cc_path:-}" ] || has_compiler || needed="$needed g++"
     if [ -z "$BASE" ]; then needed="$needed python3 python3-venv python3-dev"; else
         [ "$NEEDS_HEADERS" = 0 ] || needed="$needed python$BASE_VERSION-dev"
         [ "$NEEDS_VENV" = 0 ] || needed="$needed python$BASE_VERSION-venv"
@@ -179,6 +188,10 @@ set_up() {
         Linux) ;;
         Darwin) fail "macOS is not supported: the kernels are compiled for Linux. Use a Linux machine, container or virtual machine." ;;
         *) fail "$(uname -s) is not supported: use Linux, or WSL 2 on Windows." ;;
+    esac
+    case "$ROOT" in
+        *[[:space:]\'\"\$\`\\\;\&\|\<\>\(\)]*)
+            fail "$ROOT: Jittor cannot compile out of a folder whose path holds spaces or quotes. Move this one to a path without them." ;;
     esac
     cd "$ROOT" || exit 1
     find_python || BASE=""

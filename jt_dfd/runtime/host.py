@@ -51,8 +51,28 @@ def check_system() -> List[Dict[str, str]]:
                              "make the virtual environment with one of those, e.g.  python3.11 -m venv .venv"))
     if sys.implementation.name != "cpython":
         found.append(finding(f"{sys.implementation.name} is not CPython, which Jittor is written for"))
-    found += check_packages()
+    found += check_packages() + check_environment()
     return found
+
+
+#: what Jittor's commands, put together as text, do not survive in a path
+_UNQUOTED = re.compile(r"[\s'\"$`\\;&|<>()]")
+
+
+def check_environment() -> List[Dict[str, str]]:
+    """Jittor names the interpreter and its own folder in commands without quotes; the core still compiles under a path
+    with a space, and the first operator, minutes later, does not."""
+    from importlib import metadata
+
+    places = [sys.executable]
+    try:
+        places.append(str(metadata.distribution("jittor").locate_file("jittor")))
+    except metadata.PackageNotFoundError:
+        pass
+    bad = next((place for place in places if _UNQUOTED.search(place)), None)
+    return [] if bad is None else [finding(
+        f"{bad}: Jittor cannot compile out of a folder whose path holds spaces or quotes",
+        "move this project to a path without them, remove its .venv and set it up again")]
 
 
 def check_packages() -> List[Dict[str, str]]:
@@ -102,7 +122,7 @@ def check_cache() -> List[Dict[str, str]]:
     except OSError as error:
         return [finding(f"{folder}: compiled kernels are kept there, and it cannot be written ({error.strerror})",
                         "give the user a writable home, or name another folder:  export JITTOR_HOME=FOLDER")]
-    if re.search(r"[\s'\"$`\\;&|<>()]", str(folder)):
+    if _UNQUOTED.search(str(folder)):
         return [finding(f"{folder}: Jittor cannot compile under a path with spaces or quotes",
                         "name another folder:  export JITTOR_HOME=FOLDER")]
     free = shutil.disk_usage(folder).free

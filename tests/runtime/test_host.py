@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from machines import script
+from machines import script, wheel
 from jt_dfd import runtime
 from jt_dfd.runtime import host, plan
 
@@ -42,6 +42,25 @@ def test_missing_packages_are_all_named(machine, monkeypatch):
     monkeypatch.delitem(sys.modules, "numpy", raising=False)
     said = texts(host.check_packages())
     assert "Jittor is not installed" in said and "numpy is not installed" in said and "pip install" in said
+
+
+@pytest.mark.parametrize("where", ["/home/a user/jt_dfd/.venv/bin/python", "/home/user(2)/.venv/bin/python"])
+def test_an_environment_under_a_path_with_spaces_is_refused_before_the_compile(machine, monkeypatch, where):
+    """Tried: it compiles for three minutes and then stops at the first operator."""
+    monkeypatch.setattr(host.sys, "executable", where)
+    said = texts(plan.make_plan("cpu").problems)
+    assert where in said and "spaces" in said and "move this project" in said
+
+
+def test_jittor_itself_under_a_path_with_spaces(machine, monkeypatch):
+    from importlib import metadata
+
+    folder = machine / "my packages"
+    wheel(folder, "jittor", "1.3.11.0", {"jittor/__init__.py": ""})
+    real = metadata.distribution
+    monkeypatch.setattr(metadata, "distribution", lambda name: metadata.PathDistribution(
+        folder / "jittor-1.3.11.0.dist-info") if name == "jittor" else real(name))
+    assert str(folder / "jittor") in texts(host.check_system())
 
 
 @pytest.mark.parametrize("system, word", [("Darwin", "container"), ("Windows", "WSL 2")])

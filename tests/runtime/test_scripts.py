@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -47,6 +48,28 @@ def test_other_systems(tmp_path, system, word):
                               universal_newlines=True, timeout=60,
                               env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
         assert done.returncode == 1 and word in done.stdout
+
+
+@pytest.mark.parametrize("name", ["my projects", "it's", "a(b)", "plain-name_1.2"])
+def test_a_clone_under_a_path_with_spaces_is_told_before_anything_is_installed(tmp_path, name):
+    shutil.copytree(ROOT / "tools", tmp_path / name / "tools")
+    code = "find_python() { echo went on; exit 0; }; set_up ''"
+    done = subprocess.run(["bash", "-c", f"set -uo pipefail; . tools/_environment.sh; {code}"], cwd=tmp_path / name,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=60)
+    if name.startswith("plain"):
+        assert (done.returncode, done.stdout) == (0, "went on\n")
+    else:
+        assert done.returncode == 1 and name in done.stdout and "spaces" in done.stdout and "went on" not in done.stdout
+
+
+def test_a_numbered_compiler_is_enough(tmp_path):
+    """As for the runtime, which takes any of them."""
+    script(tmp_path / "g++-12", "#!/bin/sh\n")
+    quiet = PLAIN.replace("=1", "=0").replace("!= libGL.so.1", "!= ''")
+    for path, wanted in ((tmp_path, ""), (tmp_path / "none", "g++")):
+        _, said = shell(f"hash -r; {quiet} PATH={path}; ls() {{ echo fonts; }}; "
+                        "fail() { :; }; system_packages")
+        assert ("g++" in said) == bool(wanted), said
 
 
 PLAIN = ("BASE=/usr/bin/python3 BASE_VERSION=3.11 NEEDS_HEADERS=1 NEEDS_VENV=1; "
