@@ -22,6 +22,12 @@ def check_k(k) -> None:
         raise ValueError(f"k must be a whole number of neighbours from 1 to {MAX_K}, not {k!r}")
 
 
+def check_anchor(anchor) -> None:
+    """ValueError unless anchor names one of the rules."""
+    if not isinstance(anchor, str) or anchor not in ANCHORS:
+        raise ValueError(f"no anchor rule {anchor!r}; there are {', '.join(ANCHORS)}")
+
+
 def squared_distances(bank: np.ndarray, query: np.ndarray) -> np.ndarray:
     """(rows, d), (d,) float32 -> (rows,) float32: differences in float32, squares summed in float64 (release)."""
     difference = (bank - query[None]).astype(np.float64)
@@ -30,12 +36,11 @@ def squared_distances(bank: np.ndarray, query: np.ndarray) -> np.ndarray:
 
 def neighbours(bank: np.ndarray, query: np.ndarray, k: int, anchor: str = "nearest") -> np.ndarray:
     """Row numbers (k,) int64 of the k neighbours, the anchor first."""
+    check_anchor(anchor)
     distances = squared_distances(bank, query)
     if anchor == "nearest":
         return np.argsort(distances, kind="stable")[:k]
-    if anchor == "release":
-        return nth_element_order(distances, k)[:k]
-    raise ValueError(f"no anchor rule {anchor!r}; there are {', '.join(ANCHORS)}")
+    return nth_element_order(distances, k)[:k]
 
 
 def nth_element_order(values, nth: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from .checkpoints import open_folder
 from .components import COMPONENTS, MERGE_ORDER
 from .memory import Recent, digest
 from .pictures import to_sketch
-from .selection import check_k
+from .selection import check_anchor, check_k
 
 #: neighbours projected on (release; the paper says 10)
 DEFAULT_K = 15
@@ -84,6 +84,7 @@ class Synthesizer:
 
         self.folder, self.config, self.geometry = folder, folder.config, folder.config.geometry
         self.device, self.precision = pipeline.device(), precision
+        folder.check_banks()  # before the large files: a damaged bank must not come to light in the middle of a drawing
         self.bank = FeatureBank(folder)
         self.networks = pipeline.Networks(folder, precision)
         self._latents, self._neighbours = Recent(64), Recent(64)
@@ -113,6 +114,7 @@ class Synthesizer:
         amounts = refine_amounts(refine)
         self.check_gender(gender)
         check_k(k)
+        check_anchor(anchor)
         clock = _Clock()
         canvas = to_sketch(sketch, self.config.canvas)
         latents = self.encode(canvas)

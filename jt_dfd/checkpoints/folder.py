@@ -90,6 +90,17 @@ class Folder:
         path = self._checked(bank_path(component, gender))
         return read_bank(path, self.config.latent, self.meta.get("banks", {}).get("dtype", "float32"))
 
+    def check_banks(self) -> None:
+        """Read every bank once and keep none.  CheckpointError names the first that is missing or damaged."""
+        genders = self.genders + ((SHARED_BANK,) if self.has_shared_bank else ())
+        if not genders:
+            raise CheckpointError(f"{self.path}: holds no feature bank for anybody, neither "
+                                  f"{bank_path('rest', 'male')} nor {bank_path('rest', 'female')}; without one nothing "
+                                  "can be projected. See Params/README.md for the files that belong there.")
+        for gender in genders:
+            for component in COMPONENTS:
+                self.bank(component, gender)
+
     def has(self, kind: str, component: str = "rest") -> bool:
         return (self.path / network_path(kind, component)).is_file()
 

@@ -151,7 +151,9 @@ def test_faces_from_vectors_and_from_the_bank(synthesizer, sketch):
 
 
 @pytest.mark.parametrize("arguments, word", [
-    ({"gender": "x"}, "gender"), ({"k": 0}, "k must"), ({"k": 2.5}, "k must"), ({"anchor": "far"}, "anchor"),
+    ({"gender": "x"}, "gender"), ({"k": 0}, "k must"), ({"k": 2.5}, "k must"), ({"anchor": "far"}, "anchor"), ({"anchor": ["nearest"]}, "anchor"), ({"k": True}, "k must"),
+    ({"sketch": np.zeros((9, 9, 2), np.uint8)}, "shape"), ({"sketch": np.zeros((0, 9), np.uint8)}, "shape"),
+    ({"sketch": None}, "sketch"), ({"gender": None}, "gender"), ({"gender": ["male"]}, "gender"), ({"refine": None}, "refine"),
     ({"refine": 1.5}, "refine"), ({"refine": {"ear": 1}}, "ear"), ({"refine": {"nose": "much"}}, "nose"),
     ({"refine": float("nan")}, "refine"), ({"sketch": np.zeros((3, 3), np.float32)}, "uint8"),
     ({"sketch": "nowhere.png"}, "nowhere.png"),
@@ -195,6 +197,19 @@ def test_folders_that_are_not_whole_are_refused(tiny_params, tmp_path):
         Synthesizer(folder, device="cpu")
     with pytest.raises(CheckpointError, match="no such folder"):
         Synthesizer(tmp_path / "none", device="cpu")
+
+
+@pytest.mark.parametrize("damage, word", [
+    (lambda f: (f / "AE_whole/man_nose_feature.bin").write_bytes(b"12345"), "man_nose_feature.bin"),
+    (lambda f: (f / "AE_whole/female_mouth_feature.bin").unlink(), "female_mouth_feature.bin: missing"),
+    (lambda f: [p.unlink() for p in f.glob("AE_whole/*.bin")], "no feature bank"),
+])
+def test_a_bank_that_is_wrong_is_found_before_anything_is_drawn(tiny_params, tmp_path, damage, word):
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_params, folder)
+    damage(folder)
+    with pytest.raises(CheckpointError, match=word):
+        Synthesizer(folder, device="cpu")
 
 
 def test_warming_reports_its_progress(fresh):
