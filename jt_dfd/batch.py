@@ -13,14 +13,19 @@ class Job(NamedTuple):
     face: Path
 
 
-def find_sketches(sources: Iterable[str]) -> List[Tuple[Path, Path]]:
+def find_sketches(sources: Iterable[str], output: str) -> List[Tuple[Path, Path]]:
     """(file, its name below the output) for every picture: a file gives itself, a folder all pictures in it and below,
-    in alphabetical order.  Files that do not exist are returned too, to be reported when their turn comes."""
+    in alphabetical order, but for an ``output`` folder inside it, where an earlier run's faces are.  Files that do not
+    exist are returned too, to be reported when their turn comes."""
     found = []
-    for source in map(Path, sources):
+    for word in sources:
+        source, own = Path(word), Path(output).resolve()
+        if not word:
+            raise ValueError("a sketch without a name; name a picture or a folder")
         if source.is_dir():
             inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
-                            and not any(part.startswith(".") for part in p.relative_to(source).parts))
+                            and not any(part.startswith(".") for part in p.relative_to(source).parts)
+                            and (own == source.resolve() or own not in p.resolve().parents))
             found += [(p, p.relative_to(source)) for p in inside]
         else:
             found.append((source, Path(source.name)))
@@ -30,8 +35,11 @@ def find_sketches(sources: Iterable[str]) -> List[Tuple[Path, Path]]:
 def plan(sources: Iterable[str], output: str) -> List[Job]:
     """Where each sketch's face goes: ``output`` itself where it names a PNG and there is one sketch, else
     ``<output>/<name>.png``; two sketches of the same name get numbers.  ValueError where that cannot be."""
-    found = find_sketches(sources)
-    if Path(output).suffix.lower() == ".png":
+    found = find_sketches(sources, output)
+    ending, folder = Path(output).suffix.lower(), os.path.isdir(output)
+    if ending in SUFFIXES and ending != ".png" and not folder:
+        raise ValueError(f"{output}: faces are written as PNG; name a .png or a folder")
+    if ending == ".png" and not folder:
         if len(found) != 1:
             raise ValueError(f"{output} is one file, but there are {len(found)} sketches; name a folder instead")
         return [Job(found[0][0], Path(output))]

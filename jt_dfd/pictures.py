@@ -41,8 +41,9 @@ def read_picture(path: Union[str, os.PathLike]) -> np.ndarray:
                 image.load()
                 image = ImageOps.exif_transpose(image)
                 return _to_array(image)
-    except PictureError:
-        raise
+    except PictureError as error:
+        # what looks at pixels knows no name
+        raise error if str(path) in str(error) else PictureError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise PictureError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -59,7 +60,7 @@ def _to_array(image) -> np.ndarray:
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values = np.asarray(image).astype(np.float64)
         if not np.isfinite(values).all():
-            raise PictureError("pixels that are not numbers")
+            raise PictureError("holds pixels that are not numbers")
         top = 65535.0 if values.max(initial=0) > 255 else 255.0
         if image.mode == "F" and values.max(initial=0) <= 1:
             top = 1.0

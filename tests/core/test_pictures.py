@@ -139,3 +139,9 @@ def test_png_is_written_whole_with_its_words(tmp_path, monkeypatch):
         write_png(path, picture[::-1])
     assert path.read_bytes() == before and os.listdir(path.parent) == ["a.png"]
     assert pictures.SUFFIXES[0] == ".png"
+
+
+def test_pixels_that_are_not_numbers_are_refused_by_name(tmp_path):
+    Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "nan.tif")
+    with pytest.raises(PictureError, match="nan.tif: holds pixels"):
+        read_picture(tmp_path / "nan.tif")

@@ -1,5 +1,6 @@
 """tools/synthesize.py as a user runs it."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,12 +61,35 @@ def test_one_sketch_to_one_named_file(run, sketches, tmp_path):
 @pytest.mark.parametrize("words, complaint", [
     (["drawings/one.png", "--refine", "ear=1"], "ear"), (["drawings/one.png", "--refine", "nose=lots"], "nose=lots"),
     (["drawings/one.png", "--k", "0"], "k must"), (["drawings", "-o", "out.png"], "one file"),
-    (["empty"], "no pictures"),
+    (["empty"], "no pictures"), ([""], "without a name"), (["drawings/one.png", "-o", "face.jpg"], "written as PNG"),
 ])
 def test_wrong_words_end_with_status_2_and_no_traceback(run, sketches, tmp_path, words, complaint):
     (tmp_path / "empty").mkdir()
     done = run(*words)
     assert done.returncode == 2 and complaint in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_damaged_bank_ends_with_status_2(run, sketches, tiny_params, tmp_path):
+    shutil.copytree(tiny_params, tmp_path / "params")
+    (tmp_path / "params/AE_whole/man_nose_feature.bin").write_bytes(b"12345")
+    done = run("drawings", params=tmp_path / "params")
+    assert done.returncode == 2 and "man_nose_feature.bin" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_faces_of_an_earlier_run_are_no_sketches(sketches):
+    """Where they are written into the folder of the sketches, the same command must do the same again."""
+    faces = sketches / "faces"
+    first = batch.plan([str(sketches)], str(faces))
+    for job in first:
+        job.face.parent.mkdir(parents=True, exist_ok=True)
+        job.face.write_bytes(b"a face")
+    assert len(first) == 3 and batch.plan([str(sketches)], str(faces)) == first
+    assert [j.sketch for j in batch.plan([str(sketches)], str(sketches))][-1:] == [sketches / "three.webp"]
+
+
+def test_a_folder_whose_name_looks_like_a_file(sketches, tmp_path):
+    (tmp_path / "out.png").mkdir()
+    assert batch.plan([str(sketches / "one.png")], str(tmp_path / "out.png"))[0].face == tmp_path / "out.png/one.png"
 
 
 def test_missing_weights_end_with_status_2(run, sketches, tmp_path):
