@@ -25,6 +25,8 @@ import numpy as np  # noqa: E402
 from PIL import ImageGrab  # noqa: E402
 
 PACKAGES = ["xvfb", "xdotool"]
+#: seconds for the window to come up, and to close
+START = 120
 
 
 def ellipse(cx, cy, rx, ry, start=0.0, end=360.0, n=28):
@@ -77,8 +79,9 @@ def need(programs) -> None:
 
 def start_screen(size: str):
     read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
-                              pass_fds=[write], stderr=subprocess.DEVNULL)
+    # -noreset: it would begin anew whenever its last client goes, and drop the window if that comes in between
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp",
+                               "-noreset"], pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
     with os.fdopen(read) as pipe:
         return server, ":" + pipe.readline().strip()
@@ -97,29 +100,37 @@ class Screen:
     def see(self):
         return ImageGrab.grab(xdisplay=self.display).convert("RGB")
 
-    def find_page(self, seconds: float):
-        """(x, y, side) of the empty page: the white square that is as high as it is wide."""
+    def find_page(self, seconds: float, still: bool = False):
+        """(x, y, side) of the empty page: the white square that is as high as it is wide; with ``still``, where it has
+        been for two seconds."""
         deadline = time.monotonic() + seconds
+        found, since = None, 0.0
         while time.monotonic() < deadline:
-            white = (np.asarray(self.see()) == 255).all(2)
-            rows = white.sum(1)
-            high = np.nonzero(rows > 0.15 * white.shape[1])[0]
-            if len(high):
-                y = int(high[len(high) // 2])
-                runs = np.split(np.arange(white.shape[1]), np.nonzero(~white[y])[0])
-                run = max(runs, key=len)
-                if len(run) > 150:
-                    x0, x1 = int(run[1]) if not white[y, run[0]] else int(run[0]), int(run[-1])
-                    column = white[:, (x0 + x1) // 2]
-                    top, bottom = y, y
-                    while top > 0 and column[top - 1]:
-                        top -= 1
-                    while bottom + 1 < len(column) and column[bottom + 1]:
-                        bottom += 1
-                    if abs((x1 - x0) - (bottom - top)) <= 6:
-                        return x0, top, x1 - x0 + 1
+            before, found = found, self._page()
+            if found is None or found != before:
+                since = time.monotonic()
+            if found and (not still or time.monotonic() > since + 2):
+                return found
             time.sleep(0.2)
         raise SystemExit("screenshot: no empty page has appeared on the screen")
+
+    def _page(self):
+        white = (np.asarray(self.see()) == 255).all(2)
+        high = np.nonzero(white.sum(1) > 0.15 * white.shape[1])[0]
+        if not len(high):
+            return None
+        y = int(high[len(high) // 2])
+        run = max(np.split(np.arange(white.shape[1]), np.nonzero(~white[y])[0]), key=len)
+        if len(run) <= 150:
+            return None
+        x0, x1 = int(run[1]) if not white[y, run[0]] else int(run[0]), int(run[-1])
+        column = white[:, (x0 + x1) // 2]
+        top, bottom = y, y
+        while top > 0 and column[top - 1]:
+            top -= 1
+        while bottom + 1 < len(column) and column[bottom + 1]:
+            bottom += 1
+        return (x0, top, x1 - x0 + 1) if abs((x1 - x0) - (bottom - top)) <= 6 else None
 
     def draw(self, strokes, page) -> None:
         x0, y0, side = page
@@ -168,12 +179,11 @@ def main(argv=None) -> int:
         window = subprocess.Popen(command, env=env)
         try:
             screen = Screen(display)
-            page = screen.find_page(30)
+            page = screen.find_page(START)
             ids = screen.do("search", "--onlyvisible", "--name", "DeepFaceDrawing").split()
             width, height = args.size.split("x")
             screen.do("windowmove", ids[0], 0, 0, "windowsize", ids[0], width, height, "windowfocus", ids[0])
-            time.sleep(1)
-            page = screen.find_page(10)
+            page = screen.find_page(START, still=True)  # where the layout has it after the change of size
             screen.draw(STROKES, page)
             wait_for_face(screen, page, args.wait, window)
             screen.draw(LAST, page)  # the strip below shows the face before it
@@ -185,9 +195,12 @@ def main(argv=None) -> int:
             print(args.output)
         finally:
             window.send_signal(signal.SIGTERM)
-            window.wait(10)
-            server.terminate()
-            server.wait()
+            try:
+                window.wait(START)
+            finally:
+                window.kill()
+                server.terminate()
+                server.wait()
     return 0
 
 

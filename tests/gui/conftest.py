@@ -22,6 +22,8 @@ from PyQt5.QtWidgets import QMessageBox  # noqa: E402
 from jt_dfd.gui.engine import Engine  # noqa: E402
 
 FAKE = "fake_engine:load"
+#: milliseconds that a test waits for what must come; how long it takes is the machine's business
+PATIENCE = 300_000
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))}
 
 
@@ -36,6 +38,10 @@ class Weights:
         temporary = self.folder / "fake.json.part"
         temporary.write_text(json.dumps(knobs))
         temporary.replace(self.folder / "fake.json")
+
+    def arrived(self, where, number=1):
+        """Is the stand-in held up at its ``number``-th shadow or face?"""
+        return (self.folder / f"at.{where}.{number}").exists()
 
     def crash(self, where, times=1, **knobs):
         for n in range(times):
@@ -97,7 +103,7 @@ def window(qapp, qtbot, weights, tmp_path):
         one.resize(*size)
         one.show()
         one.activateWindow()  # shortcuts want an active window
-        with qtbot.waitActive(one):
+        with qtbot.waitActive(one, timeout=PATIENCE):
             pass
         if start:
             one.engine.start()

@@ -8,8 +8,12 @@ What it does is read from ``fake.json`` in the "weights" folder, anew at every c
     broken                                  loading raises this message as a ValueError
     burn                                    "compiling" keeps all cores busy, as compilers do
     crash                                   "shadow", "face" or "load": the process dies there, once a ``crash.N`` file
+    until_newer                             {"shadow": [1], "face": [3, 6]}: at the first shadow, the third and the
+                                            sixth face of this process, wait until the window has sent something
+    hang                                    "shadow" or "face": stay there for good
     genders                                 list
-Every face that is computed adds a line to ``log.txt`` in that folder.
+Every face that is computed adds a line to ``log.txt`` in that folder; where it waits or hangs it leaves a file
+``at.face.3``, and ``loaded`` once it is loaded.
 """
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,8 +40,10 @@ def hold_the_lock(seconds):
 
 
 class Fake:
-    def __init__(self, folder, device):
+    def __init__(self, folder, device, progress):
         self.folder, self.device = Path(folder), "cpu"
+        self.connection = progress.__self__.connection  # the server's: to see whether something has been sent
+        self.calls = Counter()
         self.config = SimpleNamespace(preset="fake", canvas=512, latent=LATENT)
         self.genders = tuple(self.knobs().get("genders", ("female", "male")))
 
@@ -50,6 +57,18 @@ class Fake:
         if seconds:
             (hold_the_lock if knobs.get("hold") else time.sleep)(seconds)
 
+    def hold(self, where):
+        """Be found at a place by a test that acts while this is there."""
+        self.calls[where] += 1
+        number, knobs = self.calls[where], self.knobs()
+        newer, hang = number in knobs.get("until_newer", {}).get(where, ()), knobs.get("hang") == where
+        if newer or hang:
+            (self.folder / f"at.{where}.{number}").touch()
+        if newer:
+            self.connection.poll(600)
+        if hang:
+            time.sleep(600)
+
     def crash(self, where):
         if self.knobs().get("crash") == where:
             for path in sorted(self.folder.glob("crash.*")):
@@ -59,6 +78,7 @@ class Fake:
     def synthesize(self, sketch, gender="female", refine=1.0, k=15, anchor="nearest", on_shadow=None):
         assert sketch.shape == (512, 512) and sketch.dtype == np.uint8
         self.wait("shadow_delay")
+        self.hold("shadow")
         self.crash("shadow")
         ink = 255 - sketch
         shadow = 255 - np.maximum.reduce([np.roll(ink, s, a) // 2 for s in (-6, 0, 6) for a in (0, 1)])
@@ -72,6 +92,7 @@ class Fake:
 
     def paint(self, vectors, sketch=None, gender="female"):
         self.wait("face_delay")
+        self.hold("face")
         self.crash("face")
         with open(self.folder / "log.txt", "a") as log:
             log.write("face\n")
@@ -99,7 +120,7 @@ class Fake:
 
 
 def load(folder, device, progress):
-    fake = Fake(folder, device)
+    fake = Fake(folder, device, progress)
     knobs = fake.knobs()
     fake.crash("load")
     if knobs.get("broken"):
@@ -114,4 +135,5 @@ def load(folder, device, progress):
         hold_the_lock(0.5)
     progress("weights", 0, 1)
     fake.wait("load_delay")
+    (fake.folder / "loaded").touch()
     return fake

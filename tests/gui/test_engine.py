@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ENVIRONMENT, FAKE, ROOT
+from conftest import ENVIRONMENT, FAKE, PATIENCE, ROOT
 
 from jt_dfd.gui import engine as engine_module
 from jt_dfd.gui.settings import FaceSettings
@@ -50,7 +50,7 @@ def running(engine, qtbot):
     def make(**kwargs):
         one = engine(**kwargs)
         one.start()
-        qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=15000)
+        qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=PATIENCE)
         return one
     return make
 
@@ -60,7 +60,7 @@ def test_a_face_with_its_shadow_first(running, qtbot):
     one.shadow.connect(lambda shadow, ms: order.append(("shadow", shadow)))
     one.face.connect(lambda result: order.append(("face", result)))
     one.request_face(page(1), FaceSettings(), "tag")
-    qtbot.waitUntil(lambda: len(order) == 2, timeout=10000)
+    qtbot.waitUntil(lambda: len(order) == 2, timeout=PATIENCE)
     assert [name for name, _ in order] == ["shadow", "face"]
     shadow, result = order[0][1], order[1][1]
     assert shadow.shape == (512, 512) and shadow.dtype == np.uint8 and shadow.min() < 255
@@ -69,29 +69,35 @@ def test_a_face_with_its_shadow_first(running, qtbot):
 
 
 def test_of_two_hundred_requests_only_the_newest_counts(running, weights, qtbot):
-    """Faster than faces can be made: few are computed, the last one is among them, memory stays flat."""
+    """Faster than faces can be made: few are computed, the last one is among them, memory stays flat: what leaks grows
+    every time, what an allocator keeps for later grows once."""
     weights.set(shadow_delay=0.05, face_delay=0.15, hold=True)
     one, faces = running(), []
     one.face.connect(faces.append)
     for n in range(20):  # warm up both processes' memory
         one.request_face(page(n), FaceSettings())
         qtbot.wait(5)
-    qtbot.waitUntil(lambda: not one.waiting, timeout=20000)
-    before = memory(os.getpid()), memory(one.pid)
-    faces.clear()
-    computed, sent, dropped = weights.faces, one.sent, one.dropped
-    started = time.monotonic()
-    for n in range(200):
-        one.request_face(page(n), FaceSettings(), n)
-        qtbot.wait(10)
-    took = time.monotonic() - started
-    qtbot.waitUntil(lambda: not one.waiting, timeout=20000)
-    computed = weights.faces - computed
-    assert faces[-1].tag == 199 and np.array_equal(faces[-1].sketch, page(199))
-    assert computed <= took / 0.2 + 3, "superseded requests were computed"
-    assert (one.sent - sent) == 200 and one.dropped - dropped + len(faces) == 200
-    after = memory(os.getpid()), memory(one.pid)
-    assert all(b - a < 16 for a, b in zip(before, after)), f"memory in MiB grew from {before} to {after}"
+    qtbot.waitUntil(lambda: not one.waiting, timeout=PATIENCE)
+    seen = []
+    for _ in range(3):
+        before = memory(os.getpid()), memory(one.pid)
+        faces.clear()
+        computed, sent, dropped = weights.faces, one.sent, one.dropped
+        started = time.monotonic()
+        for n in range(200):
+            one.request_face(page(n), FaceSettings(), n)
+            qtbot.wait(10)
+        took = time.monotonic() - started
+        qtbot.waitUntil(lambda: not one.waiting, timeout=PATIENCE)
+        computed = weights.faces - computed
+        assert faces[-1].tag == 199 and np.array_equal(faces[-1].sketch, page(199))
+        assert computed <= took / 0.2 + 3, "superseded requests were computed"
+        assert (one.sent - sent) == 200 and one.dropped - dropped + len(faces) == 200
+        seen.append((before, (memory(os.getpid()), memory(one.pid))))
+        if all(b - a < 16 for a, b in zip(*seen[-1])):
+            break
+    else:
+        pytest.fail(f"memory in MiB grew every time: {seen}")
 
 
 def memory(pid):
@@ -101,26 +107,27 @@ def memory(pid):
 
 
 def test_a_newer_request_stops_a_face_between_shadow_and_face(running, weights, qtbot):
-    weights.set(shadow_delay=0.2, face_delay=0.3)
+    weights.set(until_newer={"shadow": [1]})
     one, faces = running(), []
     one.face.connect(faces.append)
     one.request_face(page(1), FaceSettings(), 1)
-    qtbot.wait(80)
+    qtbot.waitUntil(lambda: weights.arrived("shadow"), timeout=PATIENCE)
     one.request_face(page(2), FaceSettings(), 2)
-    qtbot.waitUntil(lambda: bool(faces), timeout=10000)
+    qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
     assert [f.tag for f in faces] == [2] and weights.faces == 1
 
 
 def test_an_engine_killed_in_mid_request_does_it_again(running, weights, qtbot):
-    weights.set(face_delay=0.6)
+    weights.set(hang="face")
     one, faces, notices = running(), [], []
     one.face.connect(faces.append)
     one.notice.connect(lambda text, details: notices.append(text))
     first = one.pid
     one.request_face(page(3), FaceSettings(), 3)
-    qtbot.wait(200)
+    qtbot.waitUntil(lambda: weights.arrived("face"), timeout=PATIENCE)
+    weights.set()
     os.kill(first, signal.SIGKILL)
-    qtbot.waitUntil(lambda: bool(faces), timeout=15000)
+    qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
     assert faces[0].tag == 3 and one.pid != first and "started again" in notices[0]
 
 
@@ -130,10 +137,10 @@ def test_a_request_that_crashes_the_engine_is_not_sent_for_ever(running, weights
     one.notice.connect(lambda text, details: notices.append(text))
     weights.crash("face", times=2)
     one.request_face(page(4), FaceSettings())
-    qtbot.waitUntil(lambda: any("twice" in text for text in notices), timeout=20000)
-    qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=20000)
+    qtbot.waitUntil(lambda: any("twice" in text for text in notices), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=PATIENCE)
     one.request_face(page(5), FaceSettings(), 5)
-    qtbot.waitUntil(lambda: bool(faces), timeout=10000)
+    qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
     assert [f.tag for f in faces] == [5]
 
 
@@ -143,11 +150,11 @@ def test_an_engine_that_crashes_at_every_start_gives_up_and_says_so(engine, weig
     one, failures = engine(), []
     one.failed.connect(lambda *what: failures.append(what))
     one.start()
-    qtbot.waitUntil(lambda: bool(failures), timeout=20000)
+    qtbot.waitUntil(lambda: bool(failures), timeout=PATIENCE)
     assert "several times" in failures[0][1] and one.state == engine_module.FAILED
     weights.set()
     one.retry()
-    qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=10000)
+    qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=PATIENCE)
 
 
 def test_broken_weights_are_told_with_details_and_others_can_be_used(engine, weights, tmp_path, qtbot):
@@ -156,7 +163,7 @@ def test_broken_weights_are_told_with_details_and_others_can_be_used(engine, wei
     one.failed.connect(lambda *what: failures.append(what))
     one.start()
     one.request_face(page(1), FaceSettings(), "kept")
-    qtbot.waitUntil(lambda: bool(failures), timeout=10000)
+    qtbot.waitUntil(lambda: bool(failures), timeout=PATIENCE)
     is_weights, message, details = failures[0]
     assert is_weights and "expected 123 arrays" in message and str(weights.folder) in message and "Traceback" in details
     faces = []
@@ -164,7 +171,7 @@ def test_broken_weights_are_told_with_details_and_others_can_be_used(engine, wei
     good = tmp_path / "good"
     good.mkdir()
     one.use(params=good)
-    qtbot.waitUntil(lambda: bool(faces), timeout=10000)
+    qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
     assert faces[0].tag == "kept"
 
 
@@ -173,10 +180,10 @@ def test_an_error_in_one_face_is_told_and_the_next_one_comes(running, weights, q
     one.face.connect(faces.append)
     one.notice.connect(lambda *what: notices.append(what))
     one.request_face(page(1).astype(np.float32), FaceSettings())  # the stand-in refuses this
-    qtbot.waitUntil(lambda: bool(notices), timeout=10000)
+    qtbot.waitUntil(lambda: bool(notices), timeout=PATIENCE)
     assert "AssertionError" in notices[0][1] and one.pid
     one.request_face(page(1), FaceSettings(), 1)
-    qtbot.waitUntil(lambda: bool(faces), timeout=10000)
+    qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
 
 
 def test_borrowed_parts_reach_the_face(running, qtbot):
@@ -184,25 +191,27 @@ def test_borrowed_parts_reach_the_face(running, qtbot):
     one.face.connect(faces.append)
     vector = np.full(16, 3, np.float32)
     one.request_face(page(1), FaceSettings(borrowed={"mouth": vector}))
-    qtbot.waitUntil(lambda: bool(faces), timeout=10000)
+    qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
     assert np.array_equal(faces[0].vectors["mouth"], vector) and not np.array_equal(faces[0].vectors["nose"], vector)
 
 
 def test_series_give_way_to_the_drawing_and_can_be_cancelled(running, weights, qtbot):
+    # held in the third frame until the drawing's request has arrived, in the fifth until the cancellation has
+    weights.set(until_newer={"face": [3, 6]})
     one, order = running(), []
-    weights.set(face_delay=0.1)
     one.frame.connect(lambda job, index, total, face: order.append(index))
     one.face.connect(lambda result: order.append("face"))
     vectors = {c: np.zeros(16, np.float32) for c in FaceSettings().refine}
     job = one.submit("morph", a=vectors, b={c: v + 1 for c, v in vectors.items()}, steps=40)
-    qtbot.waitUntil(lambda: len(order) >= 2, timeout=10000)
+    qtbot.waitUntil(lambda: weights.arrived("face", 3), timeout=PATIENCE)
     one.request_face(page(1), FaceSettings())
-    qtbot.waitUntil(lambda: "face" in order, timeout=10000)
-    assert order.index("face") <= 7, "the drawing waited for the series"
+    qtbot.waitUntil(lambda: "face" in order and weights.arrived("face", 6), timeout=PATIENCE)
+    assert order.index("face") == 3, "the drawing waited for the series"
     one.cancel(job)
-    qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=10000)
-    qtbot.wait(300)
-    assert len(order) < 20
+    qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=PATIENCE)
+    one.request_face(page(2), FaceSettings())
+    qtbot.waitUntil(lambda: order.count("face") == 2, timeout=PATIENCE)
+    assert order == [0, 1, 2, "face", 3, "face"] and weights.faces == 7, "the series went on"
 
 
 def test_stopping_leaves_no_process(running, qtbot):
@@ -210,7 +219,7 @@ def test_stopping_leaves_no_process(running, qtbot):
     pid, everyone = one.pid, group(os.getpgid(one.pid))
     assert len(everyone) == 2 and pid in everyone  # it and its guard
     one.stop()
-    qtbot.waitUntil(lambda: not any(alive(p) for p in everyone), timeout=5000)
+    qtbot.waitUntil(lambda: not any(alive(p) for p in everyone), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("knobs", [{}, {"load_delay": 60, "hold": True}], ids=["idle", "holding the lock"])
@@ -236,7 +245,7 @@ app.exec_()
     finally:
         window.kill()
         window.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE / 1000
     while any(alive(p) for p in everyone) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(alive(p) for p in everyone)

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from conftest import ENVIRONMENT, FAKE, ROOT
+from conftest import ENVIRONMENT, FAKE, PATIENCE, ROOT
 
 from jt_dfd.gui import app, qt_platform
 
@@ -23,11 +23,11 @@ def environment(**changes):
 
 def run(code, **changes):
     return subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
-                          env=environment(**changes), capture_output=True, text=True, timeout=60)
+                          env=environment(**changes), capture_output=True, text=True, timeout=PATIENCE / 1000)
 
 
 UP = """
-import time; started = time.perf_counter()
+from stopwatch import Stopwatch; started = Stopwatch()
 {before}
 from jt_dfd.gui import app
 from PyQt5.QtCore import QTimer
@@ -35,7 +35,7 @@ from PyQt5.QtWidgets import QApplication
 from jt_dfd.gui.window import Window
 shown = Window.showEvent
 def show(self, event):
-    QTimer.singleShot(0, lambda: (print("up", time.perf_counter() - started, QApplication.platformName(), flush=True)))
+    QTimer.singleShot(0, lambda: print("up", *started.read(), QApplication.platformName(), flush=True))
     QTimer.singleShot({ms}, lambda: (print("modules", *(m for m in sys.modules if "." not in m), flush=True),
                                      self.close()))
     shown(self, event)
@@ -44,11 +44,25 @@ sys.exit(app.main(["--engine", {factory!r}, "--params", {params!r}]))
 """
 
 
+EMPTY = """
+from stopwatch import Stopwatch; started = Stopwatch()
+import numpy, PIL.Image
+from PyQt5.QtCore import QTimer
+from PyQt5.QtWidgets import QApplication, QMainWindow
+app = QApplication([])
+window = QMainWindow()
+window.show()
+QTimer.singleShot(0, lambda: (print(*started.read(), flush=True), app.quit()))
+app.exec_()
+"""
+
+
 def start(weights, before="", ms=1200, **changes):
     done = run(UP.format(before=before, ms=ms, factory=FAKE, params=str(weights.folder)), **changes)
     assert done.returncode == 0 and done.stdout.startswith("up"), done.stdout + done.stderr
     up, modules = done.stdout.splitlines()[:2]
-    return float(up.split()[1]), up.split()[2], set(modules.split()[1:])
+    _, *times, platform = up.split()
+    return tuple(map(float, times)), platform, set(modules.split()[1:])
 
 
 def test_the_window_s_process_never_imports_jittor_or_opencv(weights):
@@ -58,9 +72,18 @@ def test_the_window_s_process_never_imports_jittor_or_opencv(weights):
 
 
 def test_the_window_is_up_within_a_second_and_a_half(weights):
-    """From the first line of Python; the best of three, for the machine may be busy."""
-    times = [start(weights, ms=100, QT_QPA_PLATFORM="offscreen")[0] for _ in range(3)]
-    assert min(times) < 1.5, times
+    """From the first line of Python, without the wait for a core; the best of several, for the machine may be busy.
+    Where even a window with nothing in it takes long, it is too busy, or too slow, to tell."""
+    times, empty = [], []
+    while not times or times[-1][1] >= 1.5 and len(times) < 6:
+        times.append(start(weights, ms=100, QT_QPA_PLATFORM="offscreen")[0])
+        if times[-1][1] >= 1.5:
+            done = run(EMPTY, QT_QPA_PLATFORM="offscreen")
+            assert done.returncode == 0, done.stderr
+            empty.append(float(done.stdout.split()[1]))
+    if times[-1][1] >= 1.5 and min(empty) >= 0.75:
+        pytest.skip(f"too busy: a window with nothing in it took {empty} s, ours (wall, own, processor) {times}")
+    assert times[-1][1] < 1.5, (times, empty)
 
 
 def test_it_starts_where_opencv_was_imported_first(weights):
@@ -92,13 +115,14 @@ def test_the_kind_of_screen(given, wanted):
 
 
 def test_without_a_screen_it_says_so_and_does_not_abort():
-    done = subprocess.run([sys.executable, DRAW], env=environment(), capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, DRAW], env=environment(), capture_output=True, text=True,
+                          timeout=PATIENCE / 1000)
     assert done.returncode == 2 and "DISPLAY" in done.stderr and "xvfb-run" in done.stderr
 
 
 def test_help_needs_no_screen():
     done = subprocess.run([sys.executable, DRAW, "--help"], env=environment(), capture_output=True, text=True,
-                          timeout=30)
+                          timeout=PATIENCE / 1000)
     assert done.returncode == 0 and "--params" in done.stdout
 
 
@@ -119,14 +143,17 @@ def display(tmp_path):
     if not shutil.which("Xvfb"):
         pytest.skip("Xvfb is not installed (apt-get install xvfb)")
     read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
-                              pass_fds=[write], stderr=subprocess.DEVNULL)
+    # -noreset: it would begin anew whenever its last client goes, and drop the next one if that comes in between
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp",
+                               "-noreset"], pass_fds=[write], stderr=subprocess.PIPE)
     os.close(write)
     with os.fdopen(read) as pipe:
         number = pipe.readline().strip()
+    if not number:
+        pytest.skip(f"Xvfb does not start here: {server.communicate()[1].decode(errors='replace')[-300:]}")
     yield f":{number}"
     server.terminate()
-    server.wait()
+    server.communicate()
 
 
 @pytest.mark.screen
@@ -142,7 +169,9 @@ def test_it_starts_on_x11_and_falls_back_to_it_from_wayland(weights, display, be
 def test_ctrl_c_in_the_terminal_closes_the_window_and_the_engine(weights, display):
     process = subprocess.Popen([sys.executable, DRAW, "--engine", FAKE, "--params", str(weights.folder)],
                                env=environment(DISPLAY=display))
-    time.sleep(2.5)
-    assert process.poll() is None
+    give_up = time.monotonic() + PATIENCE / 1000
+    while not (weights.folder / "loaded").exists():  # the engine is started when the window is up
+        assert process.poll() is None and time.monotonic() < give_up
+        time.sleep(0.02)
     process.send_signal(2)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE / 1000) == 0

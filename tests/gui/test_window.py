@@ -1,7 +1,7 @@
 """The real window, driven by hand: mouse, pen, keys, sliders, files."""
 import numpy as np
 import pytest
-from conftest import Weights
+from conftest import PATIENCE, Weights
 from hands import draw, mouse, pen
 from PIL import Image
 from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
@@ -25,8 +25,8 @@ def faces(window):
     return seen
 
 
-def settle(window, qtbot, timeout=15000):
-    qtbot.waitUntil(lambda: window.engine.state == engine_module.READY and not window.engine.waiting, timeout=timeout)
+def settle(window, qtbot):
+    qtbot.waitUntil(lambda: window.engine.state == engine_module.READY and not window.engine.waiting, timeout=PATIENCE)
 
 
 def key(window, key, modifiers=Qt.NoModifier):
@@ -42,10 +42,10 @@ def shown(widget):
 def test_a_mouse_stroke_becomes_ink_a_shadow_and_a_face(window, qtbot):
     w = window()
     seen = faces(w)
-    qtbot.waitUntil(lambda: w.engine.state == engine_module.READY, timeout=15000)
+    qtbot.waitUntil(lambda: w.engine.state == engine_module.READY, timeout=PATIENCE)
     draw(w.canvas, LINE)
     assert w.document.pixels()[100:300].min() == 0
-    qtbot.waitUntil(lambda: bool(seen), timeout=10000)
+    qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
     assert np.array_equal(seen[-1].sketch, w.document.pixels())
     assert w.live.shadow is not None and w.live.shadow.min() < 255
     assert shown(w.face).std() > 10
@@ -70,9 +70,10 @@ def test_what_is_seen_while_drawing_is_what_stays(window):
     w = window(start=False)
     mouse(w.canvas, QEvent.MouseButtonPress, 60, 60)
     for n in range(1, 80):
-        mouse(w.canvas, QEvent.MouseMove, 256 + 190 * np.cos(n / 6), 256 + 150 * np.sin(n / 4))
+        at = 256 + 190 * np.cos(n / 6), 256 + 150 * np.sin(n / 4)
+        mouse(w.canvas, QEvent.MouseMove, *at)
     live = to_array(w.canvas._page.convertToFormat(QImage.Format_Grayscale8))
-    mouse(w.canvas, QEvent.MouseButtonRelease, 300, 300)
+    mouse(w.canvas, QEvent.MouseButtonRelease, *at)
     after = to_array(w.canvas._page.convertToFormat(QImage.Format_Grayscale8))
     assert np.abs(live.astype(int) - after).max() <= 3
 
@@ -183,7 +184,7 @@ def test_sliders_reach_the_engine_and_all_moves_them_together(window, qtbot):
     settle(w, qtbot)
     seen = faces(w)
     w.controls.sliders["nose"].setValue(40)
-    qtbot.waitUntil(lambda: bool(seen), timeout=10000)
+    qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
     settle(w, qtbot)
     assert seen[-1].settings.refine == {"eye1": 100, "eye2": 100, "nose": 40, "mouth": 100, "rest": 100}
     assert w.controls.sliders["all"].value() == 88
@@ -207,11 +208,11 @@ def test_without_real_time_only_convert_makes_a_face(window, qtbot):
     qtbot.wait(400)
     assert not seen
     w.controls.convert.click()
-    qtbot.waitUntil(lambda: len(seen) == 1, timeout=10000)
+    qtbot.waitUntil(lambda: len(seen) == 1, timeout=PATIENCE)
     draw(w.canvas, [(60, 400), (400, 420)])
     assert "earlier" in w.stage.captions[1].text()
     w.controls.real_time.click()
-    qtbot.waitUntil(lambda: len(seen) == 2, timeout=10000)
+    qtbot.waitUntil(lambda: len(seen) == 2, timeout=PATIENCE)
     assert "earlier" not in w.stage.captions[1].text()
 
 
@@ -301,11 +302,11 @@ def test_the_sweep_shows_five_faces_and_takes_the_chosen(window, qtbot, tmp_path
     settle(w, qtbot)
     w.actions["sweep"].trigger()
     sweep = w.findChild(Sweep)
-    qtbot.waitUntil(lambda: sweep.save.isEnabled(), timeout=10000)
+    qtbot.waitUntil(lambda: sweep.save.isEnabled(), timeout=PATIENCE)
     assert all(tile.isEnabled() and not tile.icon().isNull() for tile in sweep.tiles)
     sweep.save_into(tmp_path / "out")
-    qtbot.waitUntil(lambda: sweep.save.isEnabled(), timeout=10000)
-    assert len(list((tmp_path / "out").glob("sweep_*.png"))) == 5
+    qtbot.waitUntil(lambda: len(list((tmp_path / "out").glob("sweep_*.png"))) == 5, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: sweep.save.isEnabled(), timeout=PATIENCE)
     sweep.tiles[2].click()
     assert {s.value() for s in w.controls.sliders.values()} == {50}
 
@@ -317,10 +318,10 @@ def test_a_morph_is_a_series_from_one_face_to_the_other(window, qtbot, tmp_path)
     w.actions["morph"].trigger()
     morph = w.findChild(Morph)
     morph.steps.setValue(5)
-    qtbot.waitUntil(lambda: morph.save.isEnabled(), timeout=10000)
+    qtbot.waitUntil(lambda: morph.save.isEnabled(), timeout=PATIENCE)
     assert len(morph.frames) == 5 and morph.slider.maximum() == 4
     morph.save_into(tmp_path / "m")
-    qtbot.waitUntil(lambda: len(list((tmp_path / "m").glob("morph_*.png"))) == 5, timeout=10000)
+    qtbot.waitUntil(lambda: len(list((tmp_path / "m").glob("morph_*.png"))) == 5, timeout=PATIENCE)
     assert [b.currentIndex() for b in morph.boxes] == [1, 0] and older is not newer
 
 
@@ -328,7 +329,7 @@ def test_a_random_face_is_a_start_that_can_be_undone(window, qtbot):
     w = window()
     settle(w, qtbot)
     w.actions["random"].trigger()
-    qtbot.waitUntil(lambda: not w.document.is_blank(), timeout=10000)
+    qtbot.waitUntil(lambda: not w.document.is_blank(), timeout=PATIENCE)
     settle(w, qtbot)
     assert w.live.result is not None
     w.document.stack.undo()
@@ -352,7 +353,7 @@ def test_save_and_open_bring_back_drawing_and_sliders(window, qtbot, tmp_path, m
     w.controls.genders["female"].click()
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (str(path), ""))
     w.actions["open"].trigger()
-    qtbot.waitUntil(lambda: not w.document.is_blank(), timeout=10000)
+    qtbot.waitUntil(lambda: not w.document.is_blank(), timeout=PATIENCE)
     assert np.array_equal(w.document.pixels(), pixels)
     assert w.controls.sliders["nose"].value() == 33 and w.controls.genders["male"].isChecked()
     assert w.filing.recent()[0] == str(path)
@@ -385,13 +386,13 @@ def test_drop_paste_and_a_foreign_picture(window, qtbot, tmp_path):
     data.setUrls([QUrl.fromLocalFile(str(path))])
     QApplication.sendEvent(w, QDragEnterEvent(QPoint(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier))
     QApplication.sendEvent(w, QDropEvent(QPointF(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier))
-    qtbot.waitUntil(lambda: not w.document.is_blank(), timeout=10000)
+    qtbot.waitUntil(lambda: not w.document.is_blank(), timeout=PATIENCE)
     assert w.document.path == "", "Save must not write over a foreign picture"
     image = QImage(64, 32, QImage.Format_ARGB32)
     image.fill(Qt.transparent)  # nothing on it: white
     QApplication.clipboard().setImage(image)
     key(w, Qt.Key_V, Qt.ControlModifier)
-    qtbot.waitUntil(lambda: w.document.is_blank(), timeout=10000)
+    qtbot.waitUntil(lambda: w.document.is_blank(), timeout=PATIENCE)
     w.document.stack.undo()
     assert not w.document.is_blank()
 
@@ -404,7 +405,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_nothing_is_lost(window, qtbo
     monkeypatch.setattr(w.filing, "warn", lambda *text: told.append(text))
     (tmp_path / "bad.png").write_bytes(b"no picture")
     w.filing.open(str(tmp_path / "bad.png"))
-    qtbot.waitUntil(lambda: bool(told), timeout=10000)
+    qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE)
     assert "bad.png" in told[0][1] and np.array_equal(w.document.pixels(), pixels)
 
 
@@ -451,15 +452,20 @@ def test_an_engine_killed_leaves_the_drawing_and_comes_back(window, weights, qtb
     import os
     import signal
 
-    weights.set(face_delay=0.5)
-    w = window()
+    weights.set(hang="face")
+    w, told = window(), []
     settle(w, qtbot)
+    # looked at in the very moment: how soon afterwards the engine is back is nobody's business
+    w.engine.notice.connect(lambda *_: told.append(
+        (w.engine.state, w.statusBar().currentMessage(), w.face.note.isVisible())))
     draw(w.canvas, LINE)
     pixels = w.document.pixels()
-    qtbot.wait(150)
+    qtbot.waitUntil(lambda: weights.arrived("face"), timeout=PATIENCE)
+    weights.set()
     os.kill(w.engine.pid, signal.SIGKILL)
-    qtbot.waitUntil(lambda: w.engine.state == engine_module.WAITING, timeout=5000)
-    assert "started again" in w.statusBar().currentMessage() and w.face.note.isVisible()
+    qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE)
+    state, words, note = told[0]
+    assert state == engine_module.WAITING and "started again" in words and note
     draw(w.canvas, [(60, 400), (300, 420)])  # drawing goes on meanwhile
     assert not np.array_equal(w.document.pixels(), pixels)
     settle(w, qtbot)
@@ -470,7 +476,7 @@ def test_broken_weights_offer_another_folder(window, weights, qtbot, tmp_path, m
     weights.set(broken="latest_net_G.pkl: expected 123 arrays, found 12")
     w = window()
     draw(w.canvas, LINE)
-    qtbot.waitUntil(lambda: w.findChild(EngineTrouble) is not None, timeout=15000)
+    qtbot.waitUntil(lambda: w.findChild(EngineTrouble) is not None, timeout=PATIENCE)
     dialog = w.findChild(EngineTrouble)
     assert "latest_net_G.pkl" in dialog.message.text() and "Traceback" in dialog.details.toPlainText()
     assert not dialog.isModal() and "not running" in w.face.title.text()
@@ -478,18 +484,24 @@ def test_broken_weights_offer_another_folder(window, weights, qtbot, tmp_path, m
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a: str(good.folder))
     dialog.folder.click()
     settle(w, qtbot)
-    qtbot.waitUntil(lambda: w.live.result is not None, timeout=10000)
+    qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
     assert w.weights_label.text().endswith("good") and w.settings.value("params") == str(good.folder)
 
 
 def test_progress_of_the_compile_is_seen_and_one_can_draw_meanwhile(window, weights, qtbot):
     weights.set(compile=2)
     w, stages = window(), []
-    w.engine.progress.connect(lambda *stage: stages.append(w.face.stage.text()))
-    qtbot.waitUntil(lambda: any("2 / 4" in text for text in stages), timeout=15000)
-    assert w.face.note.isVisible() and "ompiling" in stages[-1] and w.face.bar.maximum() == 4
-    draw(w.canvas, LINE)
-    assert not w.document.is_blank()
+
+    def look(*stage):
+        text = w.face.stage.text()
+        if "2 / 4" in text and not stages:
+            draw(w.canvas, LINE)
+            stages.append((w.face.note.isVisible(), text, w.face.bar.maximum(), w.document.is_blank()))
+
+    w.engine.progress.connect(look)
+    qtbot.waitUntil(lambda: bool(stages), timeout=PATIENCE)
+    visible, text, most, blank = stages[0]
+    assert visible and "ompiling" in text and most == 4 and not blank
     settle(w, qtbot)
     assert not w.face.note.isVisible() and np.array_equal(w.live.result.sketch, w.document.pixels())
 

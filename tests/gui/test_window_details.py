@@ -1,13 +1,15 @@
 """The window looked at closely: what a stranger stumbles over."""
 import numpy as np
 import pytest
+from conftest import PATIENCE, Weights
 from hands import draw, mouse, pen
 from PyQt5.QtCore import QEvent, Qt
 from PyQt5.QtGui import QImage
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QMessageBox
-from test_window import LINE, key, shown
+from test_window import LINE, faces, key, settle, shown
 
+from jt_dfd.gui import files
 from jt_dfd.gui.strokes import to_array
 
 
@@ -78,6 +80,112 @@ def test_the_zoom_is_told(window):
     w.set_language("zh")
     assert w.stage.captions[0].text() == "草图"
     w.set_language("en")
+
+
+# -- faces -------------------------------------------------------------------------------------------------------------
+def test_without_real_time_the_busy_line_ends_with_the_face(window, weights, qtbot):
+    """Drawn on while a face was made: nothing newer is on its way, and the caption says what is shown."""
+    weights.set(face_delay=0.3)
+    w = window()
+    settle(w, qtbot)
+    w.controls.real_time.setChecked(False)
+    draw(w.canvas, LINE)
+    w.controls.convert.click()
+    assert w.face.busy
+    draw(w.canvas, [(60, 400), (400, 420)])
+    qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
+    assert not w.face.busy and "earlier" in w.stage.captions[1].text()
+    w.controls.convert.click()
+    settle(w, qtbot)
+    assert "earlier" not in w.stage.captions[1].text()
+
+
+def test_the_caption_follows_when_real_time_is_switched_off(window, qtbot):
+    w = window()
+    draw(w.canvas, LINE)
+    settle(w, qtbot)
+    w.engine.stop()
+    draw(w.canvas, [(60, 400), (400, 420)])
+    w.controls.real_time.setChecked(False)
+    assert "earlier" in w.stage.captions[1].text()
+
+
+def test_a_face_that_fails_is_not_waited_for_and_other_weights_make_it(window, weights, qtbot, tmp_path):
+    w = window()
+    settle(w, qtbot)
+    w.controls._borrowed = {"nose": np.zeros(3, np.float32)}  # of other weights
+    draw(w.canvas, LINE)
+    qtbot.waitUntil(lambda: w.live.shadow is not None and not w.engine.waiting, timeout=PATIENCE)
+    w.controls.changed.emit()
+    qtbot.waitUntil(lambda: "other weights" in w.statusBar().currentMessage(), timeout=PATIENCE)
+    assert not w.face.busy
+    seen = faces(w)
+    w.engine.use(params=Weights(tmp_path / "others").folder)
+    qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
+    assert not w.controls.settings().borrowed
+
+
+def test_the_shadow_of_another_drawing_does_not_lie_under_this_one(window, qtbot):
+    w = window()
+    draw(w.canvas, LINE)
+    settle(w, qtbot)
+    w.live.keep()
+    w.controls.real_time.setChecked(False)
+    w.document.load(np.full((512, 512), 254, np.uint8))
+    assert w.live.shadow is None and shown(w.canvas).min() > 250
+    w.controls.convert.click()
+    settle(w, qtbot)
+    assert w.live.shadow is not None
+    w.live.restore(w.history.entries[-1])
+    assert w.live.shadow is None
+
+
+def test_a_part_borrowed_for_one_drawing_does_not_go_into_the_next(window, qtbot):
+    w = window()
+    draw(w.canvas, LINE)
+    settle(w, qtbot)
+    w.controls.borrow("nose", w.live.result.vectors["nose"])
+    w.controls.sliders["nose"].setValue(40)
+    w.document.saved("")
+    w.actions["new"].trigger()
+    assert not w.controls.settings().borrowed and w.controls.borrowed_box.isHidden()
+    assert w.controls.sliders["nose"].value() == 40
+
+
+def test_a_random_face_does_not_go_over_what_was_drawn_while_it_was_waited_for(window, weights, qtbot):
+    weights.set(compile=1)
+    w = window()
+    w.actions["random"].trigger()
+    draw(w.canvas, LINE)
+    pixels = w.document.pixels()
+    qtbot.waitUntil(lambda: "left out" in w.statusBar().currentMessage(), timeout=PATIENCE)
+    assert np.array_equal(w.document.pixels(), pixels)
+
+
+# -- what is kept ------------------------------------------------------------------------------------------------------
+def test_sliders_are_part_of_what_is_saved(window, tmp_path, monkeypatch):
+    w = window(start=False)
+    w.controls.sliders["nose"].setValue(40)
+    assert not w.isWindowModified(), "an empty page is in no file"
+    draw(w.canvas, LINE)
+    w.filing.save_to(str(tmp_path / "mine.png"))
+    w.controls.strength.setValue(90)
+    assert not w.isWindowModified()
+    w.controls.sliders["nose"].setValue(60)
+    assert w.isWindowModified()
+    asked = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *a: asked.append(1) or QMessageBox.Cancel)
+    assert not w.close() and asked
+    w.controls.sliders["nose"].setValue(40)
+    assert not w.isWindowModified()
+
+
+def test_sliders_moved_after_the_last_stroke_are_recovered_too(window, tmp_path, qtbot):
+    w = window(start=False)
+    draw(w.canvas, LINE)
+    qtbot.waitUntil(w.autosave.path.exists, timeout=PATIENCE)
+    w.controls.sliders["mouth"].setValue(17)
+    qtbot.waitUntil(lambda: files.open_picture(w.autosave.path).settings.refine["mouth"] == 17, timeout=PATIENCE)
 
 
 # -- colours -----------------------------------------------------------------------------------------------------------
