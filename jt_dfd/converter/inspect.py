@@ -10,7 +10,8 @@ from ..checkpoints.folder import sha256
 from . import formats
 from .folders import SourceFolder, bank_of
 from .load import read_rows
-from .recognise import BANK, recognise, tidy, unwrap
+from .recognise import recognise
+from .unwrap import BANK, unwrap
 
 
 def inspect_file(path, key=None) -> Dict[str, Any]:
@@ -27,7 +28,7 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
     try:
         layout, arrays, notes = recognise(value, path, key)
     except CheckpointError as error:
-        held, out["notes"] = tidy(unwrap(value, path, key)[0])
+        held, out["notes"] = unwrap(value, path, key)
         return {**out, "unknown": str(error), **_arrays(held)}
     out.update(layout=str(layout), preset=layout.preset, notes=notes, **_arrays(arrays))
     if layout.sizes:

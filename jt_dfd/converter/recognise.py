@@ -20,16 +20,9 @@ from ..config import PRESETS, Config, ConfigError
 from ..networks.specification import specification
 from . import foreign
 from .nearest import unknown_layout
+from .unwrap import BANK, unwrap
 
 Arrays = Dict[str, np.ndarray]
-#: entries that hold the network in wrapped checkpoints, the likeliest first
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "params_ema", "params", "weights",
-             "generator", "netG", "G")
-#: what data-parallel training and torch.compile put in front of every name
-_PREFIXES = ("module.", "_orig_mod.")
-#: a bank's one entry, (rows, latent)
-BANK = "feature"
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -58,91 +51,6 @@ class Layout:
         return what + whose + sizes
 
 
-def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Dict[str, Any], List[str]]:
-    """(name -> array, notes) of a possibly wrapped checkpoint.  key: which entry to take where several hold networks.
-
-    Optimiser state, counters and other entries around the weights are left behind and noted.
-    """
-    notes: List[str] = []
-    value = _unslashed(value)
-    if key is not None:
-        if not isinstance(value, dict) or not _is_state(value.get(key)):
-            raise CheckpointError(f"{source}: no network under the key {key!r}; networks are under "
-                                  f"{_listed(_states(value)) or 'none'}")
-        return _arrays_of(value[key]), [f"took {key!r}"]
-    for _ in range(4):
-        if not isinstance(value, dict) or not value:
-            raise CheckpointError(f"{source}: expected a dictionary of named arrays, found "
-                                  + (f"{type(value).__name__}" if value or value is None else "an empty one"))
-        if _is_state(value):
-            return _arrays_of(value), notes
-        states = _states(value)
-        if not states:
-            inner = [k for k, item in value.items() if isinstance(item, dict) and _states(item)]
-            if len(inner) != 1:
-                raise CheckpointError(f"{source}: holds no network: its entries are {_listed(value)}")
-            notes.append(f"unwrapped {inner[0]!r}")
-            value = value[inner[0]]
-            continue
-        named = [k for k in _WRAPPERS if k in states]
-        if len(states) > 1 and not (named and named[0] in _WRAPPERS[:3]):
-            raise CheckpointError(f"{source}: holds several networks, {_listed(states)}; say which with --key")
-        chosen = named[0] if named else states[0]
-        left = [str(k) for k in value if k != chosen]
-        notes.append(f"unwrapped {chosen!r}" + (f", left behind {_listed(left)}" if left else ""))
-        value = value[chosen]
-    raise CheckpointError(f"{source}: wrapped more often than a checkpoint is")
-
-
-def _unslashed(value):
-    """Checkpoints of training runs hold many networks side by side as ``place/name``; here one dictionary a place."""
-    if not isinstance(value, dict) or not any(isinstance(name, str) and "/" in name for name in value):
-        return value
-    out: Dict[str, Any] = {}
-    for name, item in value.items():
-        place, slash, rest = str(name).rpartition("/")
-        if slash:
-            out.setdefault(place, {})[rest] = item
-    return out
-
-
-def _is_state(value) -> bool:
-    """A network's weights: mostly arrays under dotted names, no dictionaries."""
-    return isinstance(value, dict) and bool(value) and any(isinstance(v, np.ndarray) for v in value.values()) and \
-        not any(isinstance(v, (dict, list)) and v for v in value.values())
-
-
-def _states(value) -> List[str]:
-    if not isinstance(value, dict):
-        return []
-    return [k for k, v in value.items() if isinstance(k, str) and _is_state(v)]
-
-
-def _arrays_of(state) -> Dict[str, Any]:
-    return {str(name): array for name, array in state.items() if isinstance(array, np.ndarray)}
-
-
-def _listed(names, most: int = 8) -> str:
-    names = [repr(str(n))[:60] for n in names]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def tidy(arrays: Arrays) -> Tuple[Arrays, List[str]]:
-    """Without the prefixes of data-parallel training and PyTorch's counts of batches."""
-    notes = []
-    for _ in range(4):
-        prefix = next((p for p in _PREFIXES if arrays and all(name.startswith(p) for name in arrays)), None)
-        if prefix is None:
-            break
-        arrays = {name[len(prefix):]: array for name, array in arrays.items()}
-        notes.append(f"took the prefix {prefix!r} off every name")
-    counts = [name for name in arrays if name.rpartition(".")[2] == "num_batches_tracked"]
-    if counts:
-        arrays = {name: array for name, array in arrays.items() if name not in set(counts)}
-        notes.append(f"left out {len(counts)} of PyTorch's counts num_batches_tracked")
-    return arrays, notes
-
-
 def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[Layout] = None,
               ) -> Tuple[Layout, Arrays, List[str]]:
     """(layout, arrays in storage order with their element types kept, notes on what was changed).
@@ -151,8 +59,6 @@ def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[
     CheckpointError for anything else than one whole network of a known family, with the nearest matches name by name.
     """
     arrays, notes = unwrap(value, source, key)
-    arrays, more = tidy(arrays)
-    notes += more
     for convert in (foreign.generator, foreign.discriminator):
         arrays, more = convert(arrays)
         notes += more

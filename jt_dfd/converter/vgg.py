@@ -7,7 +7,7 @@ import numpy as np
 
 from ..checkpoints import CheckpointError, check_arrays
 from . import foreign, formats
-from .recognise import tidy, unwrap
+from .unwrap import unwrap
 
 
 def read_vgg(path) -> Tuple[str, Dict[str, Tuple[np.ndarray, np.ndarray]]]:
@@ -16,7 +16,7 @@ def read_vgg(path) -> Tuple[str, Dict[str, Tuple[np.ndarray, np.ndarray]]]:
     path: ``.pth`` as torchvision publishes it, ``.pkl`` or ``.safetensors``.  CheckpointError where it is none, with
     what is missing or misshapen.
     """
-    arrays, _ = tidy(unwrap(formats.read_any(path), path)[0])
+    arrays, _ = unwrap(formats.read_any(path), path)
     found = foreign.vgg(arrays)
     if found is None:
         raise _none_of_both(arrays, path)

@@ -54,6 +54,54 @@ def test_several_networks_need_a_choice(G, generator, identical, weights_of):
     assert identical(G(flat, "generator")[1], generator)
 
 
+def test_networks_two_entries_deep(G, generator, identical, weights_of):
+    other, moments = weights_of("discriminator", preset("tiny")), {"state": {0: {"exp_avg": np.zeros(3)}}}
+    value = {"gen": {"state_dict": generator, "optimizer": moments}, "disc": {"state_dict": other}}
+    with pytest.raises(CheckpointError, match="'gen/state_dict', 'disc/state_dict'.*--key"):
+        G(value)
+    for key in ("gen", "gen/state_dict"):
+        assert identical(G(value, key)[1], generator)
+    with pytest.raises(CheckpointError, match="'model/netG', 'model/netD'.*--key"):
+        G({"model": {"netG": generator, "netD": other}, "epoch": 3})
+    assert identical(G({"model": {"module": {"state_dict": generator}}, "epoch": 3})[1], generator)
+
+
+def test_arrays_side_by_side_with_other_entries(G, generator, identical):
+    """``{**net.state_dict(), "optimizer": ...}``"""
+    value = {**generator, "optimizer": {"state": {}, "param_groups": [{"lr": 2e-4}]}, "losses": [0.5], "epoch": 3}
+    _, arrays, notes = G(value)
+    assert identical(arrays, generator) and "left behind 'optimizer', 'losses', 'epoch'" in notes[0]
+
+
+def test_networks_of_a_training_module_are_told_by_their_prefixes(G, generator, identical, weights_of):
+    other = weights_of("discriminator", preset("tiny"))
+    one = {f"netG.module.{n}": a for n, a in generator.items()}
+    both = {**one, **{f"netD.{n}": a for n, a in other.items()}}
+    for value in (one, {"state_dict": one, "epoch": 1}, {**one, "n_averaged": np.array(3)}):
+        _, arrays, notes = G(value)
+        assert identical(arrays, generator) and any("'netG.module.'" in note for note in notes)
+    for value in (both, {"state_dict": both, "epoch": 1}):
+        with pytest.raises(CheckpointError, match="'netG.module', 'netD'.*--key"):
+            G(value)
+        for key in ("netG", "netG.module"):
+            assert identical(G(value, key)[1], generator)
+        assert identical(G(value, "netD")[1], other)
+        with pytest.raises(CheckpointError, match="'netE'.*'netG.module', 'netD'"):
+            G(value, "netE")
+    more = {**one, "perceptual.slice1.0.weight": np.zeros((4, 3, 3, 3), np.float32)}
+    with pytest.raises(CheckpointError, match="'netG.module' and 1 array.*perceptual.slice1.0.weight.*--key"):
+        G(more)
+    assert identical(G(more, "netG")[1], generator)
+
+
+def test_weights_averaged_by_pytorch(G, weights_of, identical):
+    """torch.optim.swa_utils counts what it averaged beside the prefixed names."""
+    arrays = weights_of("encoder", preset("tiny"), "nose")
+    averaged = {"n_averaged": np.array(7), **{f"module.{n}": a for n, a in arrays.items()}}
+    layout, found, _ = G(averaged)
+    assert (layout.kind, layout.component) == ("encoder", "nose") and identical(found, arrays)
+
+
 def test_counts_of_batches_stay_behind(G, weights_of, identical):
     arrays = weights_of("encoder", preset("tiny"), "nose")
     counted = dict(arrays, **{"conv.0.bn.num_batches_tracked": np.array(5)})
@@ -83,6 +131,13 @@ def test_an_unknown_layout_is_refused_with_the_nearest_names(tmp_path, generator
     assert ("model.10.conv_block.1.weight (32, 32, 3, 3): missing; nearest is model.10.resblk.1.weight (32, 32, 3, 3)"
             in text)
     assert os.listdir(tmp_path) == ["a.pkl"]
+
+
+def test_likeness_of_one_name_makes_no_network(G):
+    """Squeeze-and-excitation blocks have an fc.0, too."""
+    value = {f"layer{i}.se.fc.{j}.weight": np.zeros((4, 4), np.float32) for i in range(3) for j in (0, 2)}
+    with pytest.raises(CheckpointError, match="an unknown layout of 6 arrays; nearest to"):
+        G(value)
 
 
 def test_one_wrong_shape_is_named(G, generator):
