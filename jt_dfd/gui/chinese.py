@@ -54,7 +54,8 @@ CHINESE = {
     "Where faces are computed": "在哪里计算人脸", "The weights in use": "正在使用的权重",
     "Time of the last shadow and face": "上一次阴影和人脸所用的时间",
     "shadow {a:.0f} ms, face {b:.0f} ms": "阴影 {a:.0f} 毫秒，人脸 {b:.0f} 毫秒",
-    "Looking for a face…": "正在寻找人脸…", "Morphing takes two faces in the history.": "渐变需要历史中有两张人脸。",
+    "Looking for a face…": "正在寻找人脸…",
+    "You have drawn meanwhile; the random face was left out.": "您在此期间画了新的内容，随机人脸没有放入。", "Morphing takes two faces in the history.": "渐变需要历史中有两张人脸。",
     # history, sweep, morph
     "Back to this face": "回到这张人脸", "Use on the present face": "用于当前人脸", "Save face as…": "人脸另存为…",
     "Morph between these": "在这两张之间渐变", "Remove": "移除", "Refinement sweep": "精修对比",

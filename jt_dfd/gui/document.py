@@ -39,18 +39,23 @@ class Document(QObject):
     """changed            the drawing's pixels are different now
     settings_changed   the settings are different now, by opening, restoring or undoing (not by the sliders, which
                        know it already)
+    settings_set       the settings were set, by whatever
+    loaded             another drawing is about to be shown
     modified_changed   whether there is something to save
     path_changed       the file it is saved in (str, or "")
     """
 
     changed = pyqtSignal()
     settings_changed = pyqtSignal()
+    settings_set = pyqtSignal()
+    loaded = pyqtSignal()
     modified_changed = pyqtSignal(bool)
     path_changed = pyqtSignal(str)
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self.settings = FaceSettings()
+        self._settings = FaceSettings()
+        self._stored = self._settings.face_key()  # as they are in the file
         self.path = ""
         self.stack = QUndoStack(self)
         self.stack.setUndoLimit(UNDO_LIMIT)
@@ -60,6 +65,18 @@ class Document(QObject):
         self._raster = Raster(1)
         self._recovered = False
         self._growing: Optional[Growing] = None
+
+    # -- settings --------------------------------------------------------------------------------------------------
+    @property
+    def settings(self) -> FaceSettings:
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: FaceSettings) -> None:
+        before, self._settings = self.modified, settings
+        self.settings_set.emit()
+        if self.modified != before:
+            self.modified_changed.emit(self.modified)
 
     # -- pixels ----------------------------------------------------------------------------------------------------
     def pixels(self) -> np.ndarray:
@@ -123,7 +140,9 @@ class Document(QObject):
     # -- the file --------------------------------------------------------------------------------------------------
     @property
     def modified(self) -> bool:
-        return self._recovered or not self.stack.isClean()
+        """Is there something to save?  In a file of ours the settings are stored too; elsewhere they are not missed."""
+        return (self._recovered or not self.stack.isClean()
+                or bool(self.path) and self._settings.face_key() != self._stored)
 
     def _clean_changed(self, clean: bool) -> None:
         self.modified_changed.emit(self.modified)
@@ -131,11 +150,17 @@ class Document(QObject):
     def load(self, pixels: Optional[np.ndarray], settings: Optional[FaceSettings] = None, path: str = "",
              unsaved: bool = False) -> None:
         """Start anew from a picture ((512, 512) uint8, None: empty page).  Undo starts here; ``unsaved`` marks what
-        was recovered or pasted, which is in no file."""
+        was recovered or pasted, which is in no file.  Without ``settings`` those at hand stay, but for parts that
+        were borrowed for the drawing before."""
+        self.loaded.emit()
+        if settings is None and self._settings.borrowed:
+            settings = self._settings.copy()
+            settings.borrowed = {}
         self.stack.clear()
         self.items = [] if pixels is None else [Picture(_checked(pixels))]
         self._recovered = unsaved
         self.path = path
+        self._stored = (settings or self._settings).face_key()
         self._after_change(settings)
         self.path_changed.emit(self.path)
         self.modified_changed.emit(self.modified)
@@ -144,6 +169,7 @@ class Document(QObject):
         """Note that the drawing is in ``path`` now."""
         self.path = path
         self._recovered = False
+        self._stored = self._settings.face_key()
         self.stack.setClean()
         self.path_changed.emit(path)
         self.modified_changed.emit(self.modified)

@@ -55,6 +55,10 @@ class FaceView(QWidget):
         self._image = None if face is None else to_image(face)
         self.update()
 
+    @property
+    def busy(self) -> bool:
+        return self._busy
+
     def set_busy(self, busy: bool) -> None:
         """A thin line along the foot says that a newer face is on its way."""
         if busy != self._busy:

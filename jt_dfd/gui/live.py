@@ -49,7 +49,6 @@ class Live(QObject):
         self.result: Optional[Result] = None    # what is shown
         self.shadow: Optional[np.ndarray] = None
         self._kept: Optional[Result] = None     # the last result that went into the history
-        self._awaited = False
         self._stale = False
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -57,6 +56,7 @@ class Live(QObject):
         self._settle.timeout.connect(self.keep)
         document.changed.connect(self._drawing_changed)
         document.settings_changed.connect(self._settings_came)
+        document.loaded.connect(self._loaded)
         controls.changed.connect(self._settings_changed)
         controls.shade_changed.connect(self._shade_changed)
         controls.real_time_changed.connect(lambda on: self.ask() if on and self._stale else None)
@@ -68,6 +68,7 @@ class Live(QObject):
         engine.ready.connect(self._ready)
         engine.progress.connect(self._progress)
         engine.state_changed.connect(self._state_changed)
+        engine.notice.connect(lambda text, details: self._show_busy())  # a face that will not come
         self._stage = ("start", 0, 0)
 
     @property
@@ -82,9 +83,11 @@ class Live(QObject):
     # -- asking ----------------------------------------------------------------------------------------------------
     def ask(self, tag: str = "") -> None:
         """Ask for the face of the present drawing."""
-        self._awaited = True
-        self.view.set_busy(True)
         self.engine.request_face(self.document.pixels(), self.document.settings, (tag, self.document.revision))
+        self._show_busy()
+
+    def _show_busy(self) -> None:
+        self.view.set_busy(self.engine.waiting and self.engine.state != engine_module.FAILED)
 
     def convert(self) -> None:
         """The button: a face now, of whatever is on the page."""
@@ -97,13 +100,19 @@ class Live(QObject):
         elif self.controls.real_time.isChecked():
             self.ask()
 
+    def _loaded(self) -> None:
+        """Another drawing is opened: what lies under the strokes was another one's."""
+        self.keep()
+        self.shadow = None
+        self._show_shade()
+
     def _forget(self) -> None:
         """An empty page has no face."""
         self.keep()
-        self.result, self.shadow, self._awaited = None, None, False
+        self.result, self.shadow = None, None
         self.engine.forget()
         self.view.show_face(None)
-        self.view.set_busy(False)
+        self._show_busy()
         self._show_shade()
         self._set_stale(False)
         self.face_gone.emit()
@@ -128,19 +137,15 @@ class Live(QObject):
 
     # -- answers ---------------------------------------------------------------------------------------------------
     def _shadow_came(self, shadow: np.ndarray, ms: float) -> None:
-        if self._awaited:
-            self.shadow = shadow
-            self._show_shade()
+        self.shadow = shadow
+        self._show_shade()
 
     def _face_came(self, result: Result) -> None:
-        if not self._awaited:
-            return  # the page was emptied meanwhile
         tag, revision = result.tag
         self.result = result
         self.view.show_face(result.face)
         current = revision == self.document.revision
-        self._awaited = not current or self.engine.waiting
-        self.view.set_busy(self._awaited)
+        self._show_busy()
         self._set_stale(not current)
         if tag == "restored":
             self._kept = result
@@ -170,6 +175,8 @@ class Live(QObject):
         finally:
             self.document.settings_changed.connect(self._settings_came)
             self.document.changed.connect(self._drawing_changed)
+        if not real_time:
+            self.shadow = None  # the one at hand is another drawing's
         self._settings_came()
         self.result = Result(entry.face, entry.vectors, entry.drawing, settings, 0.0, 0.0,
                              ("restored", self.document.revision))
@@ -189,7 +196,7 @@ class Live(QObject):
             self.controls.give_back(name)
         if self.controls.genders[self.document.settings.gender].isChecked() is False:
             self._settings_changed()
-        if self.controls.real_time.isChecked() and not self._awaited and not self.document.is_blank():
+        if self.controls.real_time.isChecked() and not self.engine.waiting and not self.document.is_blank():
             self.ask()
 
     def _progress(self, stage: str, done: int, total: int) -> None:
@@ -199,6 +206,7 @@ class Live(QObject):
     def _state_changed(self, state: str) -> None:
         if state in (engine_module.STOPPED, engine_module.FAILED, engine_module.WAITING):
             self._stage = ("start", 0, 0)
+        self._show_busy()
         self.show_state()
 
     def show_state(self) -> None:
@@ -211,7 +219,6 @@ class Live(QObject):
                 text += f"  {done} / {total}"
             self.view.show_note(tr("Preparing the engine"), text, tr("You can draw meanwhile."), done, total)
         elif state == engine_module.FAILED:
-            self.view.set_busy(False)
             self.view.show_note(tr("The engine is not running"), "", tr("Drawing and saving work all the same."),
                                 bar=False)
         else:

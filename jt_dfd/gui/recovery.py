@@ -91,6 +91,7 @@ class Autosave(QObject):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.write)
         document.changed.connect(self.touch)
+        document.settings_set.connect(lambda: self.touch() if document.modified else None)
         document.modified_changed.connect(self._on_modified)
 
     def touch(self) -> None:

@@ -46,6 +46,11 @@ class FaceSettings:
     def copy(self) -> "FaceSettings":
         return FaceSettings(self.gender, dict(self.refine), self.k, self.shadow, self.strength, dict(self.borrowed))
 
+    def face_key(self) -> tuple:
+        """What decides the face, to compare; the shadow's look does not."""
+        return (self.gender, self.k, tuple(sorted(self.refine.items())),
+                tuple((name, v.tobytes()) for name, v in sorted(self.borrowed.items())))
+
     def fractions(self) -> Dict[str, float]:
         """{component: 0..1}, as the synthesizer takes refinement."""
         return {name: self.refine[name] / 100 for name in COMPONENTS}

@@ -54,7 +54,7 @@ class Window(QMainWindow):
         self.recovery_bar = RecoveryBar(self.words)
         self._trouble: Optional[EngineTrouble] = None
         self._times = (0.0, 0.0)
-        self._sample = 0
+        self._sample, self._sample_for = 0, 0  # the job, and the drawing's revision when it was asked for
         self._build()
         self._connect()
         self._restore_state()
@@ -234,12 +234,16 @@ class Window(QMainWindow):
         if self._sample:
             self.engine.cancel(self._sample)
         self.say(tr("Looking for a face…"))
+        self._sample_for = self.document.revision
         self._sample = self.engine.submit("sample", gender=self.controls.settings().gender,
                                           seed=random.randrange(2 ** 31))
 
     def _job_done(self, job: int, answer: dict) -> None:
         if job == self._sample:
             self._sample = 0
+            if self.document.revision != self._sample_for:  # it may have waited for a compile of minutes
+                self.say(tr("You have drawn meanwhile; the random face was left out."), _NOTICE_MS)
+                return
             self.say("")
             self.live.keep()
             self.document.replace(answer["sketch"], text="random face")
