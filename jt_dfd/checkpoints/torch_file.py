@@ -24,8 +24,9 @@ from . import safe_pickle
 from .errors import CheckpointError
 from .safe_pickle import UnsafePickle
 
-#: first bytes of the older layout: a pickle of PyTorch's magic number
-_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+#: the older layout begins with a pickle of PyTorch's magic number, these bytes among its first
+_LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_LEGACY_WITHIN = 32
 _LEGACY_PROTOCOL = 1001
 _CHUNK = 1 << 20
 #: storage class -> element type; bfloat16 has none in NumPy and becomes float32, which holds it exactly
@@ -72,6 +73,9 @@ class _Tensor:
             raise UnsafePickle(f"holds a tensor of shape {tuple(size)} in a storage of {storage.count} numbers")
         self.storage, self.offset, self.size, self.stride = storage, offset, tuple(size), tuple(stride)
 
+    def __setstate__(self, state):
+        """PyTorch before 0.4 gave parameters a state: whether they take gradients, and hooks."""
+
     def array(self) -> np.ndarray:
         if self.storage.values is None:
             raise UnsafePickle("holds a tensor without contents")
@@ -91,6 +95,23 @@ def _rebuild_parameter(data, *_):
     return data
 
 
+def _rebuild_marked(function, kind, arguments, *_):
+    """A tensor with notes of a training script's own on it, which stay behind."""
+    if function not in (_rebuild_tensor, _rebuild_parameter) or not isinstance(arguments, tuple):
+        raise UnsafePickle("holds a tensor of a class of its own")
+    return function(*arguments)
+
+
+def _counted(items=None):
+    if not isinstance(items, dict):
+        raise UnsafePickle("holds a damaged count")
+    return items
+
+
+class _Class:
+    """Stands for a class that is named and not called."""
+
+
 class _Named:
     """A value of PyTorch's that only has a name here: an element type, a device."""
 
@@ -105,25 +126,49 @@ class _Reader(safe_pickle.Reader):
         ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
         ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
+        ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_marked,
+        ("torch.nn.parameter", "Parameter"): _rebuild_parameter,
+        ("torch", "Tensor"): _Class(),
+        ("collections", "Counter"): _counted,
         ("torch", "Size"): lambda sizes=(): tuple(sizes),
         ("torch", "device"): _Named,
         ("collections", "defaultdict"): lambda *_: OrderedDict(),
         ("__builtin__", "set"): lambda items=(): list(items),
         ("builtins", "set"): lambda items=(): list(items),
     })
+    names.update({(module, name): _Class() for module in ("builtins", "__builtin__") for name in ("dict", "list")})
     names.update({("torch", name): _StorageKind(code) for name, code in _STORAGES.items()})
     names.update({("torch", name): _Named(name) for name in (
         "float16 float32 float64 bfloat16 int8 int16 int32 int64 uint8 bool").split()})
 
+    stateful = safe_pickle.Reader.stateful + (_Tensor,)
+
     def __init__(self, stream, storages: Optional[Dict[str, _Storage]] = None):
         super().__init__(stream)
         self.storages = storages
+
+    def find_class(self, module, name):
+        try:
+            return super().find_class(module, name)
+        except UnsafePickle as error:
+            raise UnsafePickle(f"{error}. A file that holds whole objects has to be saved anew, as net.state_dict() "
+                               "alone") from None
+
+    def load_empty_set(self):
+        self.append([])
+
+    def load_additems(self):
+        items = self.pop_mark()
+        self.stack[-1].extend(items)
+
+    dispatch = {**safe_pickle.Reader.dispatch, pickle.EMPTY_SET[0]: load_empty_set, pickle.ADDITEMS[0]: load_additems}
 
     def persistent_load(self, pid):
         if self.storages is None or not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
             what = pid[0] if isinstance(pid, tuple) and pid and isinstance(pid[0], str) else "data"
             raise UnsafePickle(f"refers to a {what!r} outside the pickle, which is no array of numbers")
         _, kind, key, _, count = pid[:5]
+        key = str(key) if isinstance(key, int) else key  # Jittor's own writer numbers them
         if not isinstance(kind, _StorageKind) or not isinstance(key, str) or not isinstance(count, int) \
                 or not 0 <= count < 2 ** 40:
             raise UnsafePickle("refers to a damaged storage")
@@ -160,10 +205,10 @@ def read_torch(path) -> Any:
     path = Path(path)
     try:
         with open(path, "rb") as stream:
-            start = stream.read(len(_LEGACY))
+            start = stream.read(_LEGACY_WITHIN)
             size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
-            if start == _LEGACY:
+            if start[:1] == b"\x80" and _LEGACY in start:
                 return _read_legacy(stream, size)
             if start[:4] == b"PK\x03\x04":
                 return _read_zip(stream, size)

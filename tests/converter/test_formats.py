@@ -4,6 +4,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -171,6 +172,53 @@ class TestTorch:
         assert (found["epoch"], found["size"], float(found["loss"])) == (3, [6, 5], 0.5)
         assert found["lists"] == [1, [2.5, "x"]]
 
+    @pytest.mark.parametrize("zipped", [True, False])
+    @pytest.mark.parametrize("protocol", [3, 4, 5])
+    def test_newer_pickles_inside(self, zipped, protocol, tmp_path):
+        torch = self.torch
+        value = {"w": torch.arange(6.).reshape(2, 3), "seen": {1, 2}, "none": {}}
+        torch.save(value, str(tmp_path / "a.pth"), pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+        found = read_torch(tmp_path / "a.pth")
+        assert found["w"].tolist() == [[0, 1, 2], [3, 4, 5]] and found["seen"] == [1, 2]
+
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_what_schedulers_and_marked_tensors_leave_beside_the_weights(self, zipped, tmp_path):
+        import collections
+
+        torch = self.torch
+        marked, parameter = torch.ones(3), torch.nn.Parameter(torch.zeros(2))
+        marked.why = parameter.why = "noted by a training script"
+        value = {"w": marked, "p": parameter, "milestones": collections.Counter([3, 5, 5]),
+                 "log": collections.defaultdict(list, {"loss": [0.5]}), "state": collections.defaultdict(dict)}
+        torch.save(value, str(tmp_path / "a.pth"), _use_new_zipfile_serialization=zipped)
+        found = read_torch(tmp_path / "a.pth")
+        assert found["w"].tolist() == [1, 1, 1] and found["p"].tolist() == [0, 0]
+        assert (found["milestones"], found["log"], found["state"]) == ({3: 1, 5: 2}, {"loss": [0.5]}, {})
+
+    def test_parameters_as_the_first_pytorch_stored_them(self, tmp_path):
+        """Called with their tensor and then given a state, which torchvision's oldest files hold."""
+        torch = self.torch
+        torch.save({"w": torch.arange(4.)}, str(tmp_path / "new.pth"), _use_new_zipfile_serialization=False)
+        data = (tmp_path / "new.pth").read_bytes()
+        parameter = b"ctorch.nn.parameter\nParameter\nh\r\x85R(\x88\x89ccollections\nOrderedDict\n)Rtb"
+        assert data.count(b"Rq\rs.") == 1
+        data = data.replace(b"Rq\rs.", b"Rq\r0" + parameter + b"s.")
+        (tmp_path / "old.pth").write_bytes(data)
+        assert read_torch(tmp_path / "old.pth")["w"].tolist() == [0, 1, 2, 3]
+
+    def test_storages_numbered_instead_of_named(self, tmp_path):
+        """As Jittor's own writer of .pth does."""
+        torch = self.torch
+        torch.save({"w": torch.arange(4.)}, str(tmp_path / "named.pth"))
+        with zipfile.ZipFile(tmp_path / "named.pth") as theirs, zipfile.ZipFile(tmp_path / "a.pth", "w") as ours:
+            for name in theirs.namelist():
+                data = theirs.read(name)
+                if name.endswith("data.pkl"):
+                    assert data.count(b"X\x01\x00\x00\x000") == 1
+                    data = data.replace(b"X\x01\x00\x00\x000", b"K\x00")
+                ours.writestr(name, data)
+        assert read_torch(tmp_path / "a.pth")["w"].tolist() == [0, 1, 2, 3]
+
     def test_programs_and_whole_modules_are_refused(self, tmp_path):
         torch = self.torch
         torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "program.pt"))
@@ -178,7 +226,7 @@ class TestTorch:
         torch.save(torch.nn.Linear(2, 2), str(tmp_path / "old.pth"), _use_new_zipfile_serialization=False)
         with pytest.raises(CheckpointError, match="program.pt.*TorchScript.*state_dict"):
             read_torch(tmp_path / "program.pt")
-        with pytest.raises(CheckpointError, match="module.pth.*Linear.*nothing was run"):
+        with pytest.raises(CheckpointError, match="module.pth.*Linear.*nothing was run.*state_dict"):
             read_torch(tmp_path / "module.pth")
         with pytest.raises(CheckpointError, match="old.pth"):
             read_torch(tmp_path / "old.pth")
