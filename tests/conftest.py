@@ -1,6 +1,7 @@
 """What every test folder shares.  Each folder runs in a pytest process of its own (tools/test.sh): Jittor, PyTorch and
 Qt do not share one."""
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,17 @@ def pytest_configure(config):
     if folders & {TESTS, ROOT}:
         raise pytest.UsageError("each folder of tests/ needs a process of its own: run tools/test.sh, or "
                                 "pytest tests/core (gui, converter, ...)")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # started in the background of a shell: ignored Ctrl-C is inherited, by the programs that tests interrupt, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        from hypothesis import HealthCheck, settings
+    except ImportError:
+        return
+    # the same examples in every run, and no opinion on how long a busy machine takes to make them
+    settings.register_profile("jt_dfd", derandomize=True, database=None, deadline=None,
+                              suppress_health_check=list(HealthCheck))
+    settings.load_profile("jt_dfd")
 
 
 @pytest.fixture(scope="session")

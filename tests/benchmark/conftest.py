@@ -17,7 +17,7 @@ for path in (str(ROOT), str(HERE)):
 def tool(*arguments, **environment):
     """tools/benchmark.py, one thread a side: on a busy machine threads that wait for one another cost a lot."""
     return subprocess.run([sys.executable, str(ROOT / "tools" / "benchmark.py"), *map(str, arguments)],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=900,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=7200,
                           env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
 
 

@@ -85,7 +85,7 @@ def without(tmp_path_factory, root):
 
 def tool(root, *arguments, environment=None):
     return subprocess.run([sys.executable, str(root / "tools" / "convert_weights.py"), *map(str, arguments)],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=900,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=3600,
                           env={**os.environ, **(environment or {})})
 
 

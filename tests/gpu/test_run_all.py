@@ -11,7 +11,7 @@ import pytest
 def run(root, tmp_path):
     def call(*words, **environment):
         done = subprocess.run(["bash", str(root / "tests/gpu/run_all.sh"), "--out", str(tmp_path / "out"), *words],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=300,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=3600,
                               env=dict(os.environ, JT_DFD_PYTHON=sys.executable, **environment))
         place = tmp_path / "out" / "report.json"
         report = json.loads(place.read_text()) if place.exists() else {"steps": []}
@@ -50,14 +50,28 @@ def test_a_step_that_takes_too_long_is_ended_with_its_children(root, tmp_path):
     import importlib.util
     import time
 
+    def alive(pid):
+        """More than a zombie, which whoever took it over has not looked at yet."""
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+        except OSError:
+            return False
+
     spec = importlib.util.spec_from_file_location("run_all", root / "tests/gpu/run_all.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    began = time.monotonic()
-    status, output, _ = module.call(["bash", "-c", f"echo begun; (sleep 8; touch {tmp_path}/late) & sleep 100"], 1)
-    assert status is None and "begun" in output and time.monotonic() - began < 8
-    time.sleep(max(0, began + 9 - time.monotonic()))
-    assert not (tmp_path / "late").exists()
+    for limit in (1, 10, 100):   # a busy machine may not even have begun after a second
+        status, output, seconds = module.call(["bash", "-c", "sleep 3000 & echo begun $! $$; sleep 3000"], limit)
+        assert status is None and seconds >= limit
+        if "begun" in output:
+            break
+    pids = output.split()[1:3]
+    give_up = time.monotonic() + 300
+    while any(map(alive, pids)):
+        assert time.monotonic() < give_up, "it, or its child, lives on"
+        time.sleep(0.05)
+    assert len(pids) == 2 and seconds < 2000, "it was ended, not waited for"
 
 
 def test_carried_wheels_come_before_what_is_installed(run, root, tmp_path):

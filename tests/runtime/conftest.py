@@ -40,7 +40,7 @@ def machine(tmp_path, monkeypatch):
 @pytest.fixture
 def run(machine):
     """run(code or [script, ...], **environment): a Python process on that machine; (status, stdout, stderr)."""
-    def call(code, timeout=300, **environment):
+    def call(code, timeout=3600, **environment):
         command = [sys.executable] + (["-c", code] if isinstance(code, str) else [str(c) for c in code])
         path = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", ""), str(ROOT)]))
         child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,

@@ -13,7 +13,7 @@ from machines import ROOT, script
 
 def shell(code, **environment):
     done = subprocess.run(["bash", "-c", f"set -uo pipefail; . tools/_environment.sh; {code}"], cwd=str(ROOT),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=120,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=1200,
                           env=dict(os.environ, **environment))
     return done.returncode, done.stdout
 
@@ -45,7 +45,7 @@ def test_other_systems(tmp_path, system, word):
     script(tmp_path / "uname", f"#!/bin/sh\necho {system}\n")
     for name in ("quickstart.sh", "test.sh"):
         done = subprocess.run(["bash", str(ROOT / "tools" / name)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True, timeout=60,
+                              universal_newlines=True, timeout=1200,
                               env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
         assert done.returncode == 1 and word in done.stdout
 
@@ -101,7 +101,7 @@ def test_what_only_the_window_needs_stops_nobody(tmp_path):
 
 
 def test_quickstart_knows_its_words():
-    done = subprocess.run(["bash", str(ROOT / "tools/quickstart.sh"), "--help"], stdout=subprocess.PIPE, timeout=60)
+    done = subprocess.run(["bash", str(ROOT / "tools/quickstart.sh"), "--help"], stdout=subprocess.PIPE, timeout=1200)
     assert done.returncode == 0 and b"--no-window" in done.stdout
     assert subprocess.call(["bash", str(ROOT / "tools/quickstart.sh"), "--wrong"], stdout=subprocess.DEVNULL) != 0
 

@@ -1,6 +1,7 @@
 """TF32: what is said about it, what sets it, and what the view's header makes of Jittor's calls to cuDNN."""
 from __future__ import annotations
 
+import os
 import subprocess
 from types import SimpleNamespace
 
@@ -10,6 +11,8 @@ from machines import ROOT
 from jt_dfd.runtime import host, tf32
 from jt_dfd.runtime.plan import make_plan
 
+#: before a test gets a home of its own; not the one of the user's record, which may be another or nowhere
+HOME = os.path.expanduser("~")
 # What the header needs of cuDNN; every call is printed.
 CUDNN = r"""
 #pragma once
@@ -116,18 +119,14 @@ def test_another_word_is_a_problem_with_its_mend(machine, monkeypatch):
 
 
 def test_jittor_itself_takes_the_flag(run):
-    """In the developer's own home: compiling Jittor for this alone would take minutes."""
-    import os
-    import pwd
-
-    home = pwd.getpwuid(os.getuid()).pw_dir
+    """In the home that the tests were started in: compiling Jittor for this alone would take minutes."""
     status, out, err = run("from jt_dfd.runtime import first_compile, prepare, start, tf32\n"
                            "report = prepare('cpu')\n"
                            "if not report['compiled']: print('not compiled'); raise SystemExit\n"
                            "jt = start('cpu')\n"
                            "print(jt.flags.use_tensorcore)\n"
                            "with jt.flag_scope(use_tensorcore=tf32.EXACT): print(jt.flags.use_tensorcore)\n"
-                           "print(jt.flags.use_tensorcore)", HOME=home, JT_DFD_TF32="0")
+                           "print(jt.flags.use_tensorcore)", HOME=HOME, JT_DFD_TF32="0")
     if "not compiled" in out:
         pytest.skip("Jittor is not compiled on this machine yet")
     assert status == 0 and out.split()[-3:] == ["-1", "-1", "-1"], err

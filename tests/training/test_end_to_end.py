@@ -9,10 +9,10 @@ def test_training_all_of_tiny_on_the_sample_pairs_gives_weights_that_draw(root, 
     words = [sys.executable, str(root / "tools/train_all.py"), "--data", str(root / "tests/data/samples"), "--out",
              str(tmp_path), "--preset", "tiny", "--embedding-steps", "20", "--synthesis-steps", "20", "--batch", "2",
              "--perceptual-network", "off", "--device", "cpu"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-2000:]
     # a second call finds everything done
-    assert subprocess.run(words, capture_output=True, timeout=900).returncode == 0
+    assert subprocess.run(words, capture_output=True, timeout=3600).returncode == 0
     from jt_dfd import Synthesizer
 
     synthesizer = Synthesizer(tmp_path / "params", "cpu")

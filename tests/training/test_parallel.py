@@ -23,7 +23,7 @@ def train(root, stage, out, processes, *more):
     if processes > 1:
         env["use_mpi"] = "1"
         words = ["mpirun", "-np", str(processes), "--allow-run-as-root", "--oversubscribe", *words]
-    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
