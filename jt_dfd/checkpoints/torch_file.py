@@ -21,6 +21,7 @@ from typing import Any, Dict, Optional
 import numpy as np
 
 from . import safe_pickle
+from .bfloat16 import widened
 from .errors import CheckpointError
 from .safe_pickle import UnsafePickle
 
@@ -53,7 +54,7 @@ class _Storage:
 
     def fill(self, raw: bytearray) -> None:
         if self.kind.code == "bf16":
-            self.values = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+            self.values = widened(raw)
         else:
             self.values = np.frombuffer(raw, np.dtype(self.kind.code).newbyteorder("<"))
 
@@ -82,7 +83,8 @@ class _Tensor:
         if 0 in self.size:
             return np.zeros(self.size, self.storage.values.dtype)
         values = self.storage.values[self.offset:]
-        return np.lib.stride_tricks.as_strided(values, self.size, [step * values.itemsize for step in self.stride])
+        strides = [step * values.itemsize for step in self.stride]
+        return np.lib.stride_tricks.as_strided(values, self.size, strides, subok=True)
 
 
 def _rebuild_tensor(storage, offset, size, stride, *_):

@@ -26,13 +26,29 @@ examples:
 exit status: 0 done, 1 refused or different, 2 wrong arguments, 130 interrupted. Nothing is written unless it is 0."""
 
 
+_WRITES = {"torch": """a file becomes .pth, .pt or .safetensors as DST
+ends; a folder becomes a folder that jt_dfd.converter.torch_modules.load_pretrained reads.""",
+           "jittor": """a file becomes a .pkl, a bank a .bin as DST
+ends; a folder becomes a folder in the release's layout that every tool here reads."""}
+_CONVERSION = """\
+SRC may be of either framework and of any of the formats: ours, the release's, what Jittor or PyTorch saved
+({"state_dict": ...}, optimiser state, module. prefixes and counters are left behind), pix2pixHD's latest_net_G.pth and
+latest_net_D.pth of any size, torchvision's VGG16 and VGG19. Anything else is refused with the nearest names.
+
+Where both frameworks are installed each network is run in both, before saving and after loading again, and refused
+where a stage differs by more than 5e-5 of its scale. DST is written whole or not at all."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Takes weights from Jittor to PyTorch and back, and proves that both "
                                                  "compute the same.", epilog=_EPILOG,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for to, what in (("torch", "PyTorch"), ("jittor", "Jittor")):
-        command = commands.add_parser(f"to-{to}", help=f"a file or a whole folder for {what}")
+        command = commands.add_parser(f"to-{to}", help=f"a file or a whole folder for {what}", epilog=_CONVERSION,
+                                      description=f"Converts a file of weights, a feature bank or a whole folder for "
+                                                  f"{what}: " + _WRITES[to],
+                                      formatter_class=argparse.RawDescriptionHelpFormatter)
         command.add_argument("source", metavar="SRC", help="a file of weights, or a folder in the release's layout")
         command.add_argument("destination", metavar="DST",
                              help="a file, its format chosen by suffix; of a folder, a folder")
@@ -40,8 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--force", action="store_true", help="overwrite DST")
         command.add_argument("--no-verify", dest="verify", action="store_false",
                              help="do not read back and do not run the networks in both frameworks")
-        command.add_argument("--key", help="which entry to take of a file that holds several networks")
-        command.add_argument("--latent", type=int, help="numbers a row of a single .bin bank (default: its folder's, or 512)")
+        command.add_argument("--key", help="which network to take of a file that holds several: an entry, or "
+                                                 "what their names begin with")
+        command.add_argument("--latent", type=_positive, metavar="N", help="numbers a row of a single .bin bank (default: its folder's, or 512)")
         command.add_argument("--partial", action="store_true", help="convert what is there of an incomplete folder")
         if to == "torch":
             command.add_argument("--format", choices=[s[1:] for s in formats.TORCH_SUFFIXES], default="pth",
@@ -58,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("b", metavar="B")
     command.add_argument("--tolerance", type=float, default=0.0, metavar="T",
                          help="largest difference of a value that passes, e.g. 1e-3 after --dtype float16 (default: 0)")
+    for side in "ab":
+        command.add_argument(f"--key-{side}", metavar="KEY", help=f"which network of {side.upper()}, where it holds "
+                                                                  "several")
     command.add_argument("--no-run", dest="run", action="store_false", help="compare values only")
     command = commands.add_parser("to-onnx", help="sketch -> face (refine 0) as one ONNX model",
                                   description="Exports sketch -> face without projection. Input 'sketch': (1, 1, S, S) "
@@ -68,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--force", action="store_true", help="overwrite DST")
     command.add_argument("--no-verify", dest="verify", action="store_false", help="do not run it in ONNX Runtime")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text[:9]) or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not {text!r:.40}")
+    return int(text)
 
 
 def main(arguments=None) -> int:
@@ -83,14 +109,17 @@ def _run(options) -> int:
     except CheckpointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
     except KeyboardInterrupt:
         print("\ninterrupted; nothing was written", file=sys.stderr)
         return 130
+    except OSError as error:  # a disk that fails while reading, a full one for temporary files
+        print(f"error: {error}; nothing was written", file=sys.stderr)
+        return 1
     except MemoryError:
         print("error: not enough memory; nothing was written", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        sys.stderr.close()
         return 1
 
 

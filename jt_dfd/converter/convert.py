@@ -44,7 +44,7 @@ def check_direction(to: str, destination) -> str:
         command = "to-jittor" if to == "torch" and ending in formats.JITTOR_SUFFIXES + (".bin",) else "to-torch"
         hint = f" ({command} writes those)" if ending in formats.SUFFIXES + (".bin",) else ""
         raise CheckpointError(f"{destination}: to-{to} writes {', '.join(allowed)}, not "
-                              f"{ending or 'a name without suffix'!r}{hint}")
+                              f"{ending or 'a name without suffix'}{hint}")
     return ending
 
 
@@ -89,6 +89,8 @@ def convert_file(source, destination, to: str, dtype: Optional[str] = None, forc
     CheckpointError says what is wrong; nothing is written then.
     """
     source, destination = Path(source), Path(destination)
+    if not os.path.lexists(source):
+        raise CheckpointError(f"{source}: missing: no such file or folder")
     ending = check_direction(to, destination)
     check_free(destination, force)
     if _same_file(source, destination):

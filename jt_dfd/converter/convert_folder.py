@@ -39,6 +39,8 @@ def convert_folder(source, destination, to: str, suffix: str = ".pth", dtype: Op
     """
     source, destination = Path(source), Path(destination)
     folder = SourceFolder(source)
+    if destination.suffix.lower() in (*formats.SUFFIXES, ".bin"):
+        raise CheckpointError(f"{destination}: is named like a file, and {source} is a folder, which becomes a folder")
     if folder.missing and not partial:
         raise CheckpointError(f"{source}: {len(folder.missing)} files are missing: {', '.join(folder.missing[:4])}"
                               f"{' and more' if len(folder.missing) > 4 else ''}. Fetch them, or convert what is there "

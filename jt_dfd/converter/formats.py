@@ -7,6 +7,7 @@
 """
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Dict
 
@@ -26,7 +27,7 @@ def suffix(path) -> str:
     """The path's suffix in small letters; CheckpointError where it is none of SUFFIXES."""
     ending = Path(path).suffix.lower()
     if ending not in SUFFIXES:
-        raise CheckpointError(f"{path}: the format is chosen by the suffix, and {ending or 'none'!r} is not one of "
+        raise CheckpointError(f"{path}: the format is chosen by the suffix, and {ending or 'none'} is not one of "
                               f"{', '.join(SUFFIXES)}")
     return ending
 
@@ -34,6 +35,8 @@ def suffix(path) -> str:
 def read_any(path) -> Any:
     """Whatever the file holds, nothing executed: usually name -> array, possibly wrapped.  CheckpointError names the
     file and the cause."""
+    if not os.path.lexists(path):
+        raise CheckpointError(f"{path}: missing: no such file or folder")
     ending = suffix(path)
     if ending == ".pkl":
         return read_value(path)

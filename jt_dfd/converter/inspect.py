@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from ..checkpoints import CheckpointError
+from ..checkpoints.bfloat16 import stored_type
 from ..checkpoints.folder import sha256
 from . import formats
 from .folders import SourceFolder, bank_of
@@ -19,10 +20,7 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
     "arrays": [{"name", "shape", "dtype"}]}.  CheckpointError where the file cannot be read at all."""
     path = Path(path)
     if path.suffix.lower() == ".bin":
-        latent, stored = bank_of(path)
-        rows = read_rows(path, latent, stored)
-        return {**_file(path), "layout": f"feature bank, {len(rows)} rows of {latent} {stored} numbers",
-                "preset": None, "notes": [], **_arrays({BANK: rows})}
+        return _inspect_bin(path, *bank_of(path))
     value = formats.read_any(path)
     out: Dict[str, Any] = {**_file(path), "layout": None, "preset": None, "notes": []}
     try:
@@ -30,7 +28,7 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
     except CheckpointError as error:
         held, out["notes"] = unwrap(value, path, key)
         return {**out, "unknown": str(error), **_arrays(held)}
-    out.update(layout=str(layout), preset=layout.preset, notes=notes, **_arrays(arrays))
+    out.update(layout=_bank(arrays[BANK]) if layout.kind == "bank" else str(layout), preset=layout.preset, notes=notes, **_arrays(arrays))
     if layout.sizes:
         out["sizes"] = {name: list(size) if isinstance(size, tuple) else size for name, size in layout.sizes.items()}
     return out
@@ -41,18 +39,23 @@ def inspect_folder(path) -> Dict[str, Any]:
     folder = SourceFolder(path)
     files: List[Dict[str, Any]] = []
     for member in folder.members:
-        if member.kind == "bank":
-            rows = read_rows(member.path, folder.config.latent, folder.bank_dtype)
-            entry = {**_file(member.path), "layout": f"feature bank, {len(rows)} rows of {rows.shape[1]}",
-                     "numbers": int(rows.size), "dtypes": [folder.bank_dtype] if member.path.suffix == ".bin" else []}
-        else:
-            entry = inspect_file(member.path)
-            entry["dtypes"] = sorted({array["dtype"] for array in entry.pop("arrays")})
+        entry = (_inspect_bin(member.path, folder.config.latent, folder.bank_dtype) if member.path.suffix.lower() == ".bin"
+                 else inspect_file(member.path))
+        entry["dtypes"] = sorted({array["dtype"] for array in entry.pop("arrays")})
         promised = folder.checksum(member)
         entry["checksum"] = None if promised is None else promised == entry["sha256"]
         files.append(entry)
     return {"path": str(path), "preset": folder.config.preset, "files": files, "missing": folder.missing,
             "numbers": sum(entry["numbers"] for entry in files), "bytes": sum(entry["bytes"] for entry in files)}
+
+
+def _inspect_bin(path: Path, latent: int, stored: str) -> Dict[str, Any]:
+    rows = read_rows(path, latent, stored, True)
+    return {**_file(path), "layout": _bank(rows), "preset": None, "notes": [], **_arrays({BANK: rows})}
+
+
+def _bank(rows) -> str:
+    return f"feature bank, {len(rows)} rows of {rows.shape[1]}"
 
 
 def _file(path: Path) -> Dict[str, Any]:
@@ -61,7 +64,7 @@ def _file(path: Path) -> Dict[str, Any]:
 
 def _arrays(arrays) -> Dict[str, Any]:
     return {"numbers": int(sum(array.size for array in arrays.values())),
-            "arrays": [{"name": name, "shape": list(array.shape), "dtype": str(array.dtype.newbyteorder("="))}
+            "arrays": [{"name": name, "shape": list(array.shape), "dtype": stored_type(array)}
                        for name, array in arrays.items()]}
 
 

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from ..checkpoints.bfloat16 import Widened
 from ..checkpoints.errors import CheckpointError
 from ..checkpoints.strict import check_arrays
 from ..components import COMPONENTS, GRID
@@ -59,6 +60,8 @@ def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[
     CheckpointError for anything else than one whole network of a known family, with the nearest matches name by name.
     """
     arrays, notes = unwrap(value, source, key)
+    if any(isinstance(array, Widened) for array in arrays.values()):
+        notes.append("widened bfloat16 to float32, which holds it exactly")
     for convert in (foreign.generator, foreign.discriminator):
         arrays, more = convert(arrays)
         notes += more

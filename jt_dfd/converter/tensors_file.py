@@ -18,6 +18,7 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
+from ..checkpoints.bfloat16 import widened
 from ..checkpoints.errors import CheckpointError
 
 _CODES = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bf16", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
@@ -92,7 +93,7 @@ def _read(stream, size: int) -> Dict[str, np.ndarray]:
         if digest is not None:
             digest.update(raw)
         if code == "bf16":
-            array = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+            array = widened(raw)
         else:
             array = np.frombuffer(raw, np.dtype(code).newbyteorder("<"))
         out[name] = array.reshape(shape)

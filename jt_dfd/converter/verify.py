@@ -98,19 +98,22 @@ def fingerprints(arrays: Dict[str, np.ndarray]) -> List[Tuple]:
     return out
 
 
-def run_both(layout: Layout, a, b, jittor: Jittor, small: bool = False, key_a=None, key_b=None) -> Finding:
+def run_both(layout: Layout, a, b, jittor: Jittor, small: bool = False, key_a=None, key_b=None,
+             dtype: Optional[str] = None) -> Finding:
     """Both networks on the same seeded input, one file in Jittor and the other in PyTorch: ``.pkl`` in Jittor where
-    only one is."""
+    only one is.  dtype: round both networks' weights to it first."""
     if formats.suffix(a) != ".pkl" and formats.suffix(b) == ".pkl":
         a, b, key_a, key_b = b, a, key_b, key_a
     if layout.kind not in NETWORKS:
         return Finding(None, f"a {layout} is not run")
     try:
         check_torch()
-        reference = jittor.outputs(layout, a, small, key_a)
+        reference = jittor.outputs(layout, a, small, key_a, dtype)
     except Unavailable as why:
         return Finding(None, str(why))
     _, arrays, _ = recognise(formats.read_any(b), b, key_b, layout)
+    if dtype is not None:
+        arrays = {name: array.astype(dtype) for name, array in arrays.items()}
     found = agreement(reference, lambda given: torch_outputs(layout, arrays, small, given))
     reference.discard()
     return found

@@ -123,6 +123,31 @@ def test_verify_command(tiny_params, tmp_path, capsys):
     assert command.main(["verify", str(source), str(tiny_params / "Combine/latest_net_DE_nose.pkl")]) == 1
 
 
+def test_verify_runs_what_was_rounded_on_rounded_weights(tiny_params, tmp_path, capsys):
+    source = tiny_params / "Combine/latest_net_G.pkl"
+    convert_file(source, tmp_path / "half.safetensors", "torch", "float16", verify=False)
+    for pair in ((source, tmp_path / "half.safetensors"), (tmp_path / "half.safetensors", source)):
+        assert command.main(["verify", "--tolerance", "1e-3", *map(str, pair)]) == 0
+        assert "both rounded to float16" in capsys.readouterr().out
+    arrays = dict(read_arrays(source))
+    arrays["model.4.weight"] = arrays["model.4.weight"] * np.float32(1.002)
+    write_arrays(tmp_path / "other.pkl", arrays)
+    assert command.main(["verify", "--tolerance", "1e-2", str(tmp_path / "other.pkl"),
+                         str(tmp_path / "half.safetensors")]) == 1
+
+
+def test_verify_takes_one_of_several_networks(tiny_params, tmp_path, capsys, weights_of):
+    source = tiny_params / "Combine/latest_net_G.pkl"
+    both = {f"netG.{n}": a for n, a in read_arrays(source).items()}
+    both.update({f"netD.{n}": a for n, a in weights_of("discriminator", preset("tiny")).items()})
+    write_arrays(tmp_path / "both.pkl", both)
+    assert command.main(["verify", str(source), str(tmp_path / "both.pkl")]) == 1
+    assert "say which with --key" in capsys.readouterr().err
+    assert command.main(["verify", str(source), str(tmp_path / "both.pkl"), "--key-b", "netG"]) == 0
+    assert "identical" in capsys.readouterr().out
+    assert command.main(["verify", str(tmp_path / "both.pkl"), str(source), "--key-a", "netG"]) == 0
+
+
 def test_verify_folders(tiny_params, tmp_path, capsys):
     shutil.copytree(tiny_params, tmp_path / "same")
     assert command.main(["verify", "--no-run", str(tiny_params), str(tmp_path / "same")]) == 0
