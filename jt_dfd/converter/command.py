@@ -58,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
                              help="do not read back and do not run the networks in both frameworks")
         command.add_argument("--key", help="which network to take of a file that holds several: an entry, or "
                                                  "what their names begin with")
-        command.add_argument("--latent", type=_positive, metavar="N", help="numbers a row of a single .bin bank (default: its folder's, or 512)")
+        command.add_argument("--latent", type=_positive, metavar="N",
+                             help="numbers a row of a single .bin bank (default: its folder's, or 512)")
         command.add_argument("--partial", action="store_true", help="convert what is there of an incomplete folder")
         if to == "torch":
             command.add_argument("--format", choices=[s[1:] for s in formats.TORCH_SUFFIXES], default="pth",

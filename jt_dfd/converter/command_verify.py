@@ -61,7 +61,8 @@ def _run(layout: Layout, a: Path, b: Path, jittor: Jittor, compared: Comparison,
     stage, worst = finding.worst
     added = f" (each by itself; one after the other, rounding adds up to {finding.added:.1e})" if finding.added else ""
     print(f"  {len(finding.stages)} stages run in Jittor and PyTorch: largest difference {worst:.1e} of the scale, in "
-          f"{stage}" + (f" (both rounded to {rounded})" if rounded else "") + ("" if finding.agree else f"; more than {TOLERANCE:.0e}") + added)
+          f"{stage}" + (f" (both rounded to {rounded})" if rounded else "")
+          + ("" if finding.agree else f"; more than {TOLERANCE:.0e}") + added)
     return finding.agree
 
 

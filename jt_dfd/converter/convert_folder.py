@@ -100,11 +100,16 @@ def _finish(folder: SourceFolder, staging: Path, suffix: str, bank_types: set) -
     if suffix == ".pkl":
         write_config(staging, folder.config, provenance, "float16" if bank_types == {2} else "float32")
         return
+    write_torch_config(staging, folder.config, suffix, provenance)
+
+
+def write_torch_config(folder: Path, config: configuration.Config, suffix: str, provenance: Dict[str, Any]) -> None:
+    """Write the config.json of a folder for PyTorch whose files, ending in ``suffix``, are in place."""
     files: Dict[str, Any] = {}
-    for file in sorted(staging.rglob("*" + suffix)):
-        files[file.relative_to(staging).as_posix()] = {"sha256": sha256(file), "bytes": file.stat().st_size}
-    text = configuration.dump(folder.config, framework="torch", suffix=suffix, files=files, provenance=provenance)
-    (staging / CONFIG_FILE).write_text(text, encoding="utf-8")
+    for file in sorted(folder.rglob("*" + suffix)):
+        files[file.relative_to(folder).as_posix()] = {"sha256": sha256(file), "bytes": file.stat().st_size}
+    text = configuration.dump(config, framework="torch", suffix=suffix, files=files, provenance=provenance)
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
 
 
 def check_free_folder(source: Path, destination: Path, force: bool) -> None:
@@ -112,6 +117,11 @@ def check_free_folder(source: Path, destination: Path, force: bool) -> None:
     here, there = source.resolve(), destination.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise CheckpointError(f"{destination}: lies within {source} or the other way round; name a folder beside it")
+    check_free_place(destination, force)
+
+
+def check_free_place(destination: Path, force: bool) -> None:
+    """CheckpointError unless a folder of weights may be written to ``destination``."""
     if not destination.parent.is_dir():
         raise CheckpointError(f"{destination.parent}: no such folder; make it first")
     if not os.path.lexists(destination):

@@ -28,7 +28,8 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
     except CheckpointError as error:
         held, out["notes"] = unwrap(value, path, key)
         return {**out, "unknown": str(error), **_arrays(held)}
-    out.update(layout=_bank(arrays[BANK]) if layout.kind == "bank" else str(layout), preset=layout.preset, notes=notes, **_arrays(arrays))
+    out.update(layout=_bank(arrays[BANK]) if layout.kind == "bank" else str(layout), preset=layout.preset,
+               notes=notes, **_arrays(arrays))
     if layout.sizes:
         out["sizes"] = {name: list(size) if isinstance(size, tuple) else size for name, size in layout.sizes.items()}
     return out
@@ -39,7 +40,8 @@ def inspect_folder(path) -> Dict[str, Any]:
     folder = SourceFolder(path)
     files: List[Dict[str, Any]] = []
     for member in folder.members:
-        entry = (_inspect_bin(member.path, folder.config.latent, folder.bank_dtype) if member.path.suffix.lower() == ".bin"
+        raw = member.path.suffix.lower() == ".bin"
+        entry = (_inspect_bin(member.path, folder.config.latent, folder.bank_dtype) if raw
                  else inspect_file(member.path))
         entry["dtypes"] = sorted({array["dtype"] for array in entry.pop("arrays")})
         promised = folder.checksum(member)

@@ -7,7 +7,8 @@
     face_picture(face)                                       # (512, 512, 3) uint8 RGB
 
 The members are ordinary modules (``pipeline.encoders["eye1"]``, ``pipeline.generator``, ...): train them, script them,
-export them, save their ``state_dict()`` and bring it back with ``tools/convert_weights.py to-jittor``.
+export them, then ``save_pretrained(pipeline, "mine-torch")`` and ``tools/convert_weights.py to-jittor mine-torch mine``
+brings them back to Jittor.  A single member's ``state_dict()``, saved, converts as well.
 Needs PyTorch (2.0 or newer); Jittor is neither needed nor imported.
 """
 from __future__ import annotations
@@ -27,12 +28,13 @@ from ..components import MERGE_ORDER, PARTS
 from ..config import Config, preset
 from ..selection import ANCHORS, check_k, neighbours, rebuilding_weights
 from ..synthesizer import refine_amounts
+from .save import save_pretrained
 from .torch_layers import (Decoder, Encoder, FeatureDecoder, Generator, ImageDecoder, MultiScaleDiscriminator,
                            PictureNorm, Res, build, build_with)
 
 __all__ = ["Decoder", "Encoder", "FaceFromLatents", "FaceFromSketch", "FeatureDecoder", "Generator", "ImageDecoder",
            "MultiScaleDiscriminator", "PictureNorm", "Pipeline", "Res", "build", "build_with", "crop", "face_picture",
-           "load_pretrained", "merge", "preset", "sketch_tensor"]
+           "load_pretrained", "merge", "preset", "save_pretrained", "sketch_tensor"]
 
 
 def sketch_tensor(source, canvas: int = 512) -> Tensor:

@@ -116,6 +116,49 @@ def test_it_can_be_trained_end_to_end(tiny_params):
     assert not torch.equal(before, pipeline.generator.model[1].weight)
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_what_was_trained_comes_back_to_jittor(suffix, tiny_params, tmp_path, weights_of):
+    from jt_dfd.checkpoints import CheckpointError, open_folder
+    from jt_dfd.converter.convert_folder import convert_folder
+
+    pipeline = modules.load_pretrained(tiny_params)
+    pipeline.discriminator = modules.build("discriminator", pipeline.config)
+    with torch.no_grad():
+        for parameter in pipeline.parameters():
+            parameter.add_(0.01)
+    pipeline.encoders["nose"].conv[0].bn.running_mean.add_(1)
+    modules.save_pretrained(pipeline.train(), tmp_path / "mine", suffix)
+    again = modules.load_pretrained(tmp_path / "mine")
+    expected, found = pipeline.state_dict(), again.state_dict()
+    assert list(expected) == list(found) and all(torch.equal(expected[n], found[n]) for n in expected)
+    assert all(np.array_equal(again.banks[place], rows) for place, rows in pipeline.banks.items())
+    convert_folder(tmp_path / "mine", tmp_path / "back", "jittor", verify=False)
+    folder = open_folder(tmp_path / "back")
+    assert np.array_equal(folder.network("encoder", "nose")["conv.0.bn.running_mean"],
+                          pipeline.encoders["nose"].conv[0].bn.running_mean.numpy())
+    assert np.array_equal(folder.bank("rest", "male"), pipeline.banks["rest", "male"])
+
+    with pytest.raises(CheckpointError, match="mine.*--force|force"):
+        modules.save_pretrained(pipeline, tmp_path / "mine", suffix)
+    modules.save_pretrained(pipeline.half(), tmp_path / "mine", suffix, force=True)
+    assert modules.load_pretrained(tmp_path / "mine").generator.model[1].weight.dtype == torch.float32
+
+
+def test_a_pipeline_that_diverged_or_is_not_whole_is_not_saved(tiny_params, tmp_path):
+    import os
+
+    from jt_dfd.checkpoints import CheckpointError
+
+    with pytest.raises(CheckpointError, match="image_decoders=True"):
+        modules.save_pretrained(modules.load_pretrained(tiny_params, image_decoders=False), tmp_path / "mine")
+    pipeline = modules.load_pretrained(tiny_params)
+    with torch.no_grad():
+        pipeline.generator.model[4].bias[2] = float("nan")
+    with pytest.raises(CheckpointError, match=r"mine/Combine/latest_net_G\.pth: parameter model\.4\.bias"):
+        modules.save_pretrained(pipeline, tmp_path / "mine")
+    assert os.listdir(tmp_path) == []
+
+
 def test_fresh_networks_have_the_releases_initial_weights():
     net = modules.build("generator", preset("compact"))
     assert abs(float(net.model[4].weight.detach().std()) - 0.02) < 1e-3
