@@ -26,7 +26,8 @@ def generator(arrays: Arrays) -> Tuple[Arrays, List[str]]:
     old = [name for name in arrays if name.rpartition(".")[2] in _STATISTICS]
     if old:
         arrays = {name: array for name, array in arrays.items() if name not in set(old)}
-        notes.append(f"left out {len(old)} unused statistics of the instance norms (PyTorch before 0.4)")
+        notes.append(f"left out {len(old)} running statistics of the instance norms: every picture is normalised by its "
+                     "own, as PyTorch before 0.4 did")
     out, added = {}, 0
     last = _last_convolution(arrays)
     for name, array in arrays.items():

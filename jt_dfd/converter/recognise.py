@@ -71,7 +71,7 @@ def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[
         _finite_floats(arrays, source)
         return Layout(kind), arrays, notes + more
     if set(arrays) == {BANK} and expected is None:
-        if arrays[BANK].ndim != 2:
+        if arrays[BANK].ndim != 2 or not arrays[BANK].size:
             raise CheckpointError(f"{source}: a bank has two dimensions, rows and latent; found {arrays[BANK].shape}")
         _finite_floats(arrays, source)
         return Layout("bank"), arrays, notes

@@ -33,7 +33,7 @@ def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Arrays, List[
     value = _unslashed(value)
     if not isinstance(value, dict) or not value:
         raise CheckpointError(f"{source}: expected a dictionary of named arrays, found "
-                              + (f"{type(value).__name__}" if value or value is None else "an empty one"))
+                              + ("an empty one" if isinstance(value, dict) else type(value).__name__))
     flat = _is_state(value)
     states = {} if flat else dict(_states(value))
     path = _chosen(states, source, key)
@@ -49,7 +49,7 @@ def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Arrays, List[
         left = [name for name in value if name != path.split("/")[0] and name != path]
         notes = [f"unwrapped {path!r}" + (f", left behind {_listed(left)}" if left else "")]
     arrays, more = tidy(arrays)
-    arrays, prefix = _without_prefix(arrays, source, key)
+    arrays, prefix = _without_prefix(arrays, source, key, list(states))
     arrays, last = tidy(arrays)
     return arrays, notes + more + prefix + last
 
@@ -59,7 +59,7 @@ def _chosen(states: Dict[str, Arrays], source, key: Optional[str]) -> Optional[s
     if key is not None:
         found = [path for path in states if path == key] or [path for path in states if path.startswith(key + "/")]
         if not found and len(states) > 1:
-            raise CheckpointError(f"{source}: no network under the key {key!r}; networks are under {_listed(states, 32)}")
+            raise CheckpointError(f"{source}: no network under the key {key!r}; there is {_listed(states, 32)}")
     else:
         found = [path for first in _FIRST for path in states if path.split("/")[0] == first]
         group = found[0].split("/")[0] if found else None
@@ -109,15 +109,16 @@ def _listed(names, most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _without_prefix(arrays: Arrays, source, key: Optional[str]) -> Tuple[Arrays, List[str]]:
+def _without_prefix(arrays: Arrays, source, key: Optional[str], states: List[str]) -> Tuple[Arrays, List[str]]:
     """The arrays of the network that is part of a larger module, which its names begin with."""
     found = dict.fromkeys(name[:-len(end)] for name in arrays for end, other in _TELLING
                           if ("." + name).endswith("." + end) and name[:-len(end)] + other in arrays)
     if key is not None:
         own = {name[len(key) + 1:]: array for name, array in arrays.items() if name.startswith(key + ".")}
         if not own:
-            raise CheckpointError(f"{source}: no network under the key {key!r}; networks are under "
-                                  f"{_listed([p[:-1] for p in found if p], 32) or 'none'}")
+            known = _listed([p[:-1] for p in found if p] or states, 32)
+            raise CheckpointError(f"{source}: no network under the key {key!r}; "
+                                  + (f"there is {known}" if known else "it holds one alone, no key is needed"))
         return own, [f"took the network whose names begin with {key + '.'!r}"]
     if not found or "" in found:
         return arrays, []

@@ -47,8 +47,10 @@ def test_several_networks_need_a_choice(G, generator, identical, weights_of):
     with pytest.raises(CheckpointError, match="'G', 'D'.*--key"):
         G({"G": generator, "D": other})
     assert identical(G({"G": generator, "D": other}, "D")[1], other)
-    with pytest.raises(CheckpointError, match="'E'.*'G', 'D'"):
-        G({"G": generator, "D": other}, "E")
+    for value, known in (({"G": generator, "D": other}, "'G', 'D'"), ({"G": generator, "epoch": 3}, "'G'"),
+                         (generator, "no key is needed")):
+        with pytest.raises(CheckpointError, match=f"'E'.*{known}"):
+            G(value, "E")
     flat = {f"generator/{n}": a for n, a in generator.items()}
     flat.update({f"discriminator/{n}": a for n, a in other.items()}, **{"state.json": np.zeros(9, np.uint8)})
     assert identical(G(flat, "generator")[1], generator)
@@ -150,7 +152,8 @@ def test_one_wrong_shape_is_named(G, generator):
 
 
 def test_classifiers_and_empty_files_are_refused(G):
-    for value in ({}, [1, 2], {"a": {"b": {}}}, {"fc.weight": np.zeros((3, 3), np.float32)}, None):
+    for value in ({}, [1, 2], np.ones(3), np.float32(0), {"a": {"b": {}}}, {"fc.weight": np.zeros((3, 3), np.float32)}, None,
+                  {"feature": np.zeros((0, 4), np.float32)}):
         with pytest.raises(CheckpointError, match="some.pth"):
             G(value)
 
