@@ -116,6 +116,10 @@ class Folder:
     def _checked(self, relative: str) -> Path:
         path = self.path / relative
         if not path.is_file():
+            for other in (path.with_suffix(suffix) for suffix in (".pth", ".pt", ".safetensors")):
+                if other.is_file():
+                    raise CheckpointError(f"{path}: missing; {other.name} is there, so this is a folder for PyTorch. "
+                                          f"tools/convert_weights.py to-jittor {self.path} FOLDER makes one of use here.")
             raise CheckpointError(f"{path}: missing. {self.path} is taken for "
                                   + (f"a jt_dfd folder of preset {self.config.preset!r}" if self.own
                                      else "the authors' release (it has no config.json)")

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
                              help="numbers a row of a single .bin bank (default: its folder's, or 512)")
         command.add_argument("--partial", action="store_true", help="convert what is there of an incomplete folder")
         if to == "torch":
-            command.add_argument("--format", choices=[s[1:] for s in formats.TORCH_SUFFIXES], default="pth",
+            command.add_argument("--format", choices=[s[1:] for s in formats.TORCH_SUFFIXES],
                                  help="of a folder's networks (default: pth)")
     command = commands.add_parser("inspect", help="names, shapes, types, totals, sha256 and the preset it fits")
     command.add_argument("path", metavar="PATH")
@@ -99,9 +99,21 @@ def _positive(text: str) -> int:
 
 def main(arguments=None) -> int:
     """Runs one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _check_use(parser, options)
     with _tidy_end():
         return _run(options)
+
+
+def _check_use(parser: argparse.ArgumentParser, options) -> None:
+    """Ends with status 2 where something was asked for that would silently not be done."""
+    if Path(getattr(options, "source", None) or getattr(options, "path", None) or options.a).is_dir():
+        for name in ("key", "key_a", "key_b", "latent"):
+            if getattr(options, name, None) is not None:
+                parser.error(f"--{name.replace('_', '-')} is for single files")
+    elif getattr(options, "format", None) and not options.destination.lower().endswith("." + options.format):
+        parser.error("--format is for whole folders; of a file the suffix chooses")
 
 
 def _run(options) -> int:
@@ -164,7 +176,7 @@ def _convert(options) -> int:
             bar.n = position
             bar.refresh()
 
-        dones = convert_folder(options.source, options.destination, to, "." + getattr(options, "format", "pkl"),
+        dones = convert_folder(options.source, options.destination, to, "." + (getattr(options, "format", None) or "pth"),
                                options.dtype, options.force, options.verify, options.partial, progress)
     print(f"{options.destination}: {len(dones)} files, {sum(done.numbers for done in dones):,} numbers")
     for note in sorted({note for done in dones for note in done.notes}):

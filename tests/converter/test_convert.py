@@ -219,6 +219,25 @@ def test_a_source_that_is_not_there(source, hint, tmp_path, capsys):
     assert os.listdir(tmp_path) == ["empty"]
 
 
+def test_options_that_would_do_nothing_are_refused(tiny_params, tmp_path, capsys):
+    source = tiny_params / "Combine/latest_net_G.pkl"
+    for arguments, option in ((("to-torch", source, tmp_path / "a.safetensors", "--format", "pt"), "--format"),
+                              (("to-torch", tiny_params, tmp_path / "a", "--key", "G"), "--key"),
+                              (("to-jittor", tiny_params, tmp_path / "a", "--latent", "24"), "--latent"),
+                              (("inspect", tiny_params, "--key", "G"), "--key"),
+                              (("verify", tiny_params, tiny_params, "--key-a", "G"), "--key-a")):
+        with pytest.raises(SystemExit) as status:
+            command.main([str(argument) for argument in arguments])
+        assert status.value.code == 2 and f"{option} is for " in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_for_pytorch_tells_jittor_s_users_what_to_do(tiny_params, tmp_path):
+    convert_folder(tiny_params, tmp_path / "there", "torch", ".safetensors", verify=False)
+    with pytest.raises(CheckpointError, match=r"latest_net_G\.pkl: missing.*latest_net_G\.safetensors.*to-jittor"):
+        open_folder(tmp_path / "there").network("generator")
+
+
 def test_a_row_has_at_least_one_number(tmp_path, capsys):
     for latent in ("0", "-3", "many"):
         with pytest.raises(SystemExit) as status:
