@@ -118,8 +118,8 @@ def write_atomically(path: Union[str, os.PathLike], write) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-    os.close(handle)
     try:
+        os.close(handle)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         write(Path(temporary))
         os.chmod(temporary, mode)

@@ -25,6 +25,7 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.path = self.folder / "journal.jsonl"
         self._check_settings(settings)
+        self._clear()
         self.entries: Dict[str, Dict] = {}
         good = 0
         if self.path.exists():
@@ -43,6 +44,12 @@ class Journal:
                 good += len(line)
         self._file = open(self.path, "ab")
         self._file.truncate(good)
+
+    def _clear(self) -> None:
+        """Remove what a killed run had half written: write_atomically's temporary files, which would stay for ever."""
+        for place in (self.folder, self.folder / "faces", self.folder / "sketches"):
+            for path in place.glob(".*.part"):
+                path.unlink(missing_ok=True)
 
     def _check_settings(self, settings: Dict) -> None:
         path = self.folder / "settings.json"

@@ -66,8 +66,8 @@ class Workers:
         self._waiting[worker].append(job)
         try:
             _send(self._processes[worker].stdin, job)
-        except (BrokenPipeError, OSError):
-            self._died(worker)
+        except OSError:
+            pass  # it has ended; answers it gave before are still to be taken, and the first one missing tells what it had
 
     def result(self, worker: int) -> Any:
         """The answer to the oldest job of a worker; what the job raised is raised here."""

@@ -58,6 +58,17 @@ def test_a_dead_worker_is_reported_with_its_job():
             list(pool.map([("x", 1), ("die", 2), ("x", 3)]))
 
 
+def test_a_dead_worker_is_reported_with_its_job_however_late_the_caller_comes():
+    with Workers(1, HERE) as pool:
+        pool.submit(0, "x", 1)
+        pool.submit(0, "die", 2)
+        pool._processes[0].wait()
+        pool.submit(0, "x", 3)   # nobody reads this any more
+        assert pool.result(0) == 1
+        with pytest.raises(WorkerDied, match="signal 9.*die"):
+            pool.result(0)
+
+
 def test_a_factory_that_fails_tells_why():
     with Workers(1, "jt_dfd.data.portrait:Options", "no such frame") as pool:
         pool.submit(0, 1)
