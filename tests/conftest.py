@@ -22,6 +22,8 @@ def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # started in the background of a shell: ignored Ctrl-C is inherited, by the programs that tests interrupt, too
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("no_proxy", "NO_PROXY"):   # servers of the tests' own are reached without one
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
     try:
         from hypothesis import HealthCheck, settings
     except ImportError:

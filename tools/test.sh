@@ -8,6 +8,7 @@
 #
 # JT_DFD_TEST_TORCH=0 leaves PyTorch out (tests that need it are then skipped with the reason); =1 insists on it.
 set -uo pipefail
+[ -t 0 ] || exec </dev/null   # there even where a job is given no input at all, and never waited for
 . "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
 
 ORDER="runtime core data gui converter training evaluation"
@@ -75,6 +76,9 @@ provide_data() {
 case " $folders " in *" data "*) compgen -G "tests/data/test_*.py" >/dev/null && [ -f tools/install_data_extras.sh ] && provide_data ;; esac
 
 export QT_QPA_PLATFORM="${QT_QPA_PLATFORM:-offscreen}"
+# what compilers, the system and Qt say is looked for in English, file names in UTF-8, whatever the machine's language
+export LC_ALL=C.UTF-8
+unset LANGUAGE
 results="$(mktemp -d)"
 trap 'rm -rf "$results"' EXIT
 status=0 compiled=0 broken=0

@@ -89,7 +89,7 @@ def look_at_nvcc(path: str) -> Dict:
 def _say(command: List[str]) -> str:
     try:
         answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                timeout=60)
+                                timeout=120)
         return answer.stdout.decode("utf8", "replace")
     except (OSError, subprocess.SubprocessError):
         return ""

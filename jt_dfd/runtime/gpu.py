@@ -52,7 +52,7 @@ def ask() -> Dict:
         return {"devices": [], "driver": None, "why": "no GPU driver (libcuda.so.1) on this machine"}
     try:
         child = subprocess.run([sys.executable, "-S", "-c", _ASK], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               timeout=60)
+                               timeout=120)
         said = (child.stdout or child.stderr).decode("utf8", "replace").strip().splitlines()
         answer = json.loads(said[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):

@@ -137,7 +137,7 @@ def check_cache() -> List[Dict[str, str]]:
 def compiler_version(path: str) -> Optional[Tuple[int, ...]]:
     """(12, 2, 0) out of ``path --version``; None where it does not run."""
     try:
-        answer = subprocess.run([path, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30)
+        answer = subprocess.run([path, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120)
     except (OSError, subprocess.SubprocessError):
         return None
     found = re.findall(r"\d+\.\d+(?:\.\d+)?", answer.stdout.decode("utf8", "replace"))
@@ -198,7 +198,7 @@ def check_compile(compiler: Dict, include: str) -> List[Dict[str, str]]:
             command.remove("-march=native")   # as Jittor does
         try:
             answer = subprocess.run(command, input=source.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                    timeout=120)
+                                    timeout=600)
         except (OSError, subprocess.SubprocessError) as error:
             return [finding(f"{compiler['path']} does not run: {error}", package_command(["g++"]))]
     if answer.returncode == 0:

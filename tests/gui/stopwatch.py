@@ -33,3 +33,26 @@ class Stopwatch:
         """Seconds since ``restart``: (the wall's, without the wait for a core, of processor time)."""
         wall = time.perf_counter() - self._began
         return wall, max(0.0, wall - (self._queued() - self._waited)), time.thread_time() - self._used
+
+
+class Others:
+    """What share of all cores' time went to other processes than these, or to other machines on the same hardware."""
+
+    def __init__(self, *pids):
+        self.pids = pids
+        self._began = self._count()
+
+    def _count(self):
+        """(all cores' time, what of it was used, what of that by ours), in clock ticks."""
+        with open("/proc/stat") as f:
+            times = [int(n) for n in f.readline().split()[1:9]]   # user nice system idle iowait irq softirq steal
+        used = sum(times) - times[3] - times[4]
+        ours = 0
+        for pid in self.pids:
+            with open(f"/proc/{pid}/stat") as f:
+                ours += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+        return sum(times), used, ours
+
+    def share(self):
+        every, used, ours = (now - then for now, then in zip(self._count(), self._began))
+        return max(0.0, (used - ours) / max(1, every))
