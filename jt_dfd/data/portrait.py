@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Tuple
 import cv2
 import numpy as np
 
-from ..components import CANONICAL_POINTS, RELEASE_CANVAS, Geometry
+from ..components import RELEASE_CANVAS, Geometry
 from ..pictures import PictureError, read_picture, write_atomically
 from . import align
 from .index import Landmarks
@@ -45,6 +45,13 @@ class Options:
 
 #: pitch of a level face by the crude measure of the mesh: the mean of the generated faces
 LEVEL_PITCH = 7.3
+#: pixels of the aligned frame by which landmarks may come out elsewhere when they are looked for again (ours: upright
+#: faces differ by up to 6, heads upside down or cut in half mostly by more than 20)
+MOST_DISAGREEMENT = 14.0
+#: score of the mesh from which a face is upright without a doubt (ours: 0.99999 and more upright, 0.99 upside down)
+SURE = 0.9999
+#: share of the mesh that may lie outside the photograph (ours: a touch of chin or forehead)
+MOST_CUT_OFF = 0.03
 
 
 class Rejected(Exception):
@@ -139,7 +146,7 @@ class PortraitMaker:
             face, matrix = align.align(picture, landmarks)
         except ValueError as error:
             raise Rejected(str(error)) from None
-        moved = {name: tuple(align.apply(matrix, [point])[0]) for name, point in landmarks.items()}
+        moved = align.moved(matrix, landmarks)
         portrait = Portrait(face, moved, notes)
         # no mesh to tell how frontal it is: a nose far off the middle of the eyes tells
         middle = (moved["left_eye"][0] + moved["right_eye"][0]) / 2
@@ -153,9 +160,36 @@ class PortraitMaker:
     def _by_detection(self, picture, notes) -> Portrait:
         if self._finder is None:
             self._finder = self._new_finder()
-        face = self._finder(picture)
-        if face is None:
+        first = best = None
+        # a head upside down is found too, with eyes and mouth mixed up, if with less certainty: what is aligned has to
+        # show the same face again, and where the mesh has doubts the other turns are tried too
+        for quarters in (0, 2, 1, 3):
+            turned = np.ascontiguousarray(np.rot90(picture, quarters))
+            face = self._finder(turned, thorough=quarters == 0)
+            if face is None:
+                continue
+            first = first or (turned, face)
+            aligned, matrix = _fitted(turned, face)
+            if self._found_again(aligned, align.moved(matrix, face.landmarks)) and (
+                    best is None or 1 - face.score < 0.1 * (1 - best[1].score)):
+                said = notes + ([f"turned by {90 * quarters} degrees"] if quarters else [])
+                best = turned, face, aligned, matrix, said
+                if face.score > SURE:
+                    break
+        if best is not None:
+            return self._portrait(*best)
+        if first is None:
             raise Rejected("no face found")
+        self._portrait(*first, *_fitted(*first), notes)  # if there is a plainer reason, it is given
+        raise Rejected("the face is not found again once it is aligned")
+
+    def _found_again(self, aligned: np.ndarray, expected: Landmarks) -> bool:
+        again = self._finder(aligned, thorough=False)
+        return again is not None and all(np.hypot(*np.subtract(again.landmarks[p], expected[p])) <= MOST_DISAGREEMENT
+                                         for p in expected)
+
+    def _portrait(self, picture, face, aligned, matrix, notes) -> Portrait:
+        """The filters, then what is kept."""
         if face.others:
             notes.append(f"{face.others + 1} faces, the largest taken")
         measures = {"yaw": round(face.yaw, 1), "pitch": round(face.pitch, 1), "eyes": round(face.eye_distance, 1)}
@@ -165,8 +199,8 @@ class PortraitMaker:
         if abs(face.pitch - LEVEL_PITCH) > self.options.max_pitch:
             raise Rejected(f"not frontal: tilted by {abs(face.pitch - LEVEL_PITCH):.0f} degrees, "
                            f"at most {self.options.max_pitch:g}")
-        aligned, matrix = align.align(picture, face.landmarks)
-        moved = {name: tuple(align.apply(matrix, [point])[0]) for name, point in face.landmarks.items()}
+        _check_whole(face, picture.shape)
+        moved = align.moved(matrix, face.landmarks)
         self._check_windows(moved, align.apply(matrix, face.mesh[:, :2]))
         outside = _outside(matrix, picture.shape)
         if outside > 0.25:
@@ -193,8 +227,8 @@ class PortraitMaker:
             window = geometry.window(part)
             if not all(window.contains(x, y) for x, y in points):
                 raise Rejected(f"{part} outside its window after alignment")
-        off = max(np.hypot(*np.subtract(moved[p], CANONICAL_POINTS[p])) for p in ("left_eye", "right_eye"))
-        if off > 12:
+        off = align.eye_error(moved)
+        if off > align.MOST_EYE_ERROR:
             raise Rejected(f"eyes {off:.0f} pixels off their place after alignment")
 
     def _person(self, face: np.ndarray) -> np.ndarray:
@@ -203,6 +237,22 @@ class PortraitMaker:
 
             self._mask = PersonMask()
         return self._mask(face)
+
+
+def _fitted(picture: np.ndarray, face) -> Tuple[np.ndarray, np.ndarray]:
+    try:
+        return align.align(picture, face.landmarks)
+    except ValueError as error:
+        raise Rejected(str(error)) from None
+
+
+def _check_whole(face, shape: Tuple[int, ...]) -> None:
+    """Rejected where the photograph's edge cuts off part of the face: repeated border pixels would stand for it."""
+    room = 0.05 * face.eye_distance
+    x, y = face.mesh[:, 0], face.mesh[:, 1]
+    away = (x < -room) | (y < -room) | (x > shape[1] - 1 + room) | (y > shape[0] - 1 + room)
+    if away.mean() > MOST_CUT_OFF:
+        raise Rejected(f"cut off: {away.mean():.0%} of the face lies outside the photograph")
 
 
 def _outside(matrix: np.ndarray, shape: Tuple[int, ...]) -> float:

@@ -42,11 +42,36 @@ def assert_aligned(portrait):
         assert all(geometry.window(part).contains(x, y) for x, y in again.mesh[list(points), :2])
 
 
+def rejected(maker, source):
+    with pytest.raises(Rejected) as caught:
+        maker.from_file(source) if not isinstance(source, np.ndarray) else maker.from_picture(source)
+    return str(caught.value)
+
+
 @pytest.mark.parametrize("width, height, centre, size, turn", [
     (900, 1200, (450, 500), 700, 0), (1600, 900, (300, 500), 420, 0), (700, 700, (350, 350), 600, 25),
     (700, 700, (350, 350), 600, -35), (3000, 2000, (2300, 700), 330, 5), (400, 420, (200, 200), 300, 0)])
 def test_faces_anywhere_come_out_aligned(face, maker, width, height, centre, size, turn):
     assert_aligned(maker.from_picture(placed(face, width, height, centre, size, turn)))
+
+
+@pytest.mark.parametrize("name, turn", [("00904", 180), ("00904", 135), ("00904", 225), ("00013", 180), ("00013", 100),
+                                        ("00013", 260)])
+def test_heads_upside_down_come_out_upright(samples, face_models, maker, name, turn):
+    """Found they are either way, with eyes and mouth mixed up; a photograph can be without its EXIF turn."""
+    picture = placed(read_picture(samples / "faces" / f"{name}.webp"), 900, 900, (450, 450), 600, turn)
+    assert_aligned(maker.from_picture(picture))
+
+
+@pytest.mark.parametrize("width, height, centre", [(700, 420, (350, 350)), (400, 900, (400, 450)), (400, 900, (0, 450))])
+def test_half_a_face_is_rejected(face, maker, width, height, centre):
+    """Without mouth, or without an eye: repeated border pixels would stand for it."""
+    assert "outside the photograph" in rejected(maker, placed(face, width, height, centre, 600))
+
+
+@pytest.mark.parametrize("width, height", [(900, 600), (620, 900)])
+def test_long_and_short_faces_have_their_eyes_in_place(face, maker, width, height):
+    assert_aligned(maker.from_picture(cv2.resize(placed(face, 900, 900, (450, 450), 700), (width, height))))
 
 
 def test_a_small_face_in_a_large_photograph_is_found(face, maker):
@@ -75,12 +100,6 @@ def test_the_background_turns_white_or_stays(face, maker):
     assert (kept[20:80, 5:40] < 120).mean() > 0.9
     middle = (slice(230, 400), slice(200, 310))
     assert np.abs(white[middle].astype(int) - kept[middle]).mean() < 1
-
-
-def rejected(maker, source):
-    with pytest.raises(Rejected) as caught:
-        maker.from_file(source) if not isinstance(source, np.ndarray) else maker.from_picture(source)
-    return str(caught.value)
 
 
 def test_pictures_without_a_face_are_rejected_with_a_reason(maker, face_models):
