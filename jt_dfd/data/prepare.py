@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
@@ -55,9 +56,11 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     if labels and Path(labels).resolve().parent == source.resolve() and Path(labels).suffix == ".csv":
         listed = set(sources.listed_files(labels))
         pictures = [p for p in pictures if p in listed] or pictures
+    nameless = [p for p in pictures if sources.printable(p) != p]
+    pictures = [p for p in pictures if sources.printable(p) == p]
     names = sources.output_names(pictures)
     points = sources.read_celeba_landmarks(landmarks) if landmarks else {}
-    own = _own_sketches(sketch_dir) if sketch_dir else None
+    own = _OwnSketches(sketch_dir, pictures) if sketch_dir else None
     _check_models(options, None if own is not None else style)
     settings = {"made by": "prepare_data", **asdict(options), "sketch": "own" if own is not None else style}
     options = Options(**{**asdict(options), "sketch": "own" if own is not None else style})
@@ -67,6 +70,9 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
             index.write(out, [_row(e, table, min_confidence, test_share) for e in journal.entries.values()
                               if "rejected" not in e])
 
+        for path in (sources.printable(p) for p in nameless):
+            if path not in journal.entries:
+                journal.add(path, rejected="its name is no text (UTF-8): rename it")
         todo = [p for p in pictures[:limit] if p not in journal.entries]
         try:
             if todo:
@@ -97,7 +103,7 @@ def _run(source, out, todo, names, points, own, options, sketcher, journal, work
                 journal.add(path, rejected=f"unexpected {type(answer).__name__}: {answer}")
                 continue
             if "rejected" not in answer and own is not None:
-                answer.update(_own_sketch(own, Path(path).stem))
+                answer.update(own.of(path))
             if "rejected" in answer:
                 (out / "faces" / f"{names[path]}.webp").unlink(missing_ok=True)
                 journal.add(path, rejected=answer["rejected"])
@@ -145,21 +151,34 @@ def write_report(out, entries: Dict[str, Dict]) -> None:
     write_atomically(Path(out) / "report.csv", lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
 
 
-def _own_sketches(folder) -> Dict[str, str]:
-    """{stem: path} of the user's sketches."""
-    pictures, _ = sources.list_pictures(folder)
-    if not pictures:
-        raise sources.SourceError(f"{folder}: no sketches in it")
-    return {Path(p).stem: os.path.join(str(folder), p) for p in pictures}
+class _OwnSketches:
+    """The user's own sketches, paired with pictures by path without ending (a/1.jpg, a/1.png), else by name alone."""
 
+    def __init__(self, folder, pictures: List[str]):
+        sketches, _ = sources.list_pictures(folder)
+        if not sketches:
+            raise sources.SourceError(f"{folder}: no sketches in it")
+        self._folder = str(folder)
+        self._by_path = {os.path.splitext(p)[0]: p for p in sketches}
+        self._by_name: Dict[str, List[str]] = {}
+        for sketch in sketches:
+            self._by_name.setdefault(Path(sketch).stem, []).append(sketch)
+        self._pictures = Counter(Path(p).stem for p in pictures)
 
-def _own_sketch(own: Dict[str, str], stem: str) -> Dict:
-    if stem not in own:
-        return {"rejected": "no sketch of that name"}
-    try:
-        return {"sketch": to_sketch(own[stem])}
-    except PictureError as error:
-        return {"rejected": f"its sketch is unusable: {error}"}
+    def of(self, picture: str) -> Dict:
+        """{"sketch": array} or {"rejected": reason}."""
+        stem = Path(picture).stem
+        found, named = self._by_path.get(os.path.splitext(picture)[0]), self._by_name.get(stem, [])
+        if found is None and named:
+            if len(named) > 1 or self._pictures[stem] > 1:
+                return {"rejected": "several pictures or sketches of that name: give the sketches the pictures' subfolders"}
+            found = named[0]
+        if found is None:
+            return {"rejected": "no sketch of that name"}
+        try:
+            return {"sketch": to_sketch(os.path.join(self._folder, found))}
+        except PictureError as error:
+            return {"rejected": f"its sketch is unusable: {error}"}
 
 
 def _check_models(options: Options, style: Optional[str]) -> None:

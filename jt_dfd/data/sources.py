@@ -47,6 +47,11 @@ def list_pictures(folder, leave_out: Optional[Path] = None) -> Tuple[List[str], 
     return sorted(found), other
 
 
+def printable(path: str) -> str:
+    """A path as text that can be stored: bytes of a file name that are no UTF-8 written out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def output_names(pictures: List[str]) -> Dict[str, str]:
     """A file name without ending for each picture's relative path: its stem where that is the only one, otherwise the
     path with a checksum, so that a/1.jpg and b/1.png stay apart."""
