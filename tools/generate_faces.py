@@ -44,6 +44,8 @@ def main(argv=None) -> int:
 
     from jt_dfd.data import generate, journal, models, sources
     from jt_dfd.data.portrait import Options
+    from jt_dfd.data.workers import WorkerDied
+    from jt_dfd.runtime import RuntimeProblem
 
     cores = os.cpu_count() or 1
     workers = args.workers or max(1, cores // 8)
@@ -55,9 +57,13 @@ def main(argv=None) -> int:
             labels=args.labels, truncation=args.truncation, min_confidence=args.min_confidence, test_share=args.test_share,
             workers=workers, threads=max(1, cores // workers),
             progress=lambda total, initial: tqdm(total=total, initial=initial, unit="face", smoothing=0.05))
-    except (sources.SourceError, journal.JournalError, models.ModelMissing, ValueError, OSError) as error:
+    except (sources.SourceError, journal.JournalError, models.ModelMissing, RuntimeProblem, WorkerDied, ValueError,
+            OSError) as error:
         print(f"generate_faces: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before the first face or behind the last; in between the run ends in good order
+        print("interrupted; the same command goes on from here")
+        return 130
     print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now), {len(summary.rejected)} seeds left out")
     for reason, number in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
         print(f"  {number:6d}  {reason}")

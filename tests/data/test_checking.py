@@ -69,3 +69,15 @@ def test_the_tool_draws_a_sheet_and_its_exit_status_tells(a_set):
     assert bad.returncode == 1 and "missing" in bad.stdout
     none = subprocess.run([*command[:3], str(a_set / "faces")], capture_output=True, text=True)
     assert none.returncode == 2 and "index.csv" in none.stderr and "Traceback" not in none.stderr
+
+
+def test_what_cannot_be_drawn_or_written_is_said_without_a_traceback(tmp_path, a_set):
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare/index.csv").write_text(",".join(index.COLUMNS) + "\n")
+    for words, status, said in ((["bare"], 1, "no pairs in it"), ([a_set, "--pairs", "-1"], 2, "--pairs"),
+                                ([a_set, "--sheet", a_set / "index.csv/sheet.png"], 2, "index.csv"),
+                                ([a_set, "--workers", "-2"], 2, "--workers")):
+        done = subprocess.run([sys.executable, str(ROOT / "tools/prepare_data.py"), "check", *map(str, words)],
+                              capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == status and said in done.stdout + done.stderr, (words, done.stderr)
+        assert "Traceback" not in done.stderr
