@@ -129,7 +129,7 @@ def finish(out, name: str, answer: Dict, sketcher: Optional[Sketcher], journal: 
 
 
 def _row(entry: Dict, table: sources.Labels, min_confidence: float, test_share: float) -> index.Row:
-    record = table.get(Path(entry["source"]).stem, {})
+    record = sources.labels_of(table, entry["source"])
     seed = record.get("seed", "").strip()
     return index.Row(file=f"faces/{entry['name']}.webp", sketch=f"sketches/{entry['name']}.png",
                      gender=sources.gender_of(record, min_confidence),

@@ -67,7 +67,8 @@ def output_names(pictures: List[str]) -> Dict[str, str]:
 
 
 def read_labels(path) -> Labels:
-    """A table of labels as {picture's stem: columns}: one row a picture, a column that names it.
+    """A table of labels as {picture's path without ending, and its stem: columns}: one row a picture, a column that
+    names it.
 
     Comma separated with a header (``index.csv`` and ``faces.csv`` of this project among others), or CelebA's
     ``list_attr_celeba.txt``.  A column ``gender``, ``sex`` or ``Male`` (1 and -1) gives the gender.
@@ -92,10 +93,22 @@ def read_labels(path) -> Labels:
     if column is None:
         raise SourceError(f"{path}: expected a header with one of the columns {', '.join(_FILE_COLUMNS)}, found "
                           f"{', '.join(map(str, header)) or 'nothing'}")
+    several = set()
     for record in reader:
         if record.get(column):
-            out[Path(record[column]).stem] = {k: v for k, v in record.items() if isinstance(k, str) and isinstance(v, str)}
-    return out
+            row = {k: v for k, v in record.items() if isinstance(k, str) and isinstance(v, str)}
+            whole, stem = os.path.splitext(record[column].strip())[0], Path(record[column].strip()).stem
+            several |= {stem} if stem in out and whole != stem else set()
+            out.setdefault(stem, row)
+            out[whole] = row
+    # a name that several rows have, in different folders, says nothing by itself
+    return {name: row for name, row in out.items() if name not in several or os.path.splitext(
+        row[column].strip())[0] == name}
+
+
+def labels_of(labels: Labels, picture: str) -> Dict[str, str]:
+    """The row of a picture by its relative path without ending, else by its name alone; {} where there is none."""
+    return labels.get(os.path.splitext(picture)[0], labels.get(Path(picture).stem, {}))
 
 
 def listed_files(path) -> List[str]:

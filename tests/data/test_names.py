@@ -1,7 +1,7 @@
 """Names of pictures: odd ones, and the same one in several folders."""
 import os
 
-from jt_dfd.data import index
+from jt_dfd.data import index, sources
 from jt_dfd.data.portrait import Options
 from jt_dfd.data.prepare import prepare_folder
 from jt_dfd.pictures import read_picture, write_png
@@ -34,3 +34,11 @@ def test_own_sketches_in_subfolders_go_to_their_own_pictures(tmp_path, samples):
         assert (read_picture(tmp_path / "out" / row.sketch) == read_picture(own)).all(), row.source
     unclear = prepare_folder(tmp_path / "album", tmp_path / "out2", KEEP, sketch_dir=str(tmp_path / "flat"))
     assert unclear.pairs == 0 and all("several" in reason for reason in unclear.rejected.values())
+
+
+def test_labels_in_subfolders_go_to_their_own_pictures(tmp_path):
+    (tmp_path / "labels.csv").write_text("file,gender\nher/1.jpg,female\nhim/1.jpg,male\nhim/2.jpg,male\n3.jpg,female\n")
+    table = sources.read_labels(tmp_path / "labels.csv")
+    assert [sources.labels_of(table, p).get("gender") for p in
+            ("her/1.png", "him/1.png", "him/2.png", "elsewhere/2.jpg", "3.webp", "deep/3.png", "elsewhere/1.jpg", "4.png")
+            ] == ["female", "male", "male", "male", "female", "female", None, None]
