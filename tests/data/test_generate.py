@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from held import held
 
 from jt_dfd.data import generate, index, sources
 from jt_dfd.pictures import read_picture
@@ -53,12 +54,11 @@ def test_a_killed_run_makes_the_same_set(tmp_path, generator_models):
         return [sys.executable, str(ROOT / "tools/generate_faces.py"), "--count", str(count), "--out", str(tmp_path / out),
                 "--first-seed", "13", "--style", "photocopy"]
 
-    process = subprocess.Popen(command("killed", 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(held(command("killed", 2), 1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = tmp_path / "killed/journal.jsonl"
-    deadline = time.time() + 120
-    while time.time() < deadline and process.poll() is None:
-        if journal.exists() and b'"name"' in journal.read_bytes():
-            break
+    give_up = time.monotonic() + 1800
+    while not (journal.exists() and b'"name"' in journal.read_bytes()):
+        assert process.poll() is None and time.monotonic() < give_up, "nothing was made"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from held import held
 
 from jt_dfd.data import index, sources
 from jt_dfd.data.journal import Journal, JournalError
@@ -37,6 +38,14 @@ def contents(folder):
     """Every file of a set that must not depend on how it was made, by name."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*"))
             if p.is_file() and p.name not in ("journal.jsonl", "settings.json")}
+
+
+def wait_for(journal, lines, process, pause):
+    """Until so many lines are in the journal; where operators have to be compiled first, that takes minutes."""
+    give_up = time.monotonic() + 3600
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= lines):
+        assert process.poll() is None and time.monotonic() < give_up, "nothing was made"
+        time.sleep(pause)
 
 
 def test_a_folder_becomes_a_set_with_a_report(tmp_path, album):
@@ -74,11 +83,9 @@ def test_nothing_is_done_twice(tmp_path, album):
 def test_a_killed_run_goes_on_without_losing_or_redoing(tmp_path, album):
     command = [sys.executable, str(ROOT / "tools/prepare_data.py"), str(album), "--out", str(tmp_path / "out"),
                "--aligned", "--keep-background", "--style", "photocopy", "--workers", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(held(command, 6), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = tmp_path / "out/journal.jsonl"
-    deadline = time.time() + 60
-    while time.time() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") >= 3):
-        time.sleep(0.005)
+    wait_for(journal, 3, process, 0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = [json.loads(line)["key"] for line in journal.read_bytes().splitlines(True) if line.endswith(b"\n")]
@@ -97,16 +104,13 @@ def test_a_killed_run_goes_on_without_losing_or_redoing(tmp_path, album):
 def test_ctrl_c_leaves_an_index_and_says_how_to_go_on(tmp_path, album):
     command = [sys.executable, str(ROOT / "tools/prepare_data.py"), str(album), "--out", str(tmp_path / "out"),
                "--aligned", "--keep-background", "--style", "photocopy", "--workers", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    journal = tmp_path / "out/journal.jsonl"
-    deadline = time.time() + 60
-    while time.time() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
-        time.sleep(0.005)
+    process = subprocess.Popen(held(command, 6), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    wait_for(tmp_path / "out/journal.jsonl", 2, process, 0.005)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    out, err = process.communicate(timeout=60)
-    assert process.returncode in (130, 0), err
-    if process.returncode == 130:
-        assert "the same command goes on" in out
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 130, err
+    assert "the same command goes on" in out
     assert len(index.read(tmp_path / "out")) >= 2
     assert "Traceback" not in err
 
@@ -195,15 +199,10 @@ def test_ctrl_c_while_jittor_draws_ends_the_run_at_once(tmp_path, album, edge_mo
     command = [sys.executable, str(ROOT / "tools/prepare_data.py"), str(album), "--out", str(tmp_path / "out"),
                "--aligned", "--keep-background", "--workers", "1"]
     with open(tmp_path / "said", "w") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
-    journal = tmp_path / "out/journal.jsonl"
-    deadline = time.time() + 300
-    while time.time() < deadline and process.poll() is None:
-        if journal.exists() and journal.read_bytes().count(b"\n") >= 2:
-            break
-        time.sleep(0.01)
+        process = subprocess.Popen(held(command, 5), stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+    wait_for(tmp_path / "out/journal.jsonl", 2, process, 0.01)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=60) == 130, (tmp_path / "said").read_text()
+    assert process.wait(timeout=600) == 130, (tmp_path / "said").read_text()
     assert "the same command goes on" in (tmp_path / "said").read_text()
     assert 2 <= len(index.read(tmp_path / "out")) < 8
 
