@@ -54,6 +54,8 @@ class Actions(QObject):
         add("save_as", mark("Save drawing &as…"), "Ctrl+Shift+S")
         add("save_face", mark("Save &face as…"), "Ctrl+E")
         add("export", mark("Export side &by side…"), "Ctrl+Shift+E")
+        add("save_both", mark("Save &drawing and face…"), "Ctrl+Alt+S",
+            tip=mark("Both into a new folder named by the time"))
         add("quit", mark("&Quit"), "Ctrl+Q")
         add("undo", mark("&Undo"), "Ctrl+Z", "undo")
         add("redo", mark("&Redo"), ("Ctrl+Shift+Z", "Ctrl+Y"), "redo")
@@ -99,7 +101,8 @@ class Actions(QObject):
                     made.addAction(self[name])
             return made
 
-        menu(mark("&File"), "new", "open", self.recent_menu, "-", "save", "save_as", "save_face", "export", "-", "quit")
+        menu(mark("&File"), "new", "open", self.recent_menu, "-", "save", "save_as", "save_face", "save_both", "export",
+             "-", "quit")
         menu(mark("&Edit"), "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger")
         view = menu(mark("&View"), "zoom_in", "zoom_out", "fit", "full", "-", "shadow", "-")
@@ -133,7 +136,6 @@ class Actions(QObject):
         bar.setIconSize(QSize(22, 22))
         self._words.bind(bar.setWindowTitle, mark("Tools"))
         self._words.bind(self.size.setToolTip, mark("Size of the tool  ([ and ])"))
-        self.size.setFixedWidth(110)
         self.size.setFocusPolicy(Qt.NoFocus)
         self.size_label.setFixedWidth(bar.fontMetrics().horizontalAdvance("60 px "))
         for group in (("open", "save"), ("brush", "eraser", self.size, self.size_label, "mirror"),
@@ -152,10 +154,13 @@ class Actions(QObject):
         return bar
 
     def fit_bar(self, width: int) -> None:
-        """Words beside the pictures only where there is room for them."""
+        """Words beside the pictures only where there is room for them; the window gets no narrower than the rest."""
+        self.size.setFixedWidth(110 if width >= self._roomy else 70)
         style = Qt.ToolButtonTextBesideIcon if width >= self._roomy else Qt.ToolButtonIconOnly
         for name in ("random", "sweep", "morph"):
             self.bar.widgetForAction(self[name]).setToolButtonStyle(style)
+        if style == Qt.ToolButtonIconOnly:
+            self._window.setMinimumWidth(self.bar.sizeHint().width())
 
     @property
     def _roomy(self) -> int:

@@ -104,11 +104,12 @@ class Controls(QWidget):
         title = _caption(self._words, mark("Refinement"))
         grid.addWidget(title, 0, 0, 1, 3)
         ends = QHBoxLayout()
-        ends.setSpacing(18)
+        ends.setSpacing(14)
         for text, side in ((mark("follow my drawing"), Qt.AlignLeft), (mark("make it plausible"), Qt.AlignRight)):
             label = QLabel()
             label.setObjectName("quiet")
-            label.setAlignment(side)
+            label.setAlignment(side | Qt.AlignBottom)
+            label.setWordWrap(True)  # the panel must not take the drawing's room where letters are large
             self._words.bind(label.setText, text)
             ends.addWidget(label)
         grid.addLayout(ends, 1, 0, 1, 3)
@@ -253,8 +254,9 @@ class Controls(QWidget):
             self._borrowed_row.takeAt(0).widget().deleteLater()
         for name in COMPONENTS:
             if name in self._borrowed:
-                button = QPushButton(tr("{part} from an earlier face  \u2715", part=tr(LONG_LABELS[name])))
-                button.setToolTip(tr("Click to follow the drawing again"))
+                button = QPushButton("\u2715  " + tr("{part}: earlier face", part=tr(LABELS[name])))
+                button.setToolTip(tr("Taken from an earlier face; click to follow the drawing again"))
+                button.setObjectName("borrowed")
                 button.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)  # the panel stays as wide as it is
                 button.clicked.connect(lambda checked, name=name: self.return_borrowed.emit(name))
                 self._borrowed_row.addWidget(button)

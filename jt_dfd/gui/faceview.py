@@ -34,7 +34,7 @@ class FaceView(QWidget):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         layout = QVBoxLayout(self.note)
-        layout.setContentsMargins(18, 14, 18, 14)
+        layout.setContentsMargins(12, 10, 12, 10)
         for widget in (self.title, self.stage, self.bar, self.hint):
             if isinstance(widget, QLabel):
                 widget.setAlignment(Qt.AlignCenter)
@@ -81,12 +81,18 @@ class FaceView(QWidget):
         self.note.hide()
 
     def _place_note(self) -> None:
-        width = min(340, max(180, self.width() - 32))
-        height = max(self.note.heightForWidth(width), self.note.sizeHint().height())
-        height = min(height, self.height())
+        width = min(340, self.width() - 12)
+        for label in (self.title, self.hint):
+            label.setVisible(bool(label.text()))
+        for least in (None, self.hint, self.title):  # in a small view what matters least makes room
+            if least is not None:
+                least.hide()
+            height = self.note.layout().totalHeightForWidth(width)
+            if height <= self.height():
+                break
         # over a face it keeps to the foot, so that the face can be seen
         top = (self.height() - height) // 2 if self._image is None else self.height() - height - 16
-        self.note.setGeometry((self.width() - width) // 2, max(0, top), width, height)
+        self.note.setGeometry((self.width() - width) // 2, max(0, top), width, min(height, self.height()))
 
     # -- events ----------------------------------------------------------------------------------------------------
     def resizeEvent(self, event) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import List, Optional
 
@@ -133,6 +134,17 @@ class Filing(QObject):
             path = self._ask_path(tr("Export side by side"), self._beside("both"))
             if path:
                 self.save_face_to(path, self.live.result, both=True)
+
+    def save_both(self) -> None:
+        """Drawing and face into a new folder named by the time (as the release's program saves)."""
+        if self.live.result is None:
+            return
+        place = QFileDialog.getExistingDirectory(self._window, tr("Folder for drawing and face"), self._folder())
+        if place:
+            folder = Path(place) / time.strftime("face %Y-%m-%d %H.%M.%S")
+            if self.save_to(str(folder / "drawing.png")):
+                self.save_face_to(str(folder / "face.png"), self.live.result)
+                self.said.emit(tr("Saved {name}", name=folder.name))
 
     def copy_face(self) -> None:
         if self.live.result is not None:

@@ -54,7 +54,7 @@ class HistoryStrip(QListWidget):
         self.setMovement(QListView.Static)
         self.setIconSize(QSize(_THUMB, _THUMB))
         self.setSpacing(2)
-        self.setFixedHeight(_THUMB + 28)
+        self.setFixedHeight(_THUMB + 22)
         self.setSelectionMode(QAbstractItemView.ExtendedSelection)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
         self.setContextMenuPolicy(Qt.CustomContextMenu)

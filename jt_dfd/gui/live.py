@@ -101,8 +101,9 @@ class Live(QObject):
             self.ask()
 
     def _loaded(self) -> None:
-        """Another drawing is opened: what lies under the strokes was another one's."""
+        """Another drawing is opened: what lies under the strokes, or is on its way, was another one's."""
         self.keep()
+        self.engine.forget()
         self.shadow = None
         self._show_shade()
 
@@ -176,7 +177,8 @@ class Live(QObject):
             self.document.settings_changed.connect(self._settings_came)
             self.document.changed.connect(self._drawing_changed)
         if not real_time:
-            self.shadow = None  # the one at hand is another drawing's
+            self.shadow = None  # the one at hand is another drawing's, and so is a face on its way
+            self.engine.forget()
         self._settings_came()
         self.result = Result(entry.face, entry.vectors, entry.drawing, settings, 0.0, 0.0,
                              ("restored", self.document.revision))

@@ -21,6 +21,7 @@ class EngineTrouble(QDialog):
 
     def __init__(self, weights: bool, message: str, details: str, parent=None):
         super().__init__(parent)
+        self.setAttribute(Qt.WA_ShowWithoutActivating)  # a stroke or a key may be under way
         self.setWindowTitle(tr("No faces can be made") if not weights else tr("The weights cannot be used"))
         self.setMinimumWidth(640)
         self.message = QLabel(tr(message))
@@ -34,6 +35,7 @@ class EngineTrouble(QDialog):
         calm.setWordWrap(True)
         self.details = QPlainTextEdit(details.strip())
         self.details.setReadOnly(True)
+        self.details.setLineWrapMode(QPlainTextEdit.NoWrap)
         self.details.setFont(QFontDatabase.systemFont(QFontDatabase.FixedFont))
         self.details.setMinimumHeight(180)
         self.details.hide()
@@ -97,6 +99,7 @@ KEYS = [
         ("Ctrl+N", mark("New drawing")), ("Ctrl+O", mark("Open a picture")), ("Ctrl+V", mark("Paste a picture")),
         ("Ctrl+S", mark("Save the drawing")), ("Ctrl+Shift+S", mark("Save the drawing as…")),
         ("Ctrl+E", mark("Save the face as…")), ("Ctrl+Shift+E", mark("Export side by side…")),
+        ("Ctrl+Alt+S", mark("Save drawing and face into a folder")),
         ("Ctrl+C", mark("Copy the face")), ("Ctrl+Q", mark("Quit")), ("F1", mark("This sheet")),
     ]),
 ]

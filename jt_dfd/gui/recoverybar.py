@@ -23,6 +23,7 @@ class RecoveryBar(QFrame):
         self.setAutoFillBackground(True)
         self.setBackgroundRole(QPalette.AlternateBase)
         self.label = QLabel()
+        self.label.setWordWrap(True)  # or the window would grow as wide as the sentence
         self.recover, self.later, self.discard = QPushButton(), QPushButton(), QPushButton()
         words.bind(self.recover.setText, mark("Bring it back"))
         words.bind(self.later.setText, mark("Later"))

@@ -135,8 +135,10 @@ class Sweep(Series):
             self.tiles.append(tile)
             row.addWidget(tile)
         ends = QHBoxLayout()
-        for text, side in ((tr("follow my drawing"), Qt.AlignLeft), (tr("make it plausible"), Qt.AlignRight)):
+        for text, side in ((tr("follow my drawing"), Qt.AlignLeft), (tr("Click on a face to use its setting."),
+                           Qt.AlignCenter), (tr("make it plausible"), Qt.AlignRight)):
             label = QLabel(text)
+            label.setObjectName("quiet")
             label.setAlignment(side)
             ends.addWidget(label)
         foot = QHBoxLayout()

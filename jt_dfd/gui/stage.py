@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from PyQt5.QtCore import QRect, QSize, Qt
+from PyQt5.QtGui import QPainter
 from PyQt5.QtWidgets import QLabel, QSizePolicy, QWidget
 
 _GAP, _CAPTION = 14, 26
@@ -9,11 +10,19 @@ _GAP, _CAPTION = 14, 26
 _LEAST = 150
 
 
+class _Caption(QLabel):
+    """A line that ends in dots where it does not fit."""
+
+    def paintEvent(self, event) -> None:
+        text = self.fontMetrics().elidedText(self.text(), Qt.ElideRight, self.width())
+        QPainter(self).drawText(self.rect(), Qt.AlignLeft | Qt.AlignVCenter, text)
+
+
 class Stage(QWidget):
     def __init__(self, left: QWidget, right: QWidget, parent=None):
         super().__init__(parent)
         self.views = (left, right)
-        self.captions = (QLabel(self), QLabel(self))
+        self.captions = (_Caption(self), _Caption(self))
         for view in self.views:
             view.setParent(self)
         for caption in self.captions:
@@ -39,5 +48,4 @@ class Stage(QWidget):
             places = [(left, top), (left, top + side + _CAPTION + _GAP)]
         for (x, y), view, caption in zip(places, self.views, self.captions):
             caption.setGeometry(QRect(x, y, side, _CAPTION))
-            caption.setAlignment(Qt.AlignLeft | Qt.AlignVCenter)
             view.setGeometry(QRect(x, y + _CAPTION, side, side))

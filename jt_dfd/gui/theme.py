@@ -65,6 +65,7 @@ QFrame#rule {{ color: {c["Mid"]}; }}
 QPushButton {{ padding: 5px 12px; border: 1px solid {c["Mid"]}; border-radius: 5px; background: {c["Button"]}; }}
 QPushButton:hover {{ background: {c["Midlight"]}; }}
 QPushButton:pressed {{ background: {c["Mid"]}; }}
+QPushButton#borrowed {{ text-align: left; padding: 4px 8px; }}
 QPushButton:focus {{ border-color: {c["Highlight"]}; }}
 QPushButton:checked {{ background: {c["Highlight"]}; color: {c["HighlightedText"]}; border-color: {c["Highlight"]}; }}
 QPushButton:disabled {{ color: {c["Faint"]}; background: {c["Window"]}; }}

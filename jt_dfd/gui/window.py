@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Optional
 
-from PyQt5.QtCore import QSettings, Qt, QTimer
+from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
 from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QLabel, QMainWindow, QMenu, QMessageBox, QScrollArea,
                              QVBoxLayout, QWidget)
 
@@ -77,6 +77,7 @@ class Window(QMainWindow):
         self.history_hint = QLabel()
         self.history_hint.setObjectName("quiet")
         self.history_hint.setAlignment(Qt.AlignCenter)
+        self.history_hint.setWordWrap(True)
         self.words.bind(self.history_hint.setText, mark(
             "Faces you made appear here: double click to go back, right click for more"))
         strip = QHBoxLayout()
@@ -106,7 +107,8 @@ class Window(QMainWindow):
         a, document, filing = self.actions, self.document, self.filing
         for name, call in {
                 "new": filing.new, "open": filing.ask_and_open, "save": filing.save, "save_as": filing.save_as,
-                "save_face": filing.save_face_as, "export": filing.export_both, "quit": self.close,
+                "save_face": filing.save_face_as, "export": filing.export_both, "save_both": filing.save_both,
+                "quit": self.close,
                 "undo": document.stack.undo, "redo": document.stack.redo, "clear": document.clear,
                 "copy": filing.copy_face, "paste": filing.paste,
                 "brush": lambda: self.set_tool("brush"), "eraser": lambda: self.set_tool("eraser"),
@@ -175,8 +177,8 @@ class Window(QMainWindow):
         geometry = s.value("geometry")
         if geometry is None or not self.restoreGeometry(geometry):
             room = self.screen().availableGeometry() if hasattr(self, "screen") else None
-            w, h = 1380, 800
-            self.resize(min(w, room.width() - 40) if room else w, min(h, room.height() - 60) if room else h)
+            wanted = self.sizeHint()  # page and face at their own size
+            self.resize(wanted.boundedTo(QSize(room.width() - 40, room.height() - 60)) if room else wanted)
         self._retranslate()
         self._show_recent()
         self._show_able()
@@ -200,6 +202,7 @@ class Window(QMainWindow):
         self.autosave.close()
         self.recovery_bar.release()
         self.engine.stop()
+        self.words.release()
         for dialog in self.findChildren(Series):
             dialog.close()
         event.accept()
@@ -373,7 +376,7 @@ class Window(QMainWindow):
 
     def _show_able(self) -> None:
         blank, face = self.document.is_blank(), self.live.result is not None
-        for name in ("save_face", "export", "copy"):
+        for name in ("save_face", "save_both", "export", "copy"):
             self.actions[name].setEnabled(face)
         self.actions["clear"].setEnabled(not blank)
         self.actions["sweep"].setEnabled(not blank)

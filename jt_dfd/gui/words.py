@@ -58,9 +58,7 @@ class Words(QObject):
     def use(self, language: str) -> None:
         """"en" or "zh"."""
         app = QCoreApplication.instance()
-        for translator in self._installed:
-            app.removeTranslator(translator)
-        self._installed = []
+        self.release()
         self.language = language if language in LANGUAGES else "en"
         if self.language == "zh":
             qt = QTranslator(self)
@@ -72,6 +70,12 @@ class Words(QObject):
         for setter, source in self._bound:
             setter(tr(source))
         self.changed.emit()
+
+    def release(self) -> None:
+        """Take this window's language back: another window in this process has its own."""
+        for translator in self._installed:
+            QCoreApplication.removeTranslator(translator)
+        self._installed = []
 
     @staticmethod
     def system() -> str:

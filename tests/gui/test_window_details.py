@@ -6,11 +6,13 @@ from hands import draw, mouse, pen
 from PyQt5.QtCore import QEvent, Qt
 from PyQt5.QtGui import QImage
 from PyQt5.QtTest import QTest
-from PyQt5.QtWidgets import QMessageBox
+from PyQt5.QtWidgets import QFileDialog, QMessageBox
 from test_window import LINE, faces, key, settle, shown
 
+from jt_dfd.gui import engine as engine_module
 from jt_dfd.gui import files
 from jt_dfd.gui.strokes import to_array
+from jt_dfd.gui.words import tr
 
 
 # -- the hand ----------------------------------------------------------------------------------------------------------
@@ -140,6 +142,23 @@ def test_the_shadow_of_another_drawing_does_not_lie_under_this_one(window, qtbot
     assert w.live.shadow is None
 
 
+def test_a_face_on_its_way_does_not_replace_the_one_gone_back_to(window, qtbot):
+    w = window()
+    draw(w.canvas, LINE)
+    settle(w, qtbot)
+    w.live.keep()
+    w.controls.real_time.setChecked(False)
+    draw(w.canvas, [(60, 400), (400, 420)])
+    seen, done = faces(w), []
+    w.engine.job_done.connect(lambda job, answer: done.append(job))
+    w.controls.convert.click()
+    w.live.restore(w.history.entries[-1])
+    assert not w.face.busy
+    w.engine.submit("sample", gender="female", seed=1)  # answered after whatever was asked before
+    qtbot.waitUntil(lambda: bool(done), timeout=PATIENCE)
+    assert not seen and np.array_equal(w.live.result.sketch, w.document.pixels())
+
+
 def test_a_part_borrowed_for_one_drawing_does_not_go_into_the_next(window, qtbot):
     w = window()
     draw(w.canvas, LINE)
@@ -201,3 +220,79 @@ def test_a_box_without_its_tick_can_be_seen(window, theme):
     w.controls.real_time.setChecked(True)
     assert not np.array_equal(to_array(box), shown(w.controls.real_time)), "and the tick from no tick"
     w.set_theme("light")
+
+
+# -- room --------------------------------------------------------------------------------------------------------------
+class _Leftover:
+    time = 0.0
+
+    def release(self):
+        pass
+
+
+def test_the_recovery_bar_does_not_widen_the_window(window, qtbot):
+    w = window(start=False, size=(800, 600))
+    w.offer_recovery([_Leftover(), _Leftover()])
+    qtbot.wait(20)
+    assert w.recovery_bar.isVisible() and w.width() == 800 and w.minimumSizeHint().width() < 800
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_nothing_falls_off_the_tool_bar_however_narrow(window, qtbot, language):
+    w = window(start=False)
+    w.set_language(language)
+    w.resize(300, 300)
+    qtbot.wait(20)
+    edge = w.actions.bar.width()
+    for name in ("open", "brush", "mirror", "clear", "zoom_in", "random", "sweep", "morph"):
+        button = w.actions.bar.widgetForAction(w.actions[name])
+        assert button.isVisible() and button.geometry().right() < edge, name
+    w.set_language("en")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_borrowed_part_s_name_is_not_cut(window, qtbot, language):
+    w = window(start=False)
+    w.set_language(language)
+    for name in w.controls.settings().refine:
+        w.controls.borrow(name, np.zeros(4, np.float32))
+    qtbot.wait(20)
+    for n in range(5):
+        button = w.controls._borrowed_row.itemAt(n).widget()
+        assert button.fontMetrics().horizontalAdvance(button.text()) + 18 <= button.width(), button.text()
+    w.set_language("en")
+
+
+def test_drawing_and_face_go_into_a_folder_together(window, qtbot, tmp_path, monkeypatch):
+    w = window()
+    assert not w.actions["save_both"].isEnabled()
+    draw(w.canvas, LINE)
+    settle(w, qtbot)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a: str(tmp_path / "faces"))
+    w.actions["save_both"].trigger()
+    folder, = (tmp_path / "faces").iterdir()
+    assert sorted(p.name for p in folder.iterdir()) == ["drawing.png", "face.png"]
+    assert np.array_equal(files.open_picture(folder / "face.png").pixels, w.document.pixels())
+    assert not w.isWindowModified()
+
+
+def test_what_is_said_over_a_small_face_is_not_cut(window, weights, qtbot):
+    weights.set(compile=30)
+    w = window(size=(300, 300))
+    qtbot.waitUntil(lambda: "/" in w.face.stage.text(), timeout=PATIENCE)
+    assert w.face.width() < 200, "or this tests nothing"
+
+    def whole(label):
+        return label.isHidden() or label.height() >= label.heightForWidth(label.width())
+
+    qtbot.waitUntil(lambda: whole(w.face.title) and whole(w.face.stage) and whole(w.face.hint), timeout=20000)
+    assert w.face.stage.isVisible() and w.face.bar.isVisible()
+    w.resize(1400, 900)
+    qtbot.waitUntil(lambda: w.face.hint.isVisible() and w.face.title.isVisible(), timeout=20000)
+
+
+def test_a_closed_window_takes_its_language_along(window):
+    w = window(start=False)
+    w.set_language("zh")
+    w.close()
+    assert tr("Brush") == "Brush"
