@@ -37,6 +37,7 @@ def test_big_endian_arrays_keep_their_values(tmp_path):
 
 
 def test_the_suffix_chooses_and_others_are_refused(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"something")  # one that is not there is told to be missing
     with pytest.raises(CheckpointError, match=r"a\.npz.*\.safetensors"):
         formats.read_any(tmp_path / "a.npz")
 
