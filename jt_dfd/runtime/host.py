@@ -250,6 +250,12 @@ def in_mpi() -> bool:
     return "OMPI_COMM_WORLD_SIZE" in os.environ
 
 
+def threads_of_a_rank() -> int:
+    """This machine's cores, dealt to the ranks on it; not more than the cores this one is bound to."""
+    ranks = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") or 1)
+    return min(len(os.sched_getaffinity(0)), max(1, (os.cpu_count() or 1) // max(1, ranks)))
+
+
 def mpicc() -> Tuple[Optional[str], List[Dict[str, str]]]:
     path = os.environ.get("mpicc_path") or shutil.which("mpicc")
     if not path:

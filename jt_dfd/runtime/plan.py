@@ -62,7 +62,7 @@ class Plan:
 _USERS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "python_config_path", "use_mpi", "mpicc_path",
           "use_mkl", "use_cuda", "log_silent", "log_v", "cache_name", "use_cutt", "use_cutlass", "use_nccl",
           "nccl_include_path", "nccl_lib_path", "FIX_TORCH_ERROR", "conv_opt", "debug", "use_tensorcore",
-          "LD_LIBRARY_PATH", "gdb_path")
+          "LD_LIBRARY_PATH", "gdb_path", "OMP_NUM_THREADS")
 
 
 def make_plan(device: str = "auto", dry: bool = False) -> Plan:
@@ -201,6 +201,8 @@ def _choose_mpi(plan: Plan) -> None:
     if not host.in_mpi():
         plan.set("use_mpi", "0")
         return
+    # left alone, every rank starts a thread for every core, and they wait for one another
+    plan.set("OMP_NUM_THREADS", str(host.threads_of_a_rank()))
     path, problems = host.mpicc()
     plan.found["mpicc"] = path
     if plan.users.get("use_mpi") != "0":

@@ -182,6 +182,21 @@ def test_mpi_is_used_under_mpirun_only(machine, monkeypatch, tmp_path):
     assert "no mpicc" in texts(plan.make_plan("cpu").problems)
 
 
+def test_ranks_share_the_cores(machine, monkeypatch, tmp_path):
+    script(tmp_path / "mpicc", "#!/bin/sh\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(host.os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(host.os, "sched_getaffinity", lambda process: set(range(16)))
+    assert "OMP_NUM_THREADS" not in plan.make_plan("cpu").environment, "one process has them all"
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "8")
+    for ranks, bound, threads in (("4", 16, "4"), ("32", 16, "1"), ("4", 2, "2"), ("3", 16, "5")):
+        monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_SIZE", ranks)
+        monkeypatch.setattr(host.os, "sched_getaffinity", lambda process: set(range(bound)))
+        assert plan.make_plan("cpu").environment["OMP_NUM_THREADS"] == threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert "OMP_NUM_THREADS" not in plan.make_plan("cpu").environment, "the user's own number stays"
+
+
 def test_prepare_sets_the_environment_once_and_imports_nothing(run):
     status, out, err = run("""
 import os, sys
