@@ -50,13 +50,7 @@ def test_a_step_that_takes_too_long_is_ended_with_its_children(root, tmp_path):
     import importlib.util
     import time
 
-    def alive(pid):
-        """More than a zombie, which whoever took it over has not looked at yet."""
-        try:
-            with open(f"/proc/{pid}/stat") as f:
-                return f.read().rsplit(")", 1)[1].split()[0] != "Z"
-        except OSError:
-            return False
+    from processes import alive
 
     spec = importlib.util.spec_from_file_location("run_all", root / "tests/gpu/run_all.py")
     module = importlib.util.module_from_spec(spec)

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from conftest import ENVIRONMENT, FAKE, PATIENCE, ROOT
+from processes import alive
 
 from jt_dfd.gui import engine as engine_module
 from jt_dfd.gui.settings import FaceSettings
@@ -19,15 +20,6 @@ def page(n):
     out = PAGE.copy()
     out[100 + n, 100:200] = 0
     return out
-
-
-def alive(pid):
-    """Is there a process of that number that is more than a zombie?"""
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def group(pgid):
