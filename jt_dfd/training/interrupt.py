@@ -1,9 +1,16 @@
-"""Ctrl-C and SIGTERM ask a run to stop after the step at hand; a second one stops at once."""
+"""Ctrl-C and SIGTERM ask a run to stop after the step at hand; a second one stops at once.
+
+Under mpirun one Ctrl-C can arrive twice, from the terminal and passed on by the launcher: what follows within a second
+is the same request.
+"""
 from __future__ import annotations
 
 import signal
 import sys
 import threading
+import time
+
+SAME_REQUEST = 1.0  # seconds (ours)
 
 
 class Interrupt:
@@ -11,6 +18,7 @@ class Interrupt:
 
     def __init__(self):
         self.asked = False
+        self._since = 0.0
         self._before = {}
 
     def __enter__(self) -> "Interrupt":
@@ -25,6 +33,8 @@ class Interrupt:
 
     def _handle(self, number, frame):
         if self.asked:
+            if time.monotonic() - self._since < SAME_REQUEST:
+                return
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked, self._since = True, time.monotonic()
         sys.stderr.write("\nStopping after this step; once more to stop at once without saving.\n")
