@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM ask a run to stop after the step at hand; a second one stops at once.
+"""Ctrl-C, SIGTERM and SIGUSR1 ask a run to stop after the step at hand; a second one stops at once.
 
-Under mpirun one Ctrl-C can arrive twice, from the terminal and passed on by the launcher: what follows within a second
-is the same request.
+Open MPI's launcher answers Ctrl-C by killing the ranks within two seconds, too short to save in; SIGUSR1 it passes on.
+One request can arrive twice, from the terminal and from the launcher: what follows within a second is the same one.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Interrupt:
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

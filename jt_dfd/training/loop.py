@@ -6,6 +6,7 @@ A trainer brings its networks and optimisers; it has ``parts`` that are checkpoi
 from __future__ import annotations
 
 import gc
+import os
 import shlex
 import sys
 import time
@@ -84,6 +85,8 @@ class Run:
                + (f"{len(self.held_out.rows)} held out" if self.held_out else "none held out: no validation"))
         yield (f"{o.steps} steps, {o.steps * o.batch / len(self.data.rows):.1f} epochs, {parallel.world()} "
                f"process(es), device {'cuda' if jt.flags.use_cuda else 'cpu'}")
+        if parallel.world() > 1:
+            yield f"to save and stop: kill -USR1 {os.getppid()} (Ctrl-C ends mpirun's processes before they can save)"
         if o.mixed_precision:
             yield precision.words(o)
 

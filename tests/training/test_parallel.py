@@ -1,8 +1,10 @@
 """Two processes under mpirun with a picture each are one process with both."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -15,15 +17,22 @@ pytestmark = pytest.mark.skipif(not (shutil.which("mpirun") and shutil.which("mp
 STEPS = 5
 
 
-def train(root, stage, out, processes, *more):
+def environment(processes):
+    return {**os.environ, "OMP_NUM_THREADS": "1", **({"use_mpi": "1"} if processes > 1 else {})}
+
+
+def command(root, stage, out, processes, *more):
     words = [sys.executable, str(root / f"tools/train_{stage}.py"), "--out", str(out), "--preset", "tiny",
              "--batch", "2", "--steps", str(STEPS), "--log-every", "1", "--sample-every", "2", "--save-every", "1",
              "--keep", "9", "--tensorboard", "no", "--device", "cpu", *more]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     if processes > 1:
-        env["use_mpi"] = "1"
         words = ["mpirun", "-np", str(processes), "--allow-run-as-root", "--oversubscribe", *words]
-    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=3600)
+    return words
+
+
+def train(root, stage, out, processes, *more):
+    done = subprocess.run(command(root, stage, out, processes, *more), env=environment(processes), capture_output=True,
+                          text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
@@ -67,6 +76,28 @@ def test_stage_two_without_batch_statistics(root, pairs, embedding, tmp_path):
     compare(tmp_path / "one", tmp_path / "two")
     # rank 0 alone wrote
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(p.name for p in (tmp_path / "one").iterdir())
+
+
+def test_a_signal_to_the_launcher_saves_and_stops(root, pairs, embedding, tmp_path):
+    """Ctrl-C cannot: Open MPI kills its processes before they have saved."""
+    out = tmp_path / "run"
+    words = command(root, "synthesis", out, 2, "--data", str(pairs), "--embedding", str(embedding), "--gan", "0",
+                    "--perceptual-network", "off", "--steps", "100000", "--save-every", "100000", "--sample-every", "0")
+    said = tmp_path / "said"
+    with said.open("wb") as file:
+        process = subprocess.Popen(words, env=environment(2), stdout=file, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 900
+        while not (out / "log.jsonl").is_file() or not read(out / "log.jsonl"):  # a line a step
+            assert process.poll() is None and time.monotonic() < deadline, said.read_text()[-3000:]
+            time.sleep(0.2)
+        process.send_signal(signal.SIGUSR1)
+        process.wait(timeout=600)
+    finally:
+        process.kill()
+    assert f"kill -USR1 {process.pid}" in said.read_text()
+    saved = RunFolder(out).steps()
+    assert len(saved) == 1 and 0 < saved[0] < 100000, said.read_text()[-3000:]
 
 
 def test_stage_one_with_synchronised_batch_statistics(root, pairs, embedding, tmp_path):
