@@ -12,6 +12,7 @@ from ..networks.specification import specification_of
 from ..pictures import write_atomically
 from .bank import ROWS_FILE, banks_of, encoders_digest
 from .options import OPTIONS_FILE
+from .run_folder import commands
 from .weights import open_weights
 
 
@@ -64,14 +65,25 @@ def narrowed(array: np.ndarray, dtype: str, path, name: str) -> np.ndarray:
 
 
 def _record(run, folder) -> Dict[str, Any]:
-    """What made a part: its command and options."""
+    """What made a part: the calls that trained it and its options; the same of the run it began from.  Folders of the
+    machine it was made on mean nothing elsewhere: their last names are kept."""
     out = dict(folder.meta.get("provenance", {}))
     try:
         options = json.loads((Path(run) / OPTIONS_FILE).read_text(encoding="utf-8"))
-        # folders of the machine it was made on mean nothing elsewhere
-        out["options"] = {k: Path(v).name if k in ("data", "out", "embedding", "init_from") else v
-                          for k, v in options.items()}
-        out.pop("command", None)
     except (OSError, ValueError):
-        pass
+        return out
+    out.pop("command", None)
+    calls = commands(run)
+    if calls:
+        out["commands"] = [{**call, "command": " ".join(map(_short, call["command"].split()))} for call in calls]
+    out["options"] = {k: _short(v) if isinstance(v, str) else v for k, v in options.items()}
+    before = Path(options.get("init_from") or run)
+    if before != Path(run) and (before / OPTIONS_FILE).is_file():
+        out["began_from"] = _record(before, open_weights(before))
     return out
+
+
+def _short(word: str) -> str:
+    """A tool as tools/NAME, any other path by its last name."""
+    path = Path(word)
+    return f"tools/{path.name}" if path.suffix == ".py" else path.name if len(path.parts) > 1 else word

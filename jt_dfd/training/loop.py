@@ -21,7 +21,7 @@ from ..pictures import PictureError
 from . import feed, options as option_files, parallel, precision
 from .interrupt import Interrupt
 from .log import Log, memory_mb
-from .run_folder import RunFolder
+from .run_folder import RunFolder, note_command
 
 #: steps between collections of Jittor's freed memory
 COLLECT_EVERY = 200
@@ -100,6 +100,7 @@ class Run:
         writer = parallel.is_writer()
         if writer:
             option_files.write(o, self.out)
+            note_command(self.out, start, self.command)
         self.log = Log(self.log_folder, writer, start, o.tensorboard)
         for line in self.describe():
             self.log.note(line)

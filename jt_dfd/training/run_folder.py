@@ -2,6 +2,7 @@
 
     checkpoints/step-00012000.pkl    named arrays (networks, optimisers, moving average) and, as text, the rest
     checkpoints/best.json            which step was best, and its figure
+    commands.jsonl                   every call that trained here, and the step it began at
 """
 from __future__ import annotations
 
@@ -19,6 +20,22 @@ from ..pictures import write_atomically
 _NAME = re.compile(r"step-(\d{8,})\.pkl")
 _STATE = "state.json"
 FORMAT = 1
+_COMMANDS = "commands.jsonl"
+
+
+def note_command(folder, step: int, command: str) -> None:
+    """Add a call to the run's record."""
+    with (Path(folder) / _COMMANDS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"from_step": step, "command": command}) + "\n")
+
+
+def commands(folder) -> List[Dict[str, Any]]:
+    """The calls that trained a run, oldest first; none where there is no record."""
+    try:
+        lines = (Path(folder) / _COMMANDS).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []
 
 
 class RunFolder:

@@ -83,6 +83,23 @@ def test_the_exported_folder_makes_the_face_that_was_trained(pairs, embedding, e
     assert np.abs(result.face.astype(int) - enlarged).mean() < 1  # half precision
 
 
+def test_a_folder_says_how_it_was_trained(pairs, embedding, exported, tmp_path):
+    """Every call, the run that another began from, and nothing about the machine's folders."""
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "finer", steps=1, gan=0.0,
+                                         init_from=str(exported / "run"))
+    assert loop.run(trainer, options, False, [str(tmp_path / "tools/train.py"), "--data", str(pairs), "--steps", "1"])
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "finer", steps=2, gan=0.0,
+                                         init_from=str(exported / "run"))
+    assert loop.run(trainer, options, True, ["tools/train.py", "--resume", "--steps", "2"])
+    export(embedding, tmp_path / "finer", tmp_path / "params")
+    record = checkpoints.open_folder(tmp_path / "params").meta["provenance"]["synthesis"]
+    assert record["commands"] == [
+        {"from_step": 0, "command": f"tools/train.py --data {pairs.name} --steps 1"},
+        {"from_step": 1, "command": "tools/train.py --resume --steps 2"}]
+    assert record["options"]["steps"] == 2 and record["began_from"]["commands"][0]["command"] == "train"
+    assert str(tmp_path) not in (tmp_path / "params/config.json").read_text()
+
+
 def test_parts_that_do_not_belong_together_are_refused(pairs, embedding, exported, tmp_path):
     trainer, options = embedding_trainer(pairs, tmp_path / "later", steps=1, save_every=1,
                                          init_from=str(open_weights(embedding).path))
