@@ -16,6 +16,8 @@ def main(argv=None) -> int:
     parser.add_argument("--synthesis", required=True, metavar="DIR", help="stage II's run folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="default: float16")
+    parser.add_argument("--step", type=int, metavar="N", help="stage II's checkpoint to take (default: the one with the "
+                        "best held-out figure; with a GAN the last may well look better)")
     parser.add_argument("--note", default="", help="a line for the provenance in config.json")
     args = parser.parse_args(argv)
     from jt_dfd import runtime
@@ -25,7 +27,8 @@ def main(argv=None) -> int:
     from jt_dfd.training.export import ExportError, export
 
     try:
-        size = export(args.embedding, args.synthesis, args.out, args.dtype, {"note": args.note} if args.note else None)
+        size = export(args.embedding, args.synthesis, args.out, args.dtype, {"note": args.note} if args.note else None,
+                      args.step)
     except (CheckpointError, ExportError, OSError) as error:
         print(f"export_weights.py: {error}", file=sys.stderr)
         return 1

@@ -3,16 +3,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from .. import checkpoints
+from .. import checkpoints, networks
+from ..components import COMPONENTS
 from ..networks.specification import specification_of
 from ..pictures import write_atomically
+from .arrays import under
 from .bank import ROWS_FILE, banks_of, encoders_digest
 from .options import OPTIONS_FILE
-from .run_folder import commands
+from .run_folder import RunFolder, commands
 from .weights import open_weights
 
 
@@ -20,12 +22,17 @@ class ExportError(ValueError):
     """Parts that do not belong together, or numbers that half precision cannot hold."""
 
 
-def export(embedding, synthesis, out, dtype: str = "float16", provenance: Optional[Dict[str, Any]] = None) -> int:
+def export(embedding, synthesis, out, dtype: str = "float16", provenance: Optional[Dict[str, Any]] = None,
+           step: Optional[int] = None) -> int:
     """Write ``out``; returns its bytes.
 
     embedding   stage I's run folder (or folder of weights) with image decoders and banks
     synthesis   stage II's, trained behind the same encoders
     dtype       "float16" or "float32", of networks and banks alike
+    step        stage II's checkpoint to take, its moving average; None: the best one by the held-out figure.  A GAN's
+                later pictures are often the better ones where no figure says so
+
+    ExportError where parts do not belong together or the checkpoint is not there; then nothing is written.
     """
     one, two, out = open_weights(embedding), open_weights(synthesis), Path(out)
     if one.config.to_dict() != two.config.to_dict():
@@ -38,9 +45,10 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     banks = banks_of(one)
     if not banks or banks.get("encoders") != digest:
         raise ExportError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
+    chosen = averaged(synthesis, two.config, step) if step is not None else {}
     for (kind, component), shapes in specification_of(one.config).items():
         source = one if kind in ("encoder", "image_decoder") else two
-        arrays = source.network(kind, component or "rest")
+        arrays = chosen.get((kind, component)) or source.network(kind, component or "rest")
         path = out / checkpoints.network_path(kind, component or "rest")
         checkpoints.write_arrays(path, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
     for gender in one.genders or (checkpoints.SHARED_BANK,):
@@ -50,8 +58,28 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     rows = json.dumps(banks, separators=(",", ":")) + "\n"
     write_atomically(out / ROWS_FILE, lambda t: t.write_text(rows, encoding="utf-8"))
     record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}
+    if step is not None:
+        record["synthesis"]["step"] = step
     checkpoints.write_config(out, one.config, record, dtype)
     return sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+
+
+def averaged(run, config, step: int) -> Dict[Tuple[str, str], Dict[str, np.ndarray]]:
+    """(kind, component) -> arrays: the moving average in stage II's checkpoint of ``step``, or the weights themselves
+    where the run has none."""
+    folder = RunFolder(run)
+    if step not in folder.steps():
+        kept = ", ".join(map(str, folder.steps())) or "none"
+        raise ExportError(f"{run}: no checkpoint of step {step}; kept are: {kept}")
+    arrays = folder.read(step)[1]
+    out, average = {}, iter(range(len(arrays)))
+    for kind, component in [("feature_decoder", c) for c in COMPONENTS] + [("generator", "")]:  # as the trainer has them
+        own = under(kind if not component else f"{kind}_{component}", arrays)
+        if not own:
+            raise ExportError(f"{folder.file(step)}: holds no {kind}; is {run} a run of stage II?")
+        names = networks.build(kind, config, component or "rest").state_dict()
+        out[kind, component] = {n: arrays.get(f"average/a{i}", own[n]) for n, i in zip(names, average)}
+    return out
 
 
 def narrowed(array: np.ndarray, dtype: str, path, name: str) -> np.ndarray:

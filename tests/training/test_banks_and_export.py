@@ -100,6 +100,24 @@ def test_a_folder_says_how_it_was_trained(pairs, embedding, exported, tmp_path):
     assert str(tmp_path) not in (tmp_path / "params/config.json").read_text()
 
 
+def test_a_later_checkpoint_than_the_best_can_be_taken(pairs, embedding, tmp_path):
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", steps=3, save_every=1, gan=0.0, ema=0.9)
+    assert loop.run(trainer, options, False, ["train"])
+    wanted = trainer.weights()  # after the last step
+    export(embedding, tmp_path / "run", tmp_path / "last", "float32", step=3)
+    export(embedding, tmp_path / "run", tmp_path / "first", "float32", step=1)
+    last, first = checkpoints.open_folder(tmp_path / "last"), checkpoints.open_folder(tmp_path / "first")
+    for kind, component in [("generator", "rest")] + [("feature_decoder", c) for c in COMPONENTS]:
+        arrays = wanted[checkpoints.network_path(kind, component)]
+        stored, before = last.network(kind, component), first.network(kind, component)
+        assert all(np.array_equal(stored[name], arrays[name]) for name in stored)
+        assert any(not np.array_equal(stored[name], before[name]) for name in stored)
+    assert last.meta["provenance"]["synthesis"]["step"] == 3
+    with pytest.raises(ExportError, match="step 9; kept are: 1, 2, 3"):
+        export(embedding, tmp_path / "run", tmp_path / "none", step=9)
+    assert not (tmp_path / "none").exists()
+
+
 def test_parts_that_do_not_belong_together_are_refused(pairs, embedding, exported, tmp_path):
     trainer, options = embedding_trainer(pairs, tmp_path / "later", steps=1, save_every=1,
                                          init_from=str(open_weights(embedding).path))
