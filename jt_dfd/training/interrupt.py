@@ -25,6 +25,8 @@ class Interrupt:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 self._before[number] = signal.signal(number, self._handle)
+                # or the system call it arrives in fails: Jittor gives up where its lock's does
+                signal.siginterrupt(number, False)
         return self
 
     def __exit__(self, *_):

@@ -1,6 +1,8 @@
 """Ctrl-C: one request however often it arrives at once, a second one later stops hard."""
+import ctypes
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -26,3 +28,20 @@ def test_a_second_request_later_stops_at_once(monkeypatch):
             assert stop.asked
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1)
+
+
+def test_a_call_into_the_system_is_not_cut_short():
+    """Jittor's lock waits in one, and the run ended where a signal failed it."""
+    here, there = os.pipe()
+    main = threading.main_thread().ident
+    signalled = threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGUSR1))
+    written = threading.Timer(0.6, os.write, (there, b"x"))
+    with Interrupt() as stop:
+        signalled.start()
+        written.start()
+        count = ctypes.CDLL(None).read(here, ctypes.create_string_buffer(1), 1)
+        assert count == 1 and stop.asked
+    for thread in (signalled, written):
+        thread.join()
+    os.close(here)
+    os.close(there)

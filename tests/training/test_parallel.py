@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,8 +79,10 @@ def test_stage_two_without_batch_statistics(root, pairs, embedding, tmp_path):
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(p.name for p in (tmp_path / "one").iterdir())
 
 
-def test_a_signal_to_the_launcher_saves_and_stops(root, pairs, embedding, tmp_path):
-    """Ctrl-C cannot: Open MPI kills its processes before they have saved."""
+@pytest.mark.parametrize("to", ["launcher", "one process"])
+def test_a_signal_saves_and_stops(root, pairs, embedding, tmp_path, to):
+    """Ctrl-C cannot: Open MPI kills its processes before they have saved.  What one process got alone
+    stops both."""
     out = tmp_path / "run"
     words = command(root, "synthesis", out, 2, "--data", str(pairs), "--embedding", str(embedding), "--gan", "0",
                     "--perceptual-network", "off", "--steps", "100000", "--save-every", "100000", "--sample-every", "0")
@@ -91,8 +94,10 @@ def test_a_signal_to_the_launcher_saves_and_stops(root, pairs, embedding, tmp_pa
         while not (out / "log.jsonl").is_file() or not read(out / "log.jsonl"):  # a line a step
             assert process.poll() is None and time.monotonic() < deadline, said.read_text()[-3000:]
             time.sleep(0.2)
-        process.send_signal(signal.SIGUSR1)
-        process.wait(timeout=600)
+        ranks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(ranks) == 2
+        os.kill(process.pid if to == "launcher" else int(ranks[0]), signal.SIGUSR1)
+        process.wait(timeout=300)
     finally:
         process.kill()
     assert f"kill -USR1 {process.pid}" in said.read_text()
