@@ -40,6 +40,15 @@ def root():
 
 
 @pytest.fixture(scope="session")
+def demo():
+    """The folder of weights that ships."""
+    folder = ROOT / "Params" / "demo"
+    if not (folder / "config.json").is_file():
+        pytest.skip("Params/demo is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def parity():
     """Folder of the fixtures that the release itself computed."""
     return TESTS / "parity"

@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from .. import checkpoints, networks
-from ..components import COMPONENTS
+from .. import checkpoints
 from ..networks.specification import specification_of
 from ..pictures import write_atomically
 from .arrays import under
@@ -73,11 +73,12 @@ def averaged(run, config, step: int) -> Dict[Tuple[str, str], Dict[str, np.ndarr
         raise ExportError(f"{run}: no checkpoint of step {step}; kept are: {kept}")
     arrays = folder.read(step)[1]
     out, average = {}, iter(range(len(arrays)))
-    for kind, component in [("feature_decoder", c) for c in COMPONENTS] + [("generator", "")]:  # as the trainer has them
+    for (kind, component), names in specification_of(config).items():  # in the order the trainer has them
+        if kind not in ("feature_decoder", "generator"):
+            continue
         own = under(kind if not component else f"{kind}_{component}", arrays)
         if not own:
             raise ExportError(f"{folder.file(step)}: holds no {kind}; is {run} a run of stage II?")
-        names = networks.build(kind, config, component or "rest").state_dict()
         out[kind, component] = {n: arrays.get(f"average/a{i}", own[n]) for n, i in zip(names, average)}
     return out
 
@@ -103,7 +104,7 @@ def _record(run, folder) -> Dict[str, Any]:
     out.pop("command", None)
     calls = commands(run)
     if calls:
-        out["commands"] = [{**call, "command": " ".join(map(_short, call["command"].split()))} for call in calls]
+        out["commands"] = [{**call, "command": shlex.join(map(_short, shlex.split(call["command"])))} for call in calls]
     out["options"] = {k: _short(v) if isinstance(v, str) else v for k, v in options.items()}
     before = Path(options.get("init_from") or run)
     if before != Path(run) and (before / OPTIONS_FILE).is_file():

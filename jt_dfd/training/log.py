@@ -101,7 +101,8 @@ class Log:
 
 
 def read(path) -> List[Dict[str, Any]]:
-    """The lines of a log.jsonl; a last line cut off by a kill is left out."""
+    """The lines of a log.jsonl, or another file with a JSON object a line; a last line cut off by a kill is left out.
+    No lines where there is no file."""
     out = []
     try:
         text = Path(path).read_text(encoding="utf-8")

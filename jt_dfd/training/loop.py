@@ -140,13 +140,9 @@ class Run:
                     late = o.save_minutes and time.monotonic() - self._saved_at > o.save_minutes * 60
                     over = o.minutes and time.monotonic() - began > o.minutes * 60
                     # clocks and signals differ between ranks; all have to agree, and to validate or not alike
-                    asked = False
-                    if done % o.log_every == 0 or parallel.world() == 1:
-                        asked = parallel.any_rank(interrupt.asked)
-                        stopped = (asked or parallel.any_rank(bool(over))) and done < o.steps
-                        late = parallel.any_rank(bool(late))
-                    else:
-                        late = False
+                    due = done % o.log_every == 0 or parallel.world() == 1
+                    asked, over, late = parallel.any_rank(interrupt.asked, over, late) if due else (False,) * 3
+                    stopped = (asked or over) and done < o.steps
                     if done % o.save_every == 0 or done == o.steps or stopped or late:
                         self._save(done, validated=not asked)
                     if stopped:

@@ -1,6 +1,8 @@
 """Several processes under ``mpirun``: rank, and numbers averaged over ranks.  One process alone: rank 0 of 1."""
 from __future__ import annotations
 
+from typing import Tuple
+
 import numpy as np
 
 from ..backend import jt
@@ -25,11 +27,11 @@ def mean(numbers):
     return numbers.mpi_all_reduce("mean") if world() > 1 else numbers
 
 
-def any_rank(flag: bool) -> bool:
-    """Whether ``flag`` is set on any rank; every rank has to ask."""
+def any_rank(*flags) -> Tuple[bool, ...]:
+    """Whether each flag is set on any rank; every rank has to ask."""
     if world() == 1:
-        return flag
-    return bool(float(jt.array(np.float32([flag])).mpi_all_reduce("add").numpy()[0]) > 0)
+        return tuple(map(bool, flags))
+    return tuple(bool(n > 0) for n in jt.array(np.float32(list(map(bool, flags)))).mpi_all_reduce("add").numpy())
 
 
 def same_weights(networks) -> None:

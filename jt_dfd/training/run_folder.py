@@ -16,6 +16,7 @@ import numpy as np
 
 from ..checkpoints import CheckpointError, read_arrays, write_arrays
 from ..pictures import write_atomically
+from .log import read
 
 _NAME = re.compile(r"step-(\d{8,})\.pkl")
 _STATE = "state.json"
@@ -31,11 +32,7 @@ def note_command(folder, step: int, command: str) -> None:
 
 def commands(folder) -> List[Dict[str, Any]]:
     """The calls that trained a run, oldest first; none where there is no record."""
-    try:
-        lines = (Path(folder) / _COMMANDS).read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError):
-        return []
+    return read(Path(folder) / _COMMANDS)
 
 
 class RunFolder:

@@ -11,12 +11,6 @@ from jt_dfd.components import CANONICAL_POINTS
 from jt_dfd.data import index
 
 
-def demo(root):
-    if not (root / "Params" / "demo" / "config.json").is_file():
-        pytest.skip("Params/demo is not there")
-    return root / "Params" / "demo"
-
-
 def synthesize(root, out, *words):
     done = subprocess.run([sys.executable, str(root / "tools/synthesize.py"), *map(str, words), "-o", str(out),
                            "--device", "cpu"], capture_output=True, text=True, timeout=3600)
@@ -24,19 +18,17 @@ def synthesize(root, out, *words):
     return {p.name: np.asarray(Image.open(p).convert("RGB")) for p in sorted(out.rglob("*.png"))}
 
 
-def test_it_is_light_and_says_where_it_comes_from(root):
-    folder = demo(root)
-    assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) < 60e6
-    provenance = json.loads((folder / "config.json").read_text())["provenance"]
+def test_it_is_light_and_says_where_it_comes_from(demo):
+    assert sum(f.stat().st_size for f in demo.rglob("*") if f.is_file()) < 60e6
+    provenance = json.loads((demo / "config.json").read_text())["provenance"]
     for stage in ("embedding", "synthesis"):
         assert provenance[stage]["options"]["preset"] == "compact" and provenance[stage]["options"]["steps"] > 0
 
 
 @pytest.mark.parametrize("refine", [0, 0.5, 1])
-def test_faces_are_found_where_the_sketch_has_them(root, samples, face_models, tmp_path, refine):
+def test_faces_are_found_where_the_sketch_has_them(root, demo, samples, face_models, tmp_path, refine):
     from jt_dfd.data.detect import FaceFinder
 
-    demo(root)
     sketches = [samples / row.sketch for row in index.read(samples)] + sorted((root / "tests/sketches").glob("*.png"))
     faces = synthesize(root, tmp_path / "faces", *sketches, "--refine", f"all={refine}")
     assert len(faces) == len(sketches) >= 8
@@ -53,10 +45,9 @@ def test_faces_are_found_where_the_sketch_has_them(root, samples, face_models, t
     assert not missed
 
 
-def test_another_mouth_is_followed(root, samples, tmp_path):
+def test_another_mouth_is_followed(root, demo, samples, tmp_path):
     """Each sketch with the next one's mouth in it: over all, the face's mouth is nearer to the next face's, its eyes to
     its own.  Colours are left out: a patch's mean belongs to the whole face."""
-    demo(root)
     rows = index.read(samples)
     sketches = [np.asarray(Image.open(samples / row.sketch).convert("L").resize((512, 512))) for row in rows]
     mouth, eyes = (slice(335, 430), slice(185, 327)), (slice(205, 275), slice(150, 362))

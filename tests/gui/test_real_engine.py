@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import random_weights
-from conftest import PATIENCE, ROOT
+from conftest import PATIENCE
 from hands import draw
 from stopwatch import Others
 
@@ -88,12 +88,9 @@ def test_a_damaged_network_is_named(qapp, qtbot, tmp_path):
 
 
 @pytest.mark.full
-def test_with_the_demo_weights_a_stroke_shows_within_a_second(window, qtbot, capsys):
+def test_with_the_demo_weights_a_stroke_shows_within_a_second(window, qtbot, capsys, demo):
     """From the end of the stroke: its shadow within 0.5 s, its face within 1 s, on two idle cores.  Cores that were not
     idle, others having had a tenth of them and more in every round, tell nothing: skipped, with the numbers."""
-    demo = ROOT / "Params" / "demo"
-    if not (demo / "config.json").is_file():
-        pytest.skip("Params/demo is not there")
     w = window(start=False)
     w.engine.factory, w.engine.params = engine_module.REAL, str(demo)
     w.engine.start()
