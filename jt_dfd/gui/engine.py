@@ -1,7 +1,8 @@
 """The window's side of inference: starts the engine process, feeds it, hears it, starts it again.  No widget.
 
 The window's thread never waits in here.  One thread sends (the pipe is full while the process compiles), one hears,
-one keeps the last lines of what the process prints; results come as Qt signals.
+one keeps the last lines of what the process prints; results come as Qt signals.  The threads know nothing of Qt: they
+may outlive the engine (see :mod:`mailbox`).
 """
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
+from .mailbox import Mailbox, Post
 from .settings import FaceSettings
 
 REAL = "jt_dfd.gui.engine_process:load_synthesizer"
@@ -104,7 +106,6 @@ class Engine(QObject):
     job_failed = pyqtSignal(int, str)
     failed = pyqtSignal(bool, str, str)
     notice = pyqtSignal(str, str)
-    _heard = pyqtSignal(object, object)
 
     def __init__(self, params, device: str = "auto", factory: str = REAL, environment: Optional[dict] = None,
                  parent=None):
@@ -124,7 +125,8 @@ class Engine(QObject):
         self._restart = QTimer(self)
         self._restart.setSingleShot(True)
         self._restart.timeout.connect(self.start)
-        self._heard.connect(self._on_message)
+        self._mailbox = Mailbox(self)
+        self._mailbox.arrived.connect(self._on_message)
 
     # -- life ------------------------------------------------------------------------------------------------------
     @property
@@ -158,8 +160,8 @@ class Engine(QObject):
             theirs.close()
         process = _Process(popen, ours, write_end)
         self._process = process
-        for work in (self._send_loop, self._hear_loop, self._tail_loop):
-            process.threads.append(threading.Thread(target=work, args=(process,), daemon=True, name="engine"))
+        for work, *more in ((self._send_loop,), (self._hear_loop, self._mailbox.post), (self._tail_loop,)):
+            process.threads.append(threading.Thread(target=work, args=(process, *more), daemon=True, name="engine"))
             process.threads[-1].start()
         self._set_state(STARTING)
         self.progress.emit("start", 0, 0)
@@ -271,16 +273,14 @@ class Engine(QObject):
             except (OSError, ValueError):
                 return  # the hearing thread tells
 
-    def _hear_loop(self, process: _Process) -> None:
+    @staticmethod
+    def _hear_loop(process: _Process, post: Post) -> None:
         while True:
             try:
                 message = process.connection.recv()
             except (EOFError, OSError, ValueError):
                 message = {"kind": "gone"}
-            try:
-                self._heard.emit(process, message)
-            except RuntimeError:
-                return  # the window is gone
+            post((process, message))
             if message["kind"] == "gone":
                 return
 
@@ -291,7 +291,8 @@ class Engine(QObject):
                 process.tail.append(line.decode("utf-8", "replace").rstrip())
 
     # -- answers ---------------------------------------------------------------------------------------------------
-    def _on_message(self, process: _Process, message: dict) -> None:
+    def _on_message(self, heard) -> None:
+        process, message = heard
         if process is not self._process:
             return  # of a process that was given up
         getattr(self, "_on_" + message["kind"])(message)

@@ -17,6 +17,7 @@ from PyQt5.QtCore import QLockFile, QObject, QStandardPaths, QTimer, pyqtSignal
 
 from . import files
 from .document import Document
+from .mailbox import Mailbox
 
 #: milliseconds from the last change to the writing, and at most from the first (ours)
 QUIET, LATEST = 700, 5000
@@ -87,6 +88,8 @@ class Autosave(QObject):
         self._wake = threading.Condition()
         self._thread: Optional[threading.Thread] = None
         self._closed = False
+        self._complaints = Mailbox(self)
+        self._complaints.arrived.connect(self.failed.emit)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.write)
@@ -149,10 +152,7 @@ class Autosave(QObject):
 
     def _complain(self, error: OSError) -> None:
         if not self.error:
-            try:
-                self.failed.emit(str(error))
-            except RuntimeError:
-                pass  # the window is gone
+            self._complaints.post(str(error))
         self.error = str(error)
 
     def close(self, keep: bool = False) -> None:
