@@ -2,7 +2,11 @@
 scale a list of feature maps with the patch scores last, of the real pictures and the made ones one after the other."""
 from __future__ import annotations
 
-from ..backend import jt
+from ..backend import jt, nn
+
+#: pixels after which the pattern of two transposed convolutions of stride 2 repeats, and the edge of the squares in
+#: which it is looked for (ours)
+PERIOD, SQUARE = 4, 32
 
 
 def l1(made, real):
@@ -42,3 +46,26 @@ def feature_matching(real_maps, made_maps):
         for a, b in zip(real[:-1], made[:-1]):
             total, count = total + (a.detach() - b).abs().mean(), count + 1
     return total / max(count, 1)
+
+
+def grid(made, real):
+    """How much a made picture repeats itself every PERIOD pixels beyond what the real one does (ours): mean over
+    squares of the excess, in the pictures' own units.
+
+    Transposed convolutions begin with such a pattern.  L1 hardly sees it where it is fainter than the picture's other
+    errors: moving a pixel up and its neighbour down changes nothing in the sum.  Real pictures of any size have none.
+    """
+    return nn.relu(_repetition(made) - _repetition(real).detach()).mean()
+
+
+def _repetition(x):
+    """(N * C * rows, columns) of squares: the standard deviation over a square's PERIOD x PERIOD positions of the mean
+    over everything at that position."""
+    n, c, height, width = x.shape
+    rows, columns, times = height // SQUARE, width // SQUARE, SQUARE // PERIOD
+    if rows * SQUARE < height or columns * SQUARE < width:
+        x = x[:, :, :rows * SQUARE, :columns * SQUARE]
+    x = x.reshape((n * c * rows, times, PERIOD, columns * SQUARE)).mean(dims=(1,))
+    x = x.reshape((n * c * rows, PERIOD, columns, times, PERIOD)).mean(dims=(3,))
+    x = x - x.mean(dims=(1, 3), keepdims=True)
+    return jt.sqrt((x * x).mean(dims=(1, 3)) + 1e-8)

@@ -111,6 +111,9 @@ class SynthesisTrainer:
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(*self._view(made, real, step))
             total = total + terms["perceptual"] * o.perceptual
+        if o.grid > 0:
+            terms["grid"] = losses.grid(made, real)
+            total = total + terms["grid"] * o.grid
         adversarial = self.discriminator is not None and step >= o.gan_from
         if adversarial:
             condition, count = features.detach(), real.shape[0]
