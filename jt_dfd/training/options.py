@@ -112,8 +112,8 @@ class SynthesisOptions(Options):
     perceptual_layers: int = _option(5, "how many of relu1_1..relu5_1 are compared")
     perceptual_size: int = _option(0, "edge in pixels at which they look: by turns the whole picture reduced and a "
                                       "window of it; 0: the canvas")
-    grid: float = _option(0.0, "weight of the loss on a pattern that repeats every four pixels, which transposed "
-                               "convolutions leave in short trainings (20 takes it out); 0: off")
+    grid: float = _option(0.0, "weight of the loss on a pattern that repeats every few pixels, which transposed "
+                               "convolutions leave in short trainings (50 takes it out); 0: off")
     lr_discriminator: float = _option(2e-4, "Adam's learning rate of the discriminator (ours)")
     ema: float = _option(0.999, "decay of the generator's moving average; 0: none")
 
