@@ -74,6 +74,7 @@ class _Process:
     popen: subprocess.Popen
     connection: Connection
     lifeline: int
+    post: Post                                        # to the window's thread
     wake: threading.Condition = field(default_factory=threading.Condition)
     face: Optional[dict] = None                       # newest wins: one slot
     others: deque = field(default_factory=deque)      # jobs and cancellations, in order
@@ -158,10 +159,10 @@ class Engine(QObject):
         finally:
             os.close(read_end)
             theirs.close()
-        process = _Process(popen, ours, write_end)
+        process = _Process(popen, ours, write_end, self._mailbox.post)
         self._process = process
-        for work, *more in ((self._send_loop,), (self._hear_loop, self._mailbox.post), (self._tail_loop,)):
-            process.threads.append(threading.Thread(target=work, args=(process, *more), daemon=True, name="engine"))
+        for work in (self._send_loop, self._hear_loop, self._tail_loop):
+            process.threads.append(threading.Thread(target=work, args=(process,), daemon=True, name="engine"))
             process.threads[-1].start()
         self._set_state(STARTING)
         self.progress.emit("start", 0, 0)
@@ -274,13 +275,13 @@ class Engine(QObject):
                 return  # the hearing thread tells
 
     @staticmethod
-    def _hear_loop(process: _Process, post: Post) -> None:
+    def _hear_loop(process: _Process) -> None:
         while True:
             try:
                 message = process.connection.recv()
             except (EOFError, OSError, ValueError):
                 message = {"kind": "gone"}
-            post((process, message))
+            process.post((process, message))
             if message["kind"] == "gone":
                 return
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from conftest import embedding_trainer, synthesis_trainer
-from jt_dfd.backend import jt, nn
+from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS
 from jt_dfd.training import feed, losses
 from jt_dfd.training import arrays as named
