@@ -12,13 +12,15 @@ from typing import Union
 
 import numpy as np
 
+from .errors import UserError
+
 #: file name endings taken for pictures when a folder is listed
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 #: pictures with more pixels are refused before they are decoded (ours; a guard against decompression bombs)
 MAX_PIXELS = 100_000_000
 
 
-class PictureError(ValueError):
+class PictureError(UserError, ValueError):
     """A file or array that is no usable picture; the message names it and says why."""
 
 

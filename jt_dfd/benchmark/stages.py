@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..components import COMPONENTS
+from ..errors import UserError
 
 #: this project; the release's way of working in Jittor's own layers; the converter's modules; the same, channels last
 SIDES = ("jittor", "release", "torch", "torch-channels-last")
@@ -32,7 +33,7 @@ class Stage(NamedTuple):
         return self.name.split(".")[0]
 
 
-class UnknownStage(ValueError):
+class UnknownStage(UserError, ValueError):
     """A name that no stage has."""
 
 

@@ -149,7 +149,7 @@ def test_wrong_options(words, message):
 
 def test_weights_that_are_not_there(tmp_path):
     done = tool("--params", tmp_path / "none")
-    assert done.returncode == 1 and "no such folder of weights" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "no such folder of weights" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_help_and_list():

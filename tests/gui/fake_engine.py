@@ -30,6 +30,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from jt_dfd.errors import UserError
+
 COMPONENTS = ("eye1", "eye2", "nose", "mouth", "rest")
 LATENT = 16
 
@@ -124,7 +126,7 @@ def load(folder, device, progress):
     knobs = fake.knobs()
     fake.crash("load")
     if knobs.get("broken"):
-        raise ValueError(f"{folder}: {knobs['broken']}")
+        raise UserError(f"{folder}: {knobs['broken']}")
     pieces = int(knobs.get("compile", 0) / 0.5)
     if knobs.get("burn"):
         for _ in range(os.cpu_count() or 1):

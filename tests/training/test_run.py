@@ -9,6 +9,7 @@ import pytest
 from conftest import embedding_trainer, synthesis_trainer
 from jt_dfd import checkpoints
 from jt_dfd.backend import jt
+from jt_dfd.errors import UserError
 from jt_dfd.pictures import read_picture
 from jt_dfd.training import loop
 from jt_dfd.training.log import read
@@ -74,7 +75,7 @@ def test_components_are_resumed_each_on_its_own(pairs, tmp_path):
 def test_an_old_run_is_not_overwritten(pairs, embedding, tmp_path):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", steps=1)
     loop.run(trainer, options, False, ["train"])
-    with pytest.raises(loop.TrainingStopped, match="--resume"):
+    with pytest.raises(UserError, match="--resume"):
         loop.run(trainer, options, False, ["train"])
 
 
@@ -93,7 +94,7 @@ def poison(trainer, at):
 def test_a_nan_stops_the_run_before_anything_moves(pairs, embedding, tmp_path):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", save_every=3)
     poison(trainer, 3)
-    with pytest.raises(loop.TrainingStopped, match=r"step 4: .*l1.*step-00000003\.pkl.*--resume"):
+    with pytest.raises(UserError, match=r"step 4: .*l1.*step-00000003\.pkl.*--resume"):
         loop.run(trainer, options, False, ["train"])
     _, kept, _ = RunFolder(tmp_path / "run").newest()
     now = trainer.arrays()
@@ -104,7 +105,7 @@ def test_a_nan_stops_the_run_before_anything_moves(pairs, embedding, tmp_path):
 
 def test_an_exploding_gradient_stops_the_run(pairs, embedding, tmp_path):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", stop_gradient=1e-3)
-    with pytest.raises(loop.TrainingStopped, match="--stop-gradient"):
+    with pytest.raises(UserError, match="--stop-gradient"):
         loop.run(trainer, options, False, ["train"])
 
 
@@ -118,7 +119,7 @@ def test_a_file_that_vanishes_in_an_epoch_stops_the_run_with_its_name(own_pairs,
         return step(batch, number, parts)
 
     trainer.step = vanish
-    with pytest.raises(loop.TrainingStopped, match=r"005\.png.*step-\d+\.pkl.*--resume"):
+    with pytest.raises(UserError, match=r"005\.png.*step-\d+\.pkl.*--resume"):
         loop.run(trainer, options, False, ["train"])
 
 
@@ -164,7 +165,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_whole(pairs, embedding, small_dis
         return step(batch, number, parts)
 
     trainer.step = fill
-    with pytest.raises(loop.TrainingStopped, match=r"No space left.*step-00000002\.pkl"):
+    with pytest.raises(UserError, match=r"No space left.*step-00000002\.pkl"):
         loop.run(trainer, options, False, ["train"])
     run = RunFolder(small_disk / "run")
     assert run.steps() == [2] and run.newest()[0] == 2
