@@ -125,6 +125,8 @@ def load(folder, device, progress):
     fake = Fake(folder, device, progress)
     knobs = fake.knobs()
     fake.crash("load")
+    if knobs.get("bug"):
+        raise ValueError(knobs["bug"])
     if knobs.get("broken"):
         raise UserError(f"{folder}: {knobs['broken']}")
     pieces = int(knobs.get("compile", 0) / 0.5)

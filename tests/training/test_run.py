@@ -9,9 +9,10 @@ import pytest
 from conftest import embedding_trainer, synthesis_trainer
 from jt_dfd import checkpoints
 from jt_dfd.backend import jt
+from jt_dfd.cli import run
 from jt_dfd.errors import UserError
 from jt_dfd.pictures import read_picture
-from jt_dfd.training import loop
+from jt_dfd.training import command, loop, losses
 from jt_dfd.training.log import read
 from jt_dfd.training.run_folder import RunFolder
 
@@ -203,3 +204,15 @@ def test_a_set_without_held_out_pairs_trains_and_shows_training_pairs(embedding,
     assert loop.run(trainer, options, False, ["train"])
     assert RunFolder(tmp_path / "run").steps() == [3] and (tmp_path / "run/samples/step-00000002.png").exists()
     assert checkpoints.open_folder(tmp_path / "run/weights").has("generator")
+
+
+def test_a_bug_in_a_loss_keeps_its_traceback(pairs, tmp_path, monkeypatch, capsys):
+    """It is no fault of the user's, whatever class of exception it is."""
+    def broken(*_):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(losses, "mse", broken)
+    with pytest.raises(ValueError, match="broadcast") as caught:
+        run(command.train_embedding, ["--data", str(pairs), "--out", str(tmp_path / "run"), "--preset", "tiny", "--steps",
+                                      "1", "--batch", "2", "--component", "eye1", "--tensorboard", "no", "--device", "cpu"])
+    assert "broken" in [entry.name for entry in caught.traceback]
