@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Optional, Sequence
 
 from .errors import UserError
 
@@ -24,7 +23,7 @@ from .errors import UserError
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-def run(main: Callable[..., int], arguments: Optional[Sequence[str]] = None) -> int:
+def run(main: Callable[..., int], arguments: list[str] | None = None) -> int:
     """The exit status of ``main(arguments)``; None takes the arguments of this process."""
     name = Path(sys.argv[0]).stem
     try:
@@ -50,10 +49,15 @@ def words(error: OSError) -> str:
     return what if error.filename is None else f"{error.filename}: {what}"
 
 
-@contextmanager
-def when_stopped(text: str):
-    """Ctrl-C inside ends with ``text``: what is kept, and how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(text) from None
+class when_stopped:
+    """``with when_stopped(text):``  Ctrl-C inside ends with ``text``: what is kept, and how to go on."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is KeyboardInterrupt:
+            raise KeyboardInterrupt(self.text) from None

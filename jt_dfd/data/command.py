@@ -4,7 +4,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import Counter
 from pathlib import Path
 
 from ..cli import when_stopped
@@ -80,6 +79,8 @@ def _prepare(argv) -> int:
     parser.add_argument("--workers", type=_whole, default=None, metavar="N",
                         help="processes for finding and aligning (default: as many as CPU cores, at most 16)")
     args = parser.parse_args(argv)
+
+    from collections import Counter
 
     from tqdm import tqdm
 
@@ -159,6 +160,8 @@ def generate_faces(argv=None) -> int:
     parser.add_argument("--workers", type=int, default=None, metavar="N",
                         help="processes that generate (default: one for every 8 CPU cores)")
     args = parser.parse_args(argv)
+
+    from collections import Counter
 
     from tqdm import tqdm
 

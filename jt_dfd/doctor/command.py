@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from ..cli import when_stopped
 
@@ -28,6 +27,8 @@ def main(arguments=None) -> int:
 
 
 def _examine(options) -> int:
+    import json
+
     from ..runtime import doctor
 
     device = "cuda" if options.gpu else options.device

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
@@ -155,6 +154,8 @@ def train_all(arguments=None) -> int:
     parser.add_argument("--perceptual-network", default="auto", help="see train_synthesis.py --help (default: auto)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
     args = parser.parse_args(arguments)
+    import subprocess
+
     out = Path(args.out)
     stage = ["--data", args.data, "--batch", str(args.batch), "--device", args.device, "--resume"]
     commands = [
