@@ -32,12 +32,17 @@ class _Lazy(types.ModuleType):
     def __getattr__(self, name: str):
         if name.startswith("__"):  # asked of any object by Python's own tools (inspect, copy, pytest)
             raise AttributeError(name)
-        return getattr(self._find(), name)
+        value = getattr(self._find(), name)
+        if not isinstance(value, (int, str)):  # functions, classes, flags; states such as in_mpi change
+            self.__dict__[name] = value  # the next time as quick as of any module
+        return value
 
     def __setattr__(self, name: str, value) -> None:
+        self.__dict__.pop(name, None)
         setattr(self._find(), name, value)
 
     def __delattr__(self, name: str) -> None:
+        self.__dict__.pop(name, None)
         delattr(self._find(), name)
 
     def __dir__(self):

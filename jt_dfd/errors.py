@@ -13,4 +13,4 @@ class UserError(Exception):
 
 
 class InputError(UserError, ValueError):
-    """A value that was asked for and cannot be used; the message names it.  Also a ``ValueError``, as Python's own are."""
+    """A value that was asked for and cannot be used; the message names it.  Also a ``ValueError``, as Python's are."""
