@@ -15,10 +15,10 @@ BACKGROUND, SKIN, HAIR, CLOTH = range(4)
 #: the face's outline in the mesh, clockwise from the top of the forehead
 OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
         136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
-_EYES_AND_BROWS = ((33, 133, 46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 145, 159, 7, 163, 144, 153, 154, 155, 110, 25, 226),
+EYES_AND_BROWS = ((33, 133, 46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 145, 159, 7, 163, 144, 153, 154, 155, 110, 25, 226),
                    (263, 362, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336, 374, 386, 249, 390, 373, 380, 381, 382, 339,
                     255, 446))
-_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
+LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 #: edge of the picture that is worked on
 SIZE = 192
 #: the smallest spread of a colour, in L, a and b
@@ -88,7 +88,7 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
     u, v = np.broadcast_arrays(np.abs(columns), rows)
 
     features = np.zeros((SIZE, SIZE), np.uint8)
-    for points in (*_EYES_AND_BROWS, _LIPS):
+    for points in (*EYES_AND_BROWS, LIPS):
         cv2.fillConvexPoly(features, cv2.convexHull(np.round(p[list(points)]).astype(np.int32)), 1)
     features = cv2.dilate(features, np.ones((7, 7), np.uint8)) != 0
     mouth = (p[61] + p[291])[1] / 2

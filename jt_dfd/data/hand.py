@@ -67,6 +67,7 @@ class _Hand:
         self.curves, self.rng, self.strokes = curves, rng, []  # type: Curves, np.random.Generator, List[Stroke]
         self.pen = float(np.exp(rng.uniform(np.log(MIN_PEN), np.log(MAX_PEN))))
         self.pen = min(self.pen, 1.0 + 3.0 * rng.random() + 1.0)   # thick pens are the rarer ones
+        self.rounding = rng.random()
         self.soft = rng.random() < 0.4
         self.careless = rng.random() ** 1.5                        # 0 a draughtsman, 1 a hurried mouse
         self.wobble = 0.25 + 1.3 * self.careless * rng.random()
@@ -99,8 +100,9 @@ class _Hand:
         return (points - centre) @ matrix.T + centre + shift
 
     def width(self, factor: float = 1.0) -> int:
-        """Whole pixels, rounded up or down by chance: on average the pen's width."""
-        return int(np.clip(np.floor(self.pen * factor + self.rng.random()), 1, 9))
+        """Whole pixels, in most strokes of a drawing rounded the same way; over all drawings on average the pen's width."""
+        rounding = self.rng.random() if self.chance(0.1) else self.rounding
+        return int(np.clip(np.floor(self.pen * factor + rounding), 1, 9))
 
     def line(self, points: np.ndarray, factor: float = 1.0, closed: bool = False, steady: float = 1.0, ends: float = 4.0,
              soften: float = 2.0, filled: bool = False, pieces: float = 0.15) -> None:
@@ -157,8 +159,6 @@ class _Hand:
     # -- the face
 
     def face(self) -> None:
-        for side in ("left", "right"):
-            self._choose = None
         self._eyes()
         self._brows()
         self._nose()
@@ -228,7 +228,7 @@ class _Hand:
             elif kind == "hatch":
                 for t in np.linspace(0.05, 0.95, int(self.rng.integers(6, 13))):
                     a, b = lower[int(t * (count - 1))], upper[min(count - 1, int(t * (count - 1)) + int(self.rng.integers(0, 3)))]
-                    a, b = a + self.rng.normal(0, 1, 2), b + (b - a) * self.rng.uniform(0, 0.4)
+                    a, b = a + self.rng.normal(0, 1, 2), b + (b - a) * self.rng.uniform(0, 0.2)
                     self.strokes.append(Stroke(np.stack([a, (a + b) / 2 + self.rng.normal(0, 0.7, 2), b]), self.width(0.8)))
             else:
                 self.line(outline, closed=True, steady=0.7, soften=1.5, filled=kind == "filled")

@@ -133,7 +133,7 @@ def face_curves(face: np.ndarray, mesh: np.ndarray, mask: np.ndarray, eyes: Dict
         if _darker(grey, line) > 5:
             out[name] = [line]
     labels = hair.regions(face, p, mask)
-    out.update(_outer_curves(labels, p, grey))
+    out.update(_outer_curves(labels, p, grey, cv2.cvtColor(face, cv2.COLOR_RGB2LAB)[:, :, 0]))
     if glasses:
         out["glasses"] = _glasses(grey, eyes, p)
     return {name: [_even(line, _SPACING.get(name, 5)) for line in out[name] if len(line) > 1]
@@ -142,7 +142,7 @@ def face_curves(face: np.ndarray, mesh: np.ndarray, mask: np.ndarray, eyes: Dict
 
 # -- hair, ears, neck, shoulders
 
-def _outer_curves(labels: np.ndarray, p: np.ndarray, grey: np.ndarray) -> Curves:
+def _outer_curves(labels: np.ndarray, p: np.ndarray, grey: np.ndarray, lightness: np.ndarray) -> Curves:
     out: Curves = {}
     size = RELEASE_CANVAS
     eyes = (p[33] + p[133] + p[263] + p[362]) / 4
@@ -185,9 +185,12 @@ def _outer_curves(labels: np.ndarray, p: np.ndarray, grey: np.ndarray) -> Curves
         ear = _ear(fields[hair.SKIN], oval, p, side)
         if ear is not None:
             out[f"ear_{side}"] = [ear]
+    beard = _beard(lightness, oval, fields[hair.HAIR], p)
+    if beard:
+        out["beard"] = beard
     out["strands"] = _strands(grey, fields[hair.HAIR])
     least = {"hair_outer": 30, "hair_inner": 30, "hair_end": 30, "shoulders": 30, "collar": 40, "head": 30, "neck": 25}
-    return {name: [smooth(line, 5.0) if name in least else line for line in lines
+    return {name: [smooth(line, 10.0 if name in ("collar", "shoulders") else 5.0) if name in least else line for line in lines
                    if _length(line) >= least.get(name, 0)] for name, lines in out.items()}
 
 
@@ -278,6 +281,51 @@ def _ear(skin: np.ndarray, oval: np.ndarray, p: np.ndarray, side: str) -> Option
     return line if line[0, 1] < line[-1, 1] else line[::-1]
 
 
+def _beard(lightness: np.ndarray, oval: np.ndarray, hair_field: np.ndarray, p: np.ndarray) -> List[np.ndarray]:
+    """The upper edge of a beard and moustache, from one cheek to the other: what is clearly darker than the cheeks around
+    mouth and chin; [] where there is none."""
+    soft = cv2.GaussianBlur(lightness, (0, 0), 4).astype(np.float32)
+    cheeks = [soft[int(y), int(x)] for x, y in np.clip(p[[50, 280, 205, 425, 101, 330, 36, 266]], 0, RELEASE_CANVAS - 1)]
+    light = float(np.median(cheeks))
+    nose, mouth, chin = float(p[2][1]), float(p[[61, 291], 1].mean()), float(p[152][1])
+    face = cv2.erode(oval, np.ones((9, 9), np.uint8)) != 0
+    dark = (soft < 0.78 * light) & face & (hair_field < 0.5)
+    lips = np.zeros_like(oval)
+    cv2.fillConvexPoly(lips, cv2.convexHull(np.round(p[list(hair.LIPS)]).astype(np.int32)), 1)
+    lips = cv2.dilate(lips, np.ones((7, 7), np.uint8)) != 0
+    area = face & ~lips
+    area[:int(mouth) + 12] = False
+    area[int(chin) - 10:] = False
+    if area.sum() < 500 or dark[area].mean() < 0.55:
+        return []
+    left, right = (int(np.clip(p[i][0], 0, RELEASE_CANVAS - 1)) for i in (61, 291))
+    rows = np.arange(RELEASE_CANVAS)
+    moustache = dark[int(nose) + 6:int(p[0][1]) - 3, left + 10:right - 9]
+    moustache = moustache.size > 0 and moustache.mean() > 0.5
+    points = []
+    for x in range(0, RELEASE_CANVAS, 4):
+        column = face[:, x]
+        middle = left - 4 < x < right + 4
+        # beside the mouth it may reach up to the ears, above the mouth up to the nose, below it there may be none
+        top = (nose + 6 if moustache else max(float(p[17][1]), mouth) + 8) if middle else float(p[197][1])
+        usable = column & (rows >= top)
+        if usable.sum() < 8:
+            continue
+        good = np.flatnonzero(usable)[::-1]                        # upwards from the jaw
+        clear = ~(dark[good, x] | lips[good, x])
+        run = np.convolve(clear, np.ones(10), "full")[:len(clear)] >= 9
+        end = int(np.argmax(run)) - 9 if run.any() else len(good) - 1
+        if end > 6:
+            points.append((x, good[min(end, len(good) - 1)]))
+    if len(points) < 12:
+        return []
+    line = np.array(points, np.float32)
+    y = np.pad(line[:, 1], 3, mode="edge")
+    line[:, 1] = np.median([y[i:i + len(line)] for i in range(7)], 0)
+    gaps = np.flatnonzero(np.diff(line[:, 0]) > 16) + 1
+    return [smooth(_even(part, 3), 6.0) for part in np.split(line, gaps) if len(part) > 6]
+
+
 def _strands(grey: np.ndarray, field: np.ndarray, count: int = 18) -> List[np.ndarray]:
     """Lines that follow the hair as the photograph shows it (structure tensor), the clearest first."""
     half = 2
@@ -321,7 +369,8 @@ def _strands(grey: np.ndarray, field: np.ndarray, count: int = 18) -> List[np.nd
     for back, ahead in zip(lines[1], lines[0]):
         whole = np.concatenate([back[:0:-1], ahead]) * half
         whole = whole[np.concatenate([[True], np.hypot(*np.diff(whole, axis=0).T) > 0.5])]
-        if _length(whole) > 45:
+        # a line that turns back is a swirl of the light, no hair
+        if _length(whole) > 45 and np.hypot(*(whole[-1] - whole[0])) > 0.75 * _length(whole):
             found.append(smooth(whole, 2.0))
     return found
 
