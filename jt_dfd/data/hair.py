@@ -95,7 +95,7 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
     face = person & (inside > 0.12 * unit) & ~features & (np.arange(SIZE)[:, None] < mouth) & (v > -0.35)
     if face.sum() < 60:
         face = person & (inside > 3)
-    skin = Colours(_core(lab[face]), 1.8)
+    skin = Colours(_core(lab[face]), 1.5)
     skin_distance = skin.distance(lab)
 
     above = person & (inside < -0.06 * unit) & (v < -0.1) & (u < 1.3)
@@ -109,14 +109,15 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
         cloth = Colours(lab[other] if other.sum() > 0.15 * low.sum() else lab[low], 1.3)
 
     # the neck lies in the shade of the chin
-    shade = np.max([skin.shaded(dark).log_likelihood(lab) for dark in (0.75, 0.55, 0.4)], 0)
+    dim = np.max([skin.shaded(dark).log_likelihood(lab) for dark in (0.82, 0.68)], 0) - 1
+    shade = np.max([dim, *(skin.shaded(dark).log_likelihood(lab) for dark in (0.55, 0.4))], 0)
     under = _under_the_jaw(inside / unit, u, v)
     prior = _priors(inside / unit, u, v, features)
     labels = probabilities = None
     for turn in range(2):
         scores = np.stack([np.full((SIZE, SIZE), -20.0, np.float32) if model is None else model.log_likelihood(lab)
                            for model in (skin, hair, cloth)])
-        scores[0] = np.where(under, np.maximum(scores[0], shade - 0.7), scores[0])
+        scores[0] = np.where(under, np.maximum(scores[0], shade), np.where(inside > 0, np.maximum(scores[0], dim), scores[0]))
         scores = (0.6 * scores + prior).astype(np.float32)
         probabilities = _agreed(scores, person)
         labels = _tidy(np.where(person, probabilities.argmax(0) + 1, BACKGROUND).astype(np.uint8), v, inside)
@@ -133,7 +134,8 @@ def _filled(points: np.ndarray) -> np.ndarray:
 
 
 def _core(samples: np.ndarray) -> np.ndarray:
-    """Without the darkest tenth and the far outliers: glasses, hair on the cheek, shine."""
+    """Without the darkest eighth and the far outliers: glasses, nostrils, hair on the cheek, shine."""
+    samples = samples[samples[:, 0] >= np.quantile(samples[:, 0], 0.125)]
     middle = np.median(samples, 0)
     far = (np.abs(samples - middle) / (np.abs(samples - middle).mean(0) + 1)).max(1)
     return samples[far <= np.quantile(far, 0.9)]

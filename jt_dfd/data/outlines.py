@@ -301,29 +301,27 @@ def _beard(lightness: np.ndarray, oval: np.ndarray, hair_field: np.ndarray, p: n
     left, right = (int(np.clip(p[i][0], 0, RELEASE_CANVAS - 1)) for i in (61, 291))
     rows = np.arange(RELEASE_CANVAS)
     moustache = dark[int(nose) + 6:int(p[0][1]) - 3, left + 10:right - 9]
-    moustache = moustache.size > 0 and moustache.mean() > 0.5
+    moustache = moustache.size > 0 and moustache.mean() > 0.4
+    # over the mouth: between nose and lip, or below the lower lip where there is no moustache
+    under, over = float(p[17][1]), float(p[0][1])
     points = []
     for x in range(0, RELEASE_CANVAS, 4):
-        column = face[:, x]
-        middle = left - 4 < x < right + 4
-        # beside the mouth it may reach up to the ears, above the mouth up to the nose, below it there may be none
-        top = (nose + 6 if moustache else max(float(p[17][1]), mouth) + 8) if middle else float(p[197][1])
-        usable = column & (rows >= top)
+        if left - 6 < x < right + 6:
+            bulge = 1 - ((2 * x - left - right) / (right - left + 12)) ** 2
+            y = nose + (0.75 - 0.3 * bulge) * (over - nose) if moustache else mouth + 10 + bulge * (under + 8 - mouth)
+            points.append((x, y))
+            continue
+        usable = face[:, x] & (rows >= float(p[197][1]))
         if usable.sum() < 8:
             continue
         good = np.flatnonzero(usable)[::-1]                        # upwards from the jaw
-        clear = ~(dark[good, x] | lips[good, x])
-        run = np.convolve(clear, np.ones(10), "full")[:len(clear)] >= 9
-        end = int(np.argmax(run)) - 9 if run.any() else len(good) - 1
-        if end > 6:
-            points.append((x, good[min(end, len(good) - 1)]))
-    if len(points) < 12:
-        return []
+        run = np.convolve(~dark[good, x], np.ones(16), "full")[:len(good)] >= 15
+        end = int(np.argmax(run)) - 15 if run.any() else len(good) - 1
+        points.append((x, good[max(0, min(end, len(good) - 1))]))
     line = np.array(points, np.float32)
-    y = np.pad(line[:, 1], 3, mode="edge")
-    line[:, 1] = np.median([y[i:i + len(line)] for i in range(7)], 0)
-    gaps = np.flatnonzero(np.diff(line[:, 0]) > 16) + 1
-    return [smooth(_even(part, 3), 6.0) for part in np.split(line, gaps) if len(part) > 6]
+    y = np.pad(line[:, 1], 5, mode="edge")
+    line[:, 1] = np.median([y[i:i + len(line)] for i in range(11)], 0)
+    return [smooth(_even(line, 3), 8.0)]
 
 
 def _strands(grey: np.ndarray, field: np.ndarray, count: int = 18) -> List[np.ndarray]:
