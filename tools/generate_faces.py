@@ -68,7 +68,8 @@ def main(argv=None) -> int:
     except KeyboardInterrupt:  # before the first face or behind the last; in between the run ends in good order
         print("interrupted; the same command goes on from here")
         return 130
-    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), {len(summary.rejected)} seeds left out")
+    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
+          f"{len(summary.rejected)} seeds left out")
     for reason, number in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
         print(f"  {number:6d}  {reason}")
     if summary.left:

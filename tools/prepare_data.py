@@ -98,7 +98,8 @@ def prepare(argv) -> int:
     except KeyboardInterrupt:  # before the first picture or behind the last; in between the run ends in good order
         print("interrupted; the same command goes on from here")
         return 130
-    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), {len(summary.rejected)} pictures left out")
+    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
+          f"{len(summary.rejected)} pictures left out")
     for reason, count in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
         print(f"  {count:6d}  {reason}")
     if summary.rejected:

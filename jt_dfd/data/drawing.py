@@ -52,6 +52,16 @@ class DrawingJob:
         return ""
 
 
+def _lacks(out: Path, entry: Dict) -> bool:
+    """Whether a pair was not tried yet, or its curves are gone."""
+    return "rejected" not in entry and ("drawn" not in entry or bool(entry["drawn"]) and not (out / entry["drawn"]).is_file())
+
+
+def lacking(out, journal: Journal) -> int:
+    """How many pairs ``add_drawn`` would look at."""
+    return sum(_lacks(Path(out), e) for e in journal.entries.values())
+
+
 def add_drawn(out, journal: Journal, glasses: Callable[[Dict], bool], workers: int,
               progress: Optional[Callable] = None, alone: bool = False) -> int:
     """Find the curves of every pair of ``journal`` that was not tried yet or whose file is gone; how many were found.
@@ -63,9 +73,7 @@ def add_drawn(out, journal: Journal, glasses: Callable[[Dict], bool], workers: i
     so far in place.
     """
     out = Path(out)
-    (out / "drawn").mkdir(exist_ok=True)
-    todo = [e for e in journal.entries.values() if "rejected" not in e and ("drawn" not in e or (
-        e["drawn"] and not (out / e["drawn"]).is_file()))]
+    todo = [e for e in journal.entries.values() if _lacks(out, e)]
     if not todo:
         return 0
     found = 0
