@@ -46,9 +46,10 @@ class DrawingJob:
         if curves is None:
             return "no face mesh found, so nothing drawn"
         path = os.path.join(self.folder, "drawn", f"{name}.json")
-        if self.pictures:
-            write_png(os.path.join(self.folder, "sketches", f"{name}.png"), hand.draw(curves, hand.generator(name)))
         outlines.write(path, curves)
+        if self.pictures:
+            picture = hand.draw(outlines.read(path), hand.generator(name))
+            write_png(os.path.join(self.folder, "sketches", f"{name}.png"), picture)
         return ""
 
 

@@ -91,11 +91,16 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
     for points in (*EYES_AND_BROWS, LIPS):
         cv2.fillConvexPoly(features, cv2.convexHull(np.round(p[list(points)]).astype(np.int32)), 1)
     features = cv2.dilate(features, np.ones((7, 7), np.uint8)) != 0
-    mouth = (p[61] + p[291])[1] / 2
-    face = person & (inside > 0.12 * unit) & ~features & (np.arange(SIZE)[:, None] < mouth) & (v > -0.35)
+    # between eyes and nose only: neither fringe nor beard is skin to learn from
+    face = person & (inside > 0.12 * unit) & ~features & (np.arange(SIZE)[:, None] < p[2][1]) & (v > 0)
     if face.sum() < 60:
         face = person & (inside > 3)
     skin = Colours(_core(lab[face]), 1.5)
+    # foreheads are lighter: what of theirs is like the cheeks counts too
+    forehead = person & (inside > 0.12 * unit) & ~features & (v <= 0) & (v > -0.5) & (u < 0.45)
+    like = forehead & (skin.distance(lab) < 12)
+    if like.sum() > 0.4 * forehead.sum():
+        skin = Colours(_core(lab[face | like]), 1.5)
     skin_distance = skin.distance(lab)
 
     above = person & (inside < -0.06 * unit) & (v < -0.1) & (u < 1.3)
@@ -110,7 +115,7 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
 
     # the neck lies in the shade of the chin
     dim = np.max([skin.shaded(dark).log_likelihood(lab) for dark in (0.82, 0.68)], 0) - 1
-    shade = np.max([dim, *(skin.shaded(dark).log_likelihood(lab) for dark in (0.55, 0.4))], 0)
+    shade = np.max([dim, *(skin.shaded(dark).log_likelihood(lab) - less for dark, less in ((0.55, 1.5), (0.4, 3.0)))], 0)
     under = _under_the_jaw(inside / unit, u, v)
     prior = _priors(inside / unit, u, v, features)
     labels = probabilities = None

@@ -43,6 +43,7 @@ _NOSTRILS = ((75, 60, 99, 97), (305, 290, 328, 326))
 _BROWS = {"brow_left": ((70, 63, 105, 66, 107), (46, 53, 52, 65, 55)),
           "brow_right": ((300, 293, 334, 296, 336), (276, 283, 282, 295, 285))}
 _JAW = (356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127)
+_FOREHEAD = (127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356)
 _CHEEKS = {"cheek_left": (203, 206, 216, 212), "cheek_right": (423, 426, 436, 432)}
 #: corners of the eyes: outer, inner
 _CORNERS = {"left": (33, 133), "right": (263, 362)}
@@ -179,7 +180,7 @@ def _outer_curves(labels: np.ndarray, p: np.ndarray, grey: np.ndarray, lightness
                 out.setdefault("collar", []).append(line)
     if out.get("hair_outer") and sum(map(len, out.get("hair_inner", []))) < 100 and "head" not in out:
         # hair of the skin's own colour: the mesh says where foreheads end
-        out["hair_inner"] = [p[[127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356]]]
+        out["hair_inner"] = [_even(p[list(_FOREHEAD)], 1)]
     out["jaw"] = _jaw(p, fields[hair.HAIR])
     for side in ("left", "right"):
         ear = _ear(fields[hair.SKIN], oval, p, side)
