@@ -38,6 +38,14 @@ class Colours:
             weight = np.log(len(group) / len(samples)) + 0.5 * np.log(np.linalg.det(inverse))
             self.parts.append((group.mean(0), inverse, weight))
 
+    def unlike(self, other: "Colours", distance: float) -> "Colours":
+        """Without the parts whose middle ``other`` might have too, as long as a fair one is left."""
+        far = [float(other.distance(mean.astype(np.float32).reshape(1, 1, 3))[0, 0]) for mean, _, _ in self.parts]
+        kept = [part for part, d in zip(self.parts, far) if d >= distance]
+        if kept and len(kept) < len(far):
+            self.parts = kept
+        return self
+
     def shaded(self, dark: float) -> "Colours":
         """The same surfaces in the shade: lightness times ``dark``, colours a little paler."""
         out = Colours.__new__(Colours)
@@ -107,7 +115,8 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
     hairy = above & (skin_distance > 9)
     bald = hairy.sum() < 0.12 * max(above.sum(), 1) or hairy.sum() < 40
     low = person & (v > 1.22) & (skin_distance > 6)
-    hair = None if bald else Colours(lab[hairy], 1.3)
+    # of a forehead higher than the mesh's some is among them
+    hair = None if bald else Colours(lab[hairy], 1.3).unlike(skin, 12)
     cloth = None
     if low.sum() > 40:
         other = low if hair is None else low & (hair.distance(lab) > 5)
@@ -127,8 +136,12 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
         probabilities = _agreed(scores, person)
         labels = _tidy(np.where(person, probabilities.argmax(0) + 1, BACKGROUND).astype(np.uint8), v, inside)
         if turn == 0:
+            sure = (labels == SKIN) & (probabilities[0] > 0.8) & (inside > 0) & (v < 0.5) & ~features
+            skin = Colours(_core(lab[sure | face]), 1.5)
             hair, cloth = (_learned(lab, person & (labels == kind) & (probabilities[kind - 1] > 0.8) & (inside < 2), model)
                            for kind, model in ((HAIR, hair), (CLOTH, cloth)))
+            if hair is not None:
+                hair.unlike(skin, 12)
     return labels
 
 
@@ -207,7 +220,7 @@ def _tidy(labels: np.ndarray, v: np.ndarray, inside: np.ndarray) -> np.ndarray:
                 labels[where] = SKIN if inside[where].mean() > 0 else _around(labels, where)
             elif kind == CLOTH and (top < 0.15 or small):
                 labels[where] = _around(labels, where)
-            elif kind == SKIN and small:
+            elif kind == SKIN and (small or top < 0.1 and inside[where].max() < 0):  # a shine on the hair
                 labels[where] = _around(labels, where)
     return labels
 
