@@ -335,12 +335,16 @@ class _Hand:
 
     def _hair(self) -> None:
         rng = self.rng
-        for name, often in (("hair_outer", 0.99), ("hair_inner", 0.96), ("hair_end", 0.9)):
+        # the outline is what tells hair from hair: it is always there
+        for name, often in (("hair_outer", 1.0), ("hair_inner", 0.96), ("hair_end", 0.9)):
             lines = self.get(name)
             longest = max(map(len, lines), default=0)
             for line in lines:
                 if self.chance(often if len(line) > 0.4 * longest else often - 0.25):
                     self.line(self.place("outline", line, 0.8), soften=rng.uniform(2, 7), pieces=0.25, ends=5)
+        self._crown()
+        if self.chance(0.1):
+            self._ticks()
         strands = self.get("strands")
         if strands:
             most = int(rng.choice([0, 2, 4, 7, 11, 18], p=[0.22, 0.18, 0.22, 0.2, 0.12, 0.06]))
@@ -351,6 +355,31 @@ class _Hand:
                 size = max(3, int(len(line) * rng.uniform(0.45, 1)))
                 start = int(rng.integers(0, len(line) - size + 1))
                 self.line(self.place("outline", line[start:start + size], 0.8), 0.9, soften=2, ends=5, pieces=0)
+
+    def _crown(self) -> None:
+        """Where the frame cuts off the top of the head, some close it along the edge all the same."""
+        top = sorted((end for name in ("hair_outer", "head") for line in self.get(name) for end in (line[0], line[-1])
+                      if end[1] < 8), key=lambda end: end[0])
+        if len(top) >= 2 and self.chance(0.4):
+            left, right = top[0], top[-1]
+            middle = (left + right) / 2
+            level = float(self.rng.uniform(3, 8))
+            arch = np.array([(left[0], level + 5), (middle[0], level - 2), (right[0], level + 5)])
+            self.line(arch, soften=8, ends=5, steady=0.6, pieces=0.3)
+
+    def _ticks(self) -> None:
+        """Short strokes across the hairline, as one draws short hair in a hurry."""
+        lines = self.get("hair_inner")
+        if not lines:
+            return
+        line = max(lines, key=len)
+        line = self.place("outline", line[line[:, 1] < 235], 0.8) if (line[:, 1] < 235).sum() > 4 else line[:0]
+        out = self.rng.uniform(18, 50)
+        for i in range(1, len(line) - 1, int(self.rng.integers(1, 4))):
+            away = line[i] - (256, 330)
+            away = away / np.hypot(*away) + self.rng.normal(0, 0.15, 2)
+            start = line[i] - away * self.rng.uniform(0, 10)
+            self.strokes.append(Stroke(np.stack([start, line[i] + away * out * self.rng.uniform(0.6, 1.2)]), self.width(0.9)))
 
     def _glasses(self) -> None:
         lines = [self.place("glasses", line) for line in self.get("glasses")]
