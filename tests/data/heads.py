@@ -66,6 +66,8 @@ def _mesh():
         row(points, x0, x0 + 14, 334, -3)
     row(outlines._MESH["lips_upper"], 206, 306, 378, -12)
     row(outlines._MESH["lips_lower"], 206, 306, 378, 18)
+    mesh[[200, 199, 175]] = [(256, 410), (256, 422), (256, 436)]
+    mesh[[164, 167, 393]] = [(256, 353), (244, 354), (268, 354)]
     row(outlines._MESH["mouth_upper"], 214, 298, 378, 0)
     row(outlines._MESH["mouth_lower"], 214, 298, 378, 1)
     eyes = {}
