@@ -28,8 +28,10 @@ def possible() -> bool:
 
 
 class DrawingJob:
-    """What a worker process runs: a face of the set in, its curves written; "" or why there are none.  pictures: a drawing of
-    them too, ``sketches/NAME.png``."""
+    """What a worker process runs: a face of the set in, its curves written; "" or why there are none.
+
+    pictures: a drawing of them too, ``sketches/NAME.png``
+    """
 
     def __init__(self, folder: str, pictures: bool = False):
         import cv2
@@ -55,7 +57,9 @@ class DrawingJob:
 
 def _lacks(out: Path, entry: Dict) -> bool:
     """Whether a pair was not tried yet, or its curves are gone."""
-    return "rejected" not in entry and ("drawn" not in entry or bool(entry["drawn"]) and not (out / entry["drawn"]).is_file())
+    if "rejected" in entry:
+        return False
+    return "drawn" not in entry or bool(entry["drawn"]) and not (out / entry["drawn"]).is_file()
 
 
 def lacking(out, journal: Journal) -> int:

@@ -13,11 +13,11 @@ import numpy as np
 
 BACKGROUND, SKIN, HAIR, CLOTH = range(4)
 #: the face's outline in the mesh, clockwise from the top of the forehead
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
-        136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
+        150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
 EYES_AND_BROWS = ((33, 133, 46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 145, 159, 7, 163, 144, 153, 154, 155, 110, 25, 226),
-                   (263, 362, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336, 374, 386, 249, 390, 373, 380, 381, 382, 339,
-                    255, 446))
+                   (263, 362, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336, 374, 386, 249, 390, 373, 380, 381, 382,
+                    339, 255, 446))
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 #: edge of the picture that is worked on
 SIZE = 192
@@ -49,7 +49,8 @@ class Colours:
     def shaded(self, dark: float) -> "Colours":
         """The same surfaces in the shade: lightness times ``dark``, colours a little paler."""
         out = Colours.__new__(Colours)
-        out.parts = [(mean * (dark, 0.5 + 0.5 * dark, 0.5 + 0.5 * dark), inverse, weight) for mean, inverse, weight in self.parts]
+        factors = (dark, 0.5 + 0.5 * dark, 0.5 + 0.5 * dark)
+        out.parts = [(mean * factors, inverse, weight) for mean, inverse, weight in self.parts]
         return out
 
     def distance(self, lab: np.ndarray) -> np.ndarray:
@@ -131,15 +132,16 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
     for turn in range(2):
         scores = np.stack([np.full((SIZE, SIZE), -20.0, np.float32) if model is None else model.log_likelihood(lab)
                            for model in (skin, hair, cloth)])
-        scores[0] = np.where(under, np.maximum(scores[0], shade), np.where(inside > 0, np.maximum(scores[0], dim), scores[0]))
+        shaded = np.where(under, shade, np.where(inside > 0, dim, -np.inf))
+        scores[0] = np.maximum(scores[0], shaded)
         scores = (0.6 * scores + prior).astype(np.float32)
         probabilities = _agreed(scores, person)
         labels = _tidy(np.where(person, probabilities.argmax(0) + 1, BACKGROUND).astype(np.uint8), v, inside)
         if turn == 0:
             sure = (labels == SKIN) & (probabilities[0] > 0.8) & (inside > 0) & (v < 0.5) & ~features
             skin = Colours(_core(lab[sure | face]), 1.5)
-            hair, cloth = (_learned(lab, person & (labels == kind) & (probabilities[kind - 1] > 0.8) & (inside < 2), model)
-                           for kind, model in ((HAIR, hair), (CLOTH, cloth)))
+            clear = person & (probabilities.max(0) > 0.8) & (inside < 2)
+            hair, cloth = (_learned(lab, clear & (labels == kind), model) for kind, model in ((HAIR, hair), (CLOTH, cloth)))
             if hair is not None:
                 hair.unlike(skin, 12)
     if _shines(labels, lab, v):
@@ -159,7 +161,8 @@ def _shines(labels: np.ndarray, lab: np.ndarray, v: np.ndarray) -> bool:
     edge = float(np.linalg.norm(np.median(lab[here], 0) - np.median(lab[there], 0)))
     light = lab[:, :, 0]
     rough = np.abs(light - cv2.GaussianBlur(light, (0, 0), 1.5))
-    inner, face = ((cv2.erode(part, square, iterations=2) != 0) & (v < limit) for part, limit in ((found, -0.35), (skin, 0)))
+    inner = (cv2.erode(found, square, iterations=2) != 0) & (v < -0.35)
+    face = (cv2.erode(skin, square, iterations=2) != 0) & (v < 0)
     return edge < 10 and inner.sum() > 20 and face.any() and bool(rough[inner].mean() < 0.8 * rough[face].mean())
 
 
@@ -196,7 +199,8 @@ def _priors(inside: np.ndarray, u: np.ndarray, v: np.ndarray, features: np.ndarr
     hair = np.where((inside > 0.0) & (v > 0.25), 0.03, hair)             # beards and the jaw's shadow
     cloth = 0.004 + 0.8 * low * (0.45 + 0.55 * outer) * (1 - face)
     total = np.stack([skin, hair, cloth])
-    sure = (inside > 0.2) & (v > -0.25) | features & (v > -0.5)                                  # eyes, nose, mouth, chin: skin whatever its colour
+    # eyes, brows, nose, mouth, chin: skin whatever its colour
+    sure = (inside > 0.2) & (v > -0.25) | features & (v > -0.5)
     total[1:, sure] = 1e-4
     return np.log(total / total.sum(0) + 1e-4).astype(np.float32)
 

@@ -64,7 +64,8 @@ class _Hand:
     """One drawing in the making: the hand's habits are drawn first, then every feature by them."""
 
     def __init__(self, curves: Curves, rng: np.random.Generator):
-        self.curves, self.rng, self.strokes = curves, rng, []  # type: Curves, np.random.Generator, List[Stroke]
+        self.curves, self.rng = curves, rng
+        self.strokes: List[Stroke] = []
         self.pen = float(np.exp(rng.uniform(np.log(MIN_PEN), np.log(MAX_PEN))))
         self.pen = min(self.pen, 1.0 + 3.0 * rng.random() + 1.0)   # thick pens are the rarer ones
         self.rounding = rng.random()
@@ -227,7 +228,8 @@ class _Hand:
                 self.line((upper + lower) / 2, factor, ends=3, pieces=0.05)
             elif kind == "hatch":
                 for t in np.linspace(0.05, 0.95, int(self.rng.integers(6, 13))):
-                    a, b = lower[int(t * (count - 1))], upper[min(count - 1, int(t * (count - 1)) + int(self.rng.integers(0, 3)))]
+                    at = int(t * (count - 1))
+                    a, b = lower[at], upper[min(count - 1, at + int(self.rng.integers(0, 3)))]
                     a, b = a + self.rng.normal(0, 1, 2), b + (b - a) * self.rng.uniform(0, 0.2)
                     self.strokes.append(Stroke(np.stack([a, (a + b) / 2 + self.rng.normal(0, 0.7, 2), b]), self.width(0.8)))
             else:
@@ -379,7 +381,8 @@ class _Hand:
             away = line[i] - (256, 330)
             away = away / np.hypot(*away) + self.rng.normal(0, 0.15, 2)
             start = line[i] - away * self.rng.uniform(0, 10)
-            self.strokes.append(Stroke(np.stack([start, line[i] + away * out * self.rng.uniform(0.6, 1.2)]), self.width(0.9)))
+            end = line[i] + away * out * self.rng.uniform(0.6, 1.2)
+            self.strokes.append(Stroke(np.stack([start, end]), self.width(0.9)))
 
     def _glasses(self) -> None:
         lines = [self.place("glasses", line) for line in self.get("glasses")]

@@ -191,8 +191,11 @@ def _outer_curves(labels: np.ndarray, p: np.ndarray, grey: np.ndarray, lightness
         out["beard"] = beard
     out["strands"] = _strands(grey, fields[hair.HAIR])
     least = {"hair_outer": 30, "hair_inner": 30, "hair_end": 30, "shoulders": 30, "collar": 40, "head": 30, "neck": 25}
-    return {name: [smooth(line, 10.0 if name in ("collar", "shoulders") else 5.0) if name in least else line for line in lines
-                   if _length(line) >= least.get(name, 0)] for name, lines in out.items()}
+    for name, shortest in least.items():
+        if name in out:
+            out[name] = [smooth(line, 10.0 if name in ("collar", "shoulders") else 5.0) for line in out[name]
+                         if _length(line) >= shortest]
+    return out
 
 
 def _soft(where: np.ndarray) -> np.ndarray:
@@ -398,7 +401,8 @@ def _glasses(grey: np.ndarray, eyes: Dict[str, np.ndarray], p: np.ndarray) -> Li
     left, right = best
     inner = [left[0], right[24]]                     # the rims' sides that face each other
     arch = np.array([inner[0], (inner[0] + inner[1]) / 2 - (0, 0.04 * across), inner[1]])
-    arms = [np.array([left[24] - (0, 0.05 * across), p[127] - (2, 0)]), np.array([right[0] - (0, 0.05 * across), p[356] + (2, 0)])]
+    up = (0, 0.05 * across)
+    arms = [np.array([left[24] - up, p[127] - (2, 0)]), np.array([right[0] - up, p[356] + (2, 0)])]
     return [left, right, arch, *arms]
 
 
