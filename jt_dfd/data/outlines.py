@@ -190,7 +190,7 @@ def _outer_curves(labels: np.ndarray, p: np.ndarray, grey: np.ndarray, lightness
     if beard:
         out["beard"] = beard
     out["strands"] = _strands(grey, fields[hair.HAIR])
-    least = {"hair_outer": 30, "hair_inner": 30, "hair_end": 30, "shoulders": 30, "collar": 40, "head": 30, "neck": 25}
+    least = {"hair_outer": 30, "hair_inner": 30, "hair_end": 30, "shoulders": 30, "collar": 70, "head": 30, "neck": 25}
     for name, shortest in least.items():
         if name in out:
             out[name] = [smooth(line, 10.0 if name in ("collar", "shoulders") else 5.0) for line in out[name]
