@@ -153,3 +153,25 @@ def test_figures_of_a_folder_are_what_they_say(pairs, exported, tmp_path):
     assert figures["synthesis"]["mean face of the training split"]["l1"] == pytest.approx(by_hand, abs=1e-6)
     assert "refine 0" in (tmp_path / "figures.md").read_text()
     assert metrics.psnr(photo(8), photo(8)) == float("inf") and metrics.ssim(photo(8), photo(8)) == pytest.approx(1)
+
+
+def test_each_style_of_sketch_has_rows_of_its_own(embedding, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(embedding, run)
+    data = write_set(tmp_path / "set", train=3, test=0, gender=False)
+    rows = index.read(data)
+    for number, row in enumerate(rows[1:], 1):  # the first one's landmarks were not found
+        jaw = [[200 + 10 * number, 600, 500, 900, 800, 600], [300, 200, 700, 220]]
+        (data / f"{number}.json").write_text(json.dumps({"unit": 0.5, "curves": {"jaw": jaw, "hair_outer": jaw}}))
+        rows[number] = index.Row(**{**row.__dict__, "drawn": f"{number}.json"})
+    index.write(data, rows)
+    assert build_banks(run, data, mirrored=True, progress=False) == {"all": 10}
+    entries = banks_of(open_weights(run))["rows"]["all"]
+    assert [(e["file"], e["style"], e["mirrored"]) for e in entries] == [
+        (row.file, style, mirrored) for mirrored in (False, True) for style in ("lines", "drawn") for row in rows
+        if style == "lines" or row.drawn]
+    everything = open_weights(run).bank("rest", None)
+    assert np.abs(everything[1] - everything[3]).max() > 1e-4, "a drawing has a latent of its own"
+    assert build_banks(run, data, styles=("drawn",), progress=False) == {"all": 2}
+    assert np.array_equal(open_weights(run).bank("rest", None), everything[3:5])
+    assert build_banks(run, data, styles=("lines",), limit=2, progress=False) == {"all": 2}
