@@ -15,6 +15,8 @@ from ..config import PRESETS
 from ..pictures import write_atomically
 
 OPTIONS_FILE = "options.json"
+#: most scales of stage I's loss, the full one among them: the last is blurred by 16 pixels
+MAX_SCALES = 6
 
 
 class OptionsError(ValueError):
@@ -84,15 +86,22 @@ class Options:
 
 @dataclass
 class EmbeddingOptions(Options):
-    """Stage I: one autoencoder a component, MSE (paper), Adam (paper)."""
+    """Stage I: one autoencoder a component, MSE (paper) or MSE over several scales (ours), Adam (paper)."""
 
     component: str = _option("all", "component to train; parts: the four windows; all: the remainder too",
                              choices=["all", "parts", *COMPONENTS])
     batch: int = _option(16, "sketches a step, over all ranks together")
     lr: float = _option(1e-3, "Adam's learning rate (ours)")
     beta1: float = _option(0.9, "Adam's first beta (ours)")
+    scales: int = _option(1, "scales of the loss: 1 is plain MSE (paper); each further one is blurred by twice as much, "
+                             "so that a line beside its place is pulled to it (5: by up to 8 pixels)")
     norm_momentum: float = _option(0.1, "share of a batch in BatchNorm's running statistics while training (ours; the "
                                         "release's 0.9 keeps little but the last batch)")
+
+    def check(self) -> None:
+        super().check()
+        if not 1 <= self.scales <= MAX_SCALES:
+            raise OptionsError(f"--scales must be from 1 to {MAX_SCALES}, not {self.scales}")
 
 
 @dataclass
@@ -155,7 +164,8 @@ def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> 
     out = given.get("out")
     if resume and out and (Path(out) / OPTIONS_FILE).is_file():
         kept = read(kind, Path(out) / OPTIONS_FILE)
-        for name in ("preset", "seed", "batch"):
+        # scales too: checkpoints that were judged by different losses cannot be compared
+        for name in ("preset", "seed", "batch", "scales"):
             if name in given and given[name] != getattr(kept, name):
                 raise OptionsError(f"--{name} {given[name]}: the run in {out} was started with "
                                    f"{getattr(kept, name)}. Leave it out to resume, or start another run.")
