@@ -109,6 +109,8 @@ class SynthesisOptions(Options):
     """Stage II: GAN + L1 + feature matching + perceptual, encoders frozen (paper); numbers ours."""
 
     embedding: str = _option("", "folder with stage I's encoders: its run folder, or a folder of weights")
+    projected: float = _option(0.0, "share of the samples made from their latents' projection onto the embedding's banks, "
+                                    "their own rows left out, as at inference (0: none, paper)")
     l1: float = _option(100.0, "weight of L1 at the start")
     l1_end: float = _option(10.0, "weight of L1 once it has fallen")
     l1_fall: float = _option(0.5, "share of the steps over which the weight of L1 falls")
@@ -125,6 +127,11 @@ class SynthesisOptions(Options):
                                "convolutions leave in short trainings (50 takes it out); 0: off")
     lr_discriminator: float = _option(2e-4, "Adam's learning rate of the discriminator (ours)")
     ema: float = _option(0.999, "decay of the generator's moving average; 0: none")
+
+    def check(self) -> None:
+        super().check()
+        if not 0 <= self.projected <= 1:
+            raise OptionsError(f"--projected must lie between 0 and 1, not {self.projected}")
 
 
 def _dashed(name: str) -> str:

@@ -47,7 +47,8 @@ def test_scales_are_the_papers_by_default_bounded_and_kept_by_a_resumed_run(tmp_
 @pytest.mark.parametrize("words, names", [
     (("--out", "r"), "--data"), (("--data", "d", "--out", "r", "--batch", "0"), "--batch"),
     (("--data", "d", "--out", "r", "--lr", "-1"), "--lr"), (("--data", "d", "--out", "r", "--beta1", "2"), "--beta1"),
-    (("--data", "d", "--out", "r", "--mixed-precision", "6"), "--mixed-precision")])
+    (("--data", "d", "--out", "r", "--mixed-precision", "6"), "--mixed-precision"),
+    (("--data", "d", "--out", "r", "--projected", "1.1"), "--projected")])
 def test_unusable_options_are_named(words, names):
     with pytest.raises(o.OptionsError, match=names):
         o.gather(o.SynthesisOptions, parse(*words))
