@@ -4,7 +4,8 @@
     python tools/evaluate.py --params Params/demo --data SET --out evaluation
 
 Stage I: reconstruction error of each component beside that of the mean sketch.  Faces: L1, PSNR, SSIM, perceptual
-distance, Frechet and kernel distance, beside the mean face.  Written to OUT as figures.json, figures.md and sheet.png.
+distance, Frechet and kernel distance, beside the mean face.  Both for each style of sketches by itself.  Written to OUT
+as figures.json, figures.md and sheet.png.
 """
 import argparse
 import sys
@@ -20,6 +21,9 @@ def main(argv=None) -> int:
     parser.add_argument("--data", required=True, metavar="SET", help="folder with index.csv")
     parser.add_argument("--split", default="test", choices=["train", "test"], help="default: test")
     parser.add_argument("--count", type=int, default=0, metavar="N", help="pictures, evenly chosen (default: all)")
+    parser.add_argument("--styles", default="all", metavar="NAMES",
+                        help="styles of sketches, separated by commas (lines, photocopy, own, drawn), each judged by itself "
+                             "(default: all that the set has)")
     parser.add_argument("--refine", type=float, nargs="+", default=[0.0, 1.0], metavar="X",
                         help="amounts of projection, 0 to 1 (default: 0 1)")
     parser.add_argument("--inception", metavar="FILE",
@@ -35,11 +39,13 @@ def main(argv=None) -> int:
 
     try:
         runtime.start(args.device)
+        from jt_dfd.data import index
         from jt_dfd.evaluation import run
 
         result = run.evaluate(args.params, args.data, split=args.split, count=args.count, refine=args.refine,
                               device=args.device, inception=args.inception,
-                              perceptual_network=args.perceptual_network)
+                              perceptual_network=args.perceptual_network,
+                              styles=index.parse_styles(args.styles))
         run.write(result, args.out)
     except (ValueError, OSError, runtime.RuntimeProblem) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
