@@ -21,6 +21,8 @@ def main(argv=None) -> int:
     parser.add_argument("--shared", action="store_true", help="one bank for everybody")
     parser.add_argument("--mirrored", action="store_true", help="a second row for each sketch, flipped left to right")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N pictures a bank (default: all)")
+    parser.add_argument("--styles", default="all", metavar="NAMES", help="sketches that get rows, separated by commas: lines, "
+                        "photocopy, own, drawn; a row a style (default: all that the set has)")
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="sketches at a time (default: 16)")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float16"], help="default: float32")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
@@ -29,13 +31,14 @@ def main(argv=None) -> int:
 
     runtime.start(args.device)
     from jt_dfd.checkpoints import CheckpointError
-    from jt_dfd.data.index import SetError
+    from jt_dfd.data.index import SetError, parse_styles
     from jt_dfd.pictures import PictureError
     from jt_dfd.training.bank import BankError, build_banks
 
     try:
         rows = build_banks(args.params, args.data, split=args.split, mirrored=args.mirrored, limit=args.limit,
-                           batch=args.batch, by_gender=not args.shared, dtype=args.dtype)
+                           batch=args.batch, by_gender=not args.shared, dtype=args.dtype,
+                           styles=parse_styles(args.styles))
     except (BankError, CheckpointError, PictureError, SetError, OSError) as error:
         print(f"build_bank.py: {error}", file=sys.stderr)
         return 1

@@ -44,6 +44,8 @@ class Options:
     warmup: int = _option(0, "steps over which the rate rises from zero")
     seed: int = _option(0, "seed of initial weights, shuffling and augmentation")
     augment: float = _option(1.0, "strength of augmentation; 0 turns it off")
+    styles: str = _option("all", "sketches to train on, separated by commas, in equal shares: lines, photocopy, own, drawn; "
+                                 "all: every style that the set has")
     cache_mb: int = _option(2048, "memory for decoded pictures, in MiB")
     workers: int = _option(0, "processes that prepare samples ahead; 0: this one does (best for two cores)")
     max_gradient: float = _option(0.0, "gradients longer than this are scaled down to it; 0: never")
