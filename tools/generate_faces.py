@@ -23,9 +23,11 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, required=True, metavar="N", help="pairs in the set")
     parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
-    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines", help="of the sketches (default lines)")
-    parser.add_argument("--drawn", choices=("yes", "no"), default="yes", help="curves for drawn sketches besides, new ones each "
-                        "time they are looked at; a set without them gets them (default yes)")
+    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
+                        help="of the sketches (default lines)")
+    parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
+                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without them gets "
+                             "them (default yes)")
     parser.add_argument("--first-seed", type=int, default=0, metavar="S", help="go through the seeds from here (default 0)")
     parser.add_argument("--seeds", metavar="FILE", help="these seeds only: one a line, or a CSV with a column seed")
     parser.add_argument("--labels", metavar="FILE", help="CSV with seed (or file), gender and split, for those that have one")
@@ -68,7 +70,8 @@ def main(argv=None) -> int:
     except KeyboardInterrupt:  # before the first face or behind the last; in between the run ends in good order
         print("interrupted; the same command goes on from here")
         return 130
-    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), {len(summary.rejected)} seeds left out")
+    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
+          f"{len(summary.rejected)} seeds left out")
     for reason, number in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
         print(f"  {number:6d}  {reason}")
     if summary.left:

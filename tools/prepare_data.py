@@ -45,10 +45,11 @@ def prepare(argv) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", metavar="SRC", help="folder of photographs, subfolders included")
     parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
-    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines", help="of the sketches (default lines)")
-    parser.add_argument("--drawn", choices=("yes", "no"), default="yes", help="curves for drawn sketches besides, new ones each "
-                        "time they are looked at; a set without them gets them (default yes, where mediapipe's networks are "
-                        "installed)")
+    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
+                        help="of the sketches (default lines)")
+    parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
+                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without them gets "
+                             "them (default yes, where mediapipe's networks are installed)")
     parser.add_argument("--sketch-dir", metavar="DIR", help="your own sketches instead, paired with the photographs by path, or by "
                         "name alone; drawn of the aligned faces (they are resized, not aligned), so mostly with --aligned")
     frame = parser.add_mutually_exclusive_group()
@@ -98,7 +99,8 @@ def prepare(argv) -> int:
     except KeyboardInterrupt:  # before the first picture or behind the last; in between the run ends in good order
         print("interrupted; the same command goes on from here")
         return 130
-    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), {len(summary.rejected)} pictures left out")
+    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
+          f"{len(summary.rejected)} pictures left out")
     for reason, count in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
         print(f"  {count:6d}  {reason}")
     if summary.rejected:

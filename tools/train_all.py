@@ -24,15 +24,17 @@ def main(argv=None) -> int:
     parser.add_argument("--embedding-steps", type=int, default=20000, metavar="N", help="default: 20000")
     parser.add_argument("--synthesis-steps", type=int, default=40000, metavar="N", help="default: 40000")
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="pictures a step (default: 4)")
+    parser.add_argument("--styles", default="all", help="sketches to train on: lines,drawn ... (default: all of the set)")
     parser.add_argument("--perceptual-network", default="auto", help="see train_synthesis.py --help (default: auto)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
     args = parser.parse_args(argv)
     out = Path(args.out)
-    stage = ["--data", args.data, "--batch", str(args.batch), "--device", args.device, "--resume"]
+    stage = ["--data", args.data, "--batch", str(args.batch), "--styles", args.styles, "--device", args.device, "--resume"]
     commands = [
         ["train_embedding.py", "--preset", args.preset, "--out", str(out / "embedding"), "--steps",
          str(args.embedding_steps), *stage],
-        ["build_bank.py", "--params", str(out / "embedding"), "--data", args.data, "--device", args.device],
+        ["build_bank.py", "--params", str(out / "embedding"), "--data", args.data, "--styles", args.styles,
+         "--device", args.device],
         ["train_synthesis.py", "--embedding", str(out / "embedding"), "--out", str(out / "synthesis"), "--steps",
          str(args.synthesis_steps), "--perceptual-network", args.perceptual_network, *stage],
         ["export_weights.py", "--embedding", str(out / "embedding"), "--synthesis", str(out / "synthesis"), "--out",

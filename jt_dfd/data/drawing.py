@@ -28,8 +28,10 @@ def possible() -> bool:
 
 
 class DrawingJob:
-    """What a worker process runs: a face of the set in, its curves written; "" or why there are none.  pictures: a drawing of
-    them too, ``sketches/NAME.png``."""
+    """What a worker process runs: a face of the set in, its curves written; "" or why there are none.
+
+    pictures: a drawing of them too, ``sketches/NAME.png``
+    """
 
     def __init__(self, folder: str, pictures: bool = False):
         import cv2
@@ -46,10 +48,23 @@ class DrawingJob:
         if curves is None:
             return "no face mesh found, so nothing drawn"
         path = os.path.join(self.folder, "drawn", f"{name}.json")
-        if self.pictures:
-            write_png(os.path.join(self.folder, "sketches", f"{name}.png"), hand.draw(curves, hand.generator(name)))
         outlines.write(path, curves)
+        if self.pictures:
+            picture = hand.draw(outlines.read(path), hand.generator(name))
+            write_png(os.path.join(self.folder, "sketches", f"{name}.png"), picture)
         return ""
+
+
+def _lacks(out: Path, entry: Dict) -> bool:
+    """Whether a pair was not tried yet, or its curves are gone."""
+    if "rejected" in entry:
+        return False
+    return "drawn" not in entry or bool(entry["drawn"]) and not (out / entry["drawn"]).is_file()
+
+
+def lacking(out, journal: Journal) -> int:
+    """How many pairs ``add_drawn`` would look at."""
+    return sum(_lacks(Path(out), e) for e in journal.entries.values())
 
 
 def add_drawn(out, journal: Journal, glasses: Callable[[Dict], bool], workers: int,
@@ -63,9 +78,7 @@ def add_drawn(out, journal: Journal, glasses: Callable[[Dict], bool], workers: i
     so far in place.
     """
     out = Path(out)
-    (out / "drawn").mkdir(exist_ok=True)
-    todo = [e for e in journal.entries.values() if "rejected" not in e and ("drawn" not in e or (
-        e["drawn"] and not (out / e["drawn"]).is_file()))]
+    todo = [e for e in journal.entries.values() if _lacks(out, e)]
     if not todo:
         return 0
     found = 0

@@ -95,6 +95,7 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
     """Make or go on with a set of ``count`` pairs from seeds: the first ones, from ``first_seed`` on or in the order of
     ``seeds``, that pass the filters of ``options``.
 
+    drawn: curves for drawn sketches besides, where the networks for that are installed.
     labels: a table by picture name (a seed, zero-padded to five digits) or with a column ``seed``.  The rest as in
     prepare.prepare_folder.  A run that ends in whatever way is continued by the same call; a larger ``count`` adds pairs.
     """
@@ -134,8 +135,9 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
         write_index()
         write_report(out, journal.entries)
         rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
+        undrawn = drawing.lacking(out, journal) if drawn and drawing.possible() else 0
     pairs = len(journal.entries) - len(rejected)
-    return Summary(pairs, pairs - before, rejected, max(0, count - pairs),
+    return Summary(pairs, pairs - before, rejected, max(0, count - pairs, undrawn),
                    sum(bool(e.get("drawn")) for e in journal.entries.values()))
 
 

@@ -64,9 +64,11 @@ class _Hand:
     """One drawing in the making: the hand's habits are drawn first, then every feature by them."""
 
     def __init__(self, curves: Curves, rng: np.random.Generator):
-        self.curves, self.rng, self.strokes = curves, rng, []  # type: Curves, np.random.Generator, List[Stroke]
+        self.curves, self.rng = curves, rng
+        self.strokes: List[Stroke] = []
         self.pen = float(np.exp(rng.uniform(np.log(MIN_PEN), np.log(MAX_PEN))))
         self.pen = min(self.pen, 1.0 + 3.0 * rng.random() + 1.0)   # thick pens are the rarer ones
+        self.rounding = rng.random()
         self.soft = rng.random() < 0.4
         self.careless = rng.random() ** 1.5                        # 0 a draughtsman, 1 a hurried mouse
         self.wobble = 0.25 + 1.3 * self.careless * rng.random()
@@ -99,8 +101,9 @@ class _Hand:
         return (points - centre) @ matrix.T + centre + shift
 
     def width(self, factor: float = 1.0) -> int:
-        """Whole pixels, rounded up or down by chance: on average the pen's width."""
-        return int(np.clip(np.floor(self.pen * factor + self.rng.random()), 1, 9))
+        """Whole pixels, in most strokes of a drawing rounded the same way; over all drawings on average the pen's width."""
+        rounding = self.rng.random() if self.chance(0.1) else self.rounding
+        return int(np.clip(np.floor(self.pen * factor + rounding), 1, 9))
 
     def line(self, points: np.ndarray, factor: float = 1.0, closed: bool = False, steady: float = 1.0, ends: float = 4.0,
              soften: float = 2.0, filled: bool = False, pieces: float = 0.15) -> None:
@@ -157,8 +160,6 @@ class _Hand:
     # -- the face
 
     def face(self) -> None:
-        for side in ("left", "right"):
-            self._choose = None
         self._eyes()
         self._brows()
         self._nose()
@@ -227,8 +228,9 @@ class _Hand:
                 self.line((upper + lower) / 2, factor, ends=3, pieces=0.05)
             elif kind == "hatch":
                 for t in np.linspace(0.05, 0.95, int(self.rng.integers(6, 13))):
-                    a, b = lower[int(t * (count - 1))], upper[min(count - 1, int(t * (count - 1)) + int(self.rng.integers(0, 3)))]
-                    a, b = a + self.rng.normal(0, 1, 2), b + (b - a) * self.rng.uniform(0, 0.4)
+                    at = int(t * (count - 1))
+                    a, b = lower[at], upper[min(count - 1, at + int(self.rng.integers(0, 3)))]
+                    a, b = a + self.rng.normal(0, 1, 2), b + (b - a) * self.rng.uniform(0, 0.2)
                     self.strokes.append(Stroke(np.stack([a, (a + b) / 2 + self.rng.normal(0, 0.7, 2), b]), self.width(0.8)))
             else:
                 self.line(outline, closed=True, steady=0.7, soften=1.5, filled=kind == "filled")
@@ -335,12 +337,16 @@ class _Hand:
 
     def _hair(self) -> None:
         rng = self.rng
-        for name, often in (("hair_outer", 0.99), ("hair_inner", 0.96), ("hair_end", 0.9)):
+        # the outline is what tells hair from hair: it is always there
+        for name, often in (("hair_outer", 1.0), ("hair_inner", 0.96), ("hair_end", 0.9)):
             lines = self.get(name)
             longest = max(map(len, lines), default=0)
             for line in lines:
                 if self.chance(often if len(line) > 0.4 * longest else often - 0.25):
                     self.line(self.place("outline", line, 0.8), soften=rng.uniform(2, 7), pieces=0.25, ends=5)
+        self._crown()
+        if self.chance(0.1):
+            self._ticks()
         strands = self.get("strands")
         if strands:
             most = int(rng.choice([0, 2, 4, 7, 11, 18], p=[0.22, 0.18, 0.22, 0.2, 0.12, 0.06]))
@@ -351,6 +357,32 @@ class _Hand:
                 size = max(3, int(len(line) * rng.uniform(0.45, 1)))
                 start = int(rng.integers(0, len(line) - size + 1))
                 self.line(self.place("outline", line[start:start + size], 0.8), 0.9, soften=2, ends=5, pieces=0)
+
+    def _crown(self) -> None:
+        """Where the frame cuts off the top of the head, some close it along the edge all the same."""
+        top = sorted((end for name in ("hair_outer", "head") for line in self.get(name) for end in (line[0], line[-1])
+                      if end[1] < 8), key=lambda end: end[0])
+        if len(top) >= 2 and self.chance(0.4):
+            left, right = top[0], top[-1]
+            middle = (left + right) / 2
+            level = float(self.rng.uniform(3, 8))
+            arch = np.array([(left[0], level + 5), (middle[0], level - 2), (right[0], level + 5)])
+            self.line(arch, soften=8, ends=5, steady=0.6, pieces=0.3)
+
+    def _ticks(self) -> None:
+        """Short strokes across the hairline, as one draws short hair in a hurry."""
+        lines = self.get("hair_inner")
+        if not lines:
+            return
+        line = max(lines, key=len)
+        line = self.place("outline", line[line[:, 1] < 235], 0.8) if (line[:, 1] < 235).sum() > 4 else line[:0]
+        out = self.rng.uniform(18, 50)
+        for i in range(1, len(line) - 1, int(self.rng.integers(1, 4))):
+            away = line[i] - (256, 330)
+            away = away / np.hypot(*away) + self.rng.normal(0, 0.15, 2)
+            start = line[i] - away * self.rng.uniform(0, 10)
+            end = line[i] + away * out * self.rng.uniform(0.6, 1.2)
+            self.strokes.append(Stroke(np.stack([start, end]), self.width(0.9)))
 
     def _glasses(self) -> None:
         lines = [self.place("glasses", line) for line in self.get("glasses")]

@@ -88,6 +88,8 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
         except KeyboardInterrupt:
             pass
         left = sum(p not in journal.entries for p in pictures[:limit])
+        if drawn and drawing.possible():
+            left = max(left, drawing.lacking(out, journal))
         rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
         made = sum(p in journal.entries and "rejected" not in journal.entries[p] for p in todo)
         write_index()

@@ -203,3 +203,25 @@ def test_figures_of_each_style_of_sketches(pairs, two_styles, exported, tmp_path
     text = (tmp_path / "figures.md").read_text()
     assert text.index("style lines, 2 pictures") < text.index("style drawn, 2 pictures") and "share" in text
     assert json.loads((tmp_path / "figures.json").read_text())["styles"]["drawn"]["pictures"] == 2
+
+
+def test_each_style_of_sketch_has_rows_of_its_own(embedding, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(embedding, run)
+    data = write_set(tmp_path / "set", train=3, test=0, gender=False)
+    rows = index.read(data)
+    for number, row in enumerate(rows[1:], 1):  # the first one's landmarks were not found
+        jaw = [[200 + 10 * number, 600, 500, 900, 800, 600], [300, 200, 700, 220]]
+        (data / f"{number}.json").write_text(json.dumps({"unit": 0.5, "curves": {"jaw": jaw, "hair_outer": jaw}}))
+        rows[number] = index.Row(**{**row.__dict__, "drawn": f"{number}.json"})
+    index.write(data, rows)
+    assert build_banks(run, data, mirrored=True, progress=False) == {"all": 10}
+    entries = banks_of(open_weights(run))["rows"]["all"]
+    assert [(e["file"], e["style"], e["mirrored"]) for e in entries] == [
+        (row.file, style, mirrored) for mirrored in (False, True) for style in ("lines", "drawn") for row in rows
+        if style == "lines" or row.drawn]
+    everything = open_weights(run).bank("rest", None)
+    assert np.abs(everything[1] - everything[3]).max() > 1e-4, "a drawing has a latent of its own"
+    assert build_banks(run, data, styles=("drawn",), progress=False) == {"all": 2}
+    assert np.array_equal(open_weights(run).bank("rest", None), everything[3:5])
+    assert build_banks(run, data, styles=("lines",), limit=2, progress=False) == {"all": 2}
