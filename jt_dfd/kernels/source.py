@@ -44,7 +44,7 @@ class VectorSet:
         return VECTORS % (self.lanes, self.vectors, self.together, 4 * self.lanes)
 
 
-VECTOR_SETS = (VectorSet("avx512", 16, 2, 12), VectorSet("avx2", 8, 2, 6), VectorSet("baseline", 4, 2, 4))
+VECTOR_SETS = (VectorSet("avx512", 16, 2, 8), VectorSet("avx2", 8, 2, 6), VectorSet("baseline", 4, 2, 4))
 
 VECTORS = r"""
 namespace jt_dfd {

@@ -212,8 +212,8 @@ inline void winograd(const float* x, const float* w, const float* bias, const fl
     #endif
     // Transformed tiles of a group stay in the caches until every block of outputs has used them.
     int group = (int)((int64_t)(1 << 20) * threads / (144 * (int64_t)channels));
-    group = std::max(64, std::min(group, 2048)) / TOGETHER * TOGETHER;
-    group = std::min(group, (tiles + TOGETHER - 1) / TOGETHER * TOGETHER);
+    group = std::min(std::max(64, std::min(group, 2048)), tiles);
+    group = (group + TOGETHER - 1) / TOGETHER * TOGETHER;
     // one vector more: at a multiple of a page all 36 numbers of a tile would fall into the same lines of the cache
     int64_t stride = (int64_t)group * channels + LANES;
     std::vector<float> v(36 * stride, 0.f);
