@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from . import first_compile, host, make_report_plan
+from . import first_compile, host, make_report_plan, ways
 from .problems import finding, word
 
 
@@ -116,6 +116,8 @@ def _chosen_rows(report: Dict) -> List[Tuple[str, str]]:
         rows.append(("CPU convolutions", "oneDNN" if onednn["state"] in ("ready", "wheels") else "plain loops: slow"))
     rows.append(("kernel cache", f"{host.jittor_home() / '.cache' / 'jittor'}, "
                  + ("compiled" if report["compiled"] else "not compiled yet")))
+    for machine, entries in ways.read().items():
+        rows += [("quicker way", f"{line} [{machine}]") for line in ways.words(entries)]
     rows += [("set by you", f"{k}={v}") for k, v in sorted(report.get("users", {}).items())]
     return rows
 
@@ -146,8 +148,6 @@ def warm(device: str = "auto", params=None) -> List[str]:
     synthesizer.warm(_tell)
     done.append(f"A face's operators are compiled for {folder} ({time.monotonic() - started:.0f} s).")
     if ways_kept:
-        from ..networks import ways
-
         done += ["The quicker way of each network was measured and is kept:"] + ["  " + w for w in ways.words(ways_kept)]
     return done
 
