@@ -30,6 +30,8 @@ def head(header: Dict) -> List[str]:
     lines = [f"command   {m['command']}",
              f"machine   {m['cpu']}, {m['cores']} core(s) usable, {m['threads']} thread(s) used, "
              f"{_bytes(m['memory_bytes'])} memory; {m['system']}"]
+    limit = f", no more than {m['isa']['limit']} used" if m["isa"]["limit"] else ""
+    lines.append(f"vectors   {m['isa']['processor']} in the processor{limit}")
     lines += [f"gpu       {name}" for name in m["gpu"]]
     lines.append(f"load      {', '.join(map(str, load)) if load else 'unknown'} (1, 5, 15 minutes), {m['time']}")
     if header.get("load_end"):

@@ -6,7 +6,7 @@
 Jittor's own first import fails on a machine that does not reach its download host, on one with an ``nvcc`` but no GPU
 or no runtime library beside it, and computes garbage with numpy 2.  Everything is decided here instead, and nothing is
 downloaded.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda), ``JT_DFD_TF32`` (1, 0; see ``tf32``),
-``JITTOR_HOME``, and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
+``JT_DFD_ISA`` (avx512, avx2, baseline; see ``isa``), ``JITTOR_HOME``, and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
 ``use_cuda``, ``log_silent``, ``cache_name`` and the like.
 
 OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, first_compile, gpu, host, onednn, tf32
+from . import cuda_toolkit, cuda_view, first_compile, gpu, host, isa, onednn, tf32
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -62,7 +62,7 @@ class Plan:
 _USERS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "python_config_path", "use_mpi", "mpicc_path",
           "use_mkl", "use_cuda", "log_silent", "log_v", "cache_name", "use_cutt", "use_cutlass", "use_nccl",
           "nccl_include_path", "nccl_lib_path", "FIX_TORCH_ERROR", "conv_opt", "debug", "use_tensorcore",
-          "LD_LIBRARY_PATH", "gdb_path", "OMP_NUM_THREADS")
+          "LD_LIBRARY_PATH", "gdb_path", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA")
 
 
 def make_plan(device: str = "auto", dry: bool = False) -> Plan:
@@ -91,9 +91,11 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
     if tf32.setting() not in ("0", "1"):
         plan.problems.append(finding(f"JT_DFD_TF32={tf32.setting()}: expected 0 or 1", "unset JT_DFD_TF32"))
 
+    isa.limit(plan)
     # a name of our own keeps other Jittor programs' flags from rebuilding our core and ours theirs; left unset, Jittor
     # asks git for the branch of whatever repository its own folder lies in, and compiles anew for each branch
-    plan.set("cache_name", "jt_dfd")
+    if "cache_name" not in plan.environment:
+        plan.set("cache_name", "jt_dfd")
     plan.set("log_silent", "1")
     plan.set("gdb_path", "")        # only used to print traces of crashes; looking for it costs a start-up process
     plan.set("FIX_TORCH_ERROR", "0")  # otherwise Jittor imports an installed PyTorch into this process
