@@ -107,11 +107,10 @@ char* stack_of(size_t number) {
     return stacks[number];
 }
 
-// ThreadSanitizer's contexts are dear, so all blocks share them, shifted: most threads of two blocks are strangers.
-void* tsan_fiber_of(size_t thread, uint64_t block, size_t count) {
+void* tsan_fiber_of(size_t number) {
     static std::vector<void*> made;
-    while (made.size() < count) made.push_back(__tsan_create_fiber(0));
-    return made[(thread + block * 37) % count];
+    while (made.size() <= number) made.push_back(__tsan_create_fiber(0));
+    return made[number];
 }
 
 void begin_block(uint64_t block) {
@@ -120,13 +119,16 @@ void begin_block(uint64_t block) {
     for (unsigned i = 0; i < count; i++) {
         Thread& t = threads[i];
         t.index = dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y);
-        t.stack = stack_of(i);
+        // ThreadSanitizer's contexts are dear, so all blocks share them, shifted: most threads of two blocks are
+        // strangers.  A stack belongs to a context.
+        size_t number = (i + block * 37) % count;
+        t.stack = stack_of(number);
         void** top = (void**)(t.stack + STACK - 16);
         *--top = nullptr;                      // where thread_main would return to
         *--top = (void*)thread_main;
         for (int saved = 0; saved < 6; saved++) *--top = nullptr;
         t.stack_pointer = top;
-        if (__tsan_create_fiber) t.tsan_fiber = tsan_fiber_of(i, block, count);
+        if (__tsan_create_fiber) t.tsan_fiber = tsan_fiber_of(number);
     }
 }
 
