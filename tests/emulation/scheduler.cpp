@@ -50,8 +50,9 @@ std::string refused_kernel;
 void *main_stack_pointer, *main_asan_stack, *main_tsan_fiber;
 const void* main_stack;
 size_t main_stack_size;
-// what ThreadSanitizer is told orders memory accesses: a launch's begin and end, barriers
-char launch_begins, launch_ends, block_barrier, warp_barriers[WARP];
+// Addresses that stand for what orders memory accesses, for ThreadSanitizer: a launch's begin and end, barriers.  A
+// barrier orders nothing between blocks, so each block has its own: the last for all its threads, the others a warp's.
+char launch_begins, launch_ends, all_barriers[4096][WARP + 1], *barriers;
 
 extern "C" void emulation_switch(void** from, void* to);
 asm(R"(
@@ -280,8 +281,8 @@ uint64_t meet(const Meeting& meeting) {
     me->meeting = meeting;
     me->state = WAITING;
     // barriers order memory accesses, shuffles do not
-    void* barrier = meeting.kind == BLOCK_BARRIER ? &block_barrier
-                  : meeting.kind == WARP_BARRIER ? &warp_barriers[(me - threads.data()) / WARP] : nullptr;
+    void* barrier = meeting.kind == BLOCK_BARRIER ? barriers + WARP
+                  : meeting.kind == WARP_BARRIER ? barriers + (me - threads.data()) / WARP : nullptr;
     if (barrier && __tsan_release) __tsan_release(barrier);
     to_scheduler(false);
     if (barrier && __tsan_acquire) __tsan_acquire(barrier);
@@ -330,6 +331,7 @@ void launch(const char* kernel, const Configuration& how, void (*run)(const void
         uint64_t b = block_at(i, blocks);
         blockIdx = dim3(b % how.grid.x, b / how.grid.x % how.grid.y, b / how.grid.x / how.grid.y);
         for (int s = 0; s < shared_count; s++) shared_memory[s].fresh = true;
+        barriers = all_barriers[i % 4096];
         begin_block(b);
         run_block(random);
     }
