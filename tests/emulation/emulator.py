@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 ORDERS = (0, 1, 2, 3)
 SANITIZERS = {"": [], "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
               "thread": ["-fsanitize=thread"]}
-_SETTINGS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=0", "TSAN_OPTIONS": "exitcode=66"}
+_SETTINGS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=0", "TSAN_OPTIONS": "exitcode=66:history_size=2"}
 _C = {"float32": "float", "float16": "__half", "uint8": "uint8_t", "int32": "int32_t", "int64": "int64_t"}
 #: seconds that a program may run
 TIMEOUT = 300

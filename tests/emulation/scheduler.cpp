@@ -114,15 +114,16 @@ void* tsan_fiber_of(size_t number) {
     return made[number];
 }
 
-void begin_block(uint64_t block) {
+// running: which block of the launch this is, in the order of the run.  ThreadSanitizer's contexts are dear, so every
+// third block gets the same ones, and with them their stacks: a race between two blocks is seen in two cases of three.
+void begin_block(uint64_t running) {
+    barriers = all_barriers[running % 4096];
     unsigned count = blockDim.x * blockDim.y * blockDim.z;
     threads.assign(count, Thread());
     for (unsigned i = 0; i < count; i++) {
         Thread& t = threads[i];
         t.index = dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y);
-        // ThreadSanitizer's contexts are dear, so all blocks share them, shifted: most threads of two blocks are
-        // strangers.  A stack belongs to a context.
-        size_t number = (i + block * 37) % count;
+        size_t number = __tsan_create_fiber ? running % 3 * count + i : i;
         t.stack = stack_of(number);
         void** top = (void**)(t.stack + STACK - 16);
         *--top = nullptr;                      // where thread_main would return to
@@ -331,8 +332,7 @@ void launch(const char* kernel, const Configuration& how, void (*run)(const void
         uint64_t b = block_at(i, blocks);
         blockIdx = dim3(b % how.grid.x, b / how.grid.x % how.grid.y, b / how.grid.x / how.grid.y);
         for (int s = 0; s < shared_count; s++) shared_memory[s].fresh = true;
-        barriers = all_barriers[i % 4096];
-        begin_block(b);
+        begin_block(i);
         run_block(random);
     }
     for (int s = 0; s < shared_count; s++)
