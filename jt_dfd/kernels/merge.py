@@ -221,7 +221,8 @@ inline void jt_dfd_unmerge(const T* gradient, T* rest, T* a, T* b, T* c, T* d, i
     if (planes == 0) return;
     for (int m = 0; m < 5; m++) {
         int side = edge(win, m, size);
-        unmerge_kernel<T><<<dim3((side + 127) / 128, side, layers(planes)), 128>>>(gradient, maps[m], planes, size, win, m);
+        dim3 grid((side + 127) / 128, side, layers(planes));
+        unmerge_kernel<T><<<grid, 128>>>(gradient, maps[m], planes, size, win, m);
         JT_DFD_LAUNCHED("unmerge_kernel", planes, size, side);
     }
 }

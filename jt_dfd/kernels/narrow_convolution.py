@@ -148,8 +148,8 @@ CUDA = r"""
 namespace jt_dfd {
 const int MOST_PICTURES = 65535;   // in one step: blocks of a grid's second dimension
 
-__global__ void narrow_kernel(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
-                              int out, int high, int wide, int mirror, int rows, int columns, float* y) {
+__global__ void narrow_kernel(const float* x, const float* w, const float* bias, int n, int height, int width,
+                              int channels, int out, int high, int wide, int mirror, int rows, int columns, float* y) {
     int64_t pixel = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, pixels = (int64_t)rows * columns;
     if (pixel >= pixels) return;
     int line = pixel / columns, column = pixel % columns;
@@ -168,7 +168,8 @@ inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int
     int rows = height + 2 * mirror - high + 1, columns = width + 2 * mirror - wide + 1;
     if (n == 0) return;
     dim3 grid(((int64_t)rows * columns + 127) / 128, n < jt_dfd::MOST_PICTURES ? n : jt_dfd::MOST_PICTURES);
-    jt_dfd::narrow_kernel<<<grid, 128>>>(x, w, bias, n, height, width, channels, out, high, wide, mirror, rows, columns, y);
+    jt_dfd::narrow_kernel<<<grid, 128>>>(x, w, bias, n, height, width, channels, out, high, wide, mirror, rows, columns,
+                                         y);
     JT_DFD_LAUNCHED("narrow_kernel", n, height, width, channels, out, high, wide);
 }
 """

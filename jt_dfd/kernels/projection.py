@@ -46,7 +46,7 @@ def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "ke
     if impl == "reference":
         return reference(bank, queries, k, anchor)
     count, rows, width = queries.shape[0], bank.shape[0], bank.shape[1]
-    # what the CUDA side needs besides: by the nearest rule the best keys of every chunk, by the release's two lists of rows
+    # what the CUDA side needs besides: by the nearest rule the best keys of every chunk, by the release's two lists
     scratch = -(-rows // CHUNK) * k if anchor == "nearest" else (rows + 1) // 2
     with jt.no_grad():
         vectors, indices, weights, _, _ = source.run(
@@ -404,9 +404,9 @@ __device__ inline int sum_before(int v, int* shared, int* total) {
     return before;
 }
 
-// What partition_keys does, by a block.  It exchanges the first key from the left that is not smaller than the pivot with
-// the first from the right that is, the second with the second, and so on up to the cut; no two keys are equal.  So the
-// block lists both kinds' places and exchanges all pairs at once.  left, right: room for half of the keys each.
+// What partition_keys does, by a block.  It exchanges the first key from the left that is not smaller than the pivot
+// with the first from the right that is, the second with the second, and so on up to the cut; no two keys are equal.  So
+// the block lists both kinds' places and exchanges all pairs at once.  left, right: room for half of the keys each.
 __device__ inline int partition_by_block(uint64_t* v, int first, int last, int* left, int* right, int* shared) {
     if (threadIdx.x == 0) choose_pivot(v, first, last);
     __syncthreads();
@@ -448,8 +448,8 @@ __global__ void release_kernel(uint64_t* keys, int n, int k, int* places, int* i
     for (int i = threadIdx.x; i < k; i += THREADS) indices[(int64_t)blockIdx.x * k + i] = (int)(uint32_t)own[i];
 }
 
-// solve_weights of the CPU's text by a block, column by column, a thread a row.  a: m + 1 rows of m, the lower triangle of
-// the normal equations with their penalty and below it the right side, which becomes the factor's solution on the way.
+// solve_weights of the CPU's text by a block, column by column, a thread a row.  a: m + 1 rows of m, the lower triangle
+// of the normal equations with their penalty and below it the right side, which becomes the factor's solution on the way.
 __device__ inline void solve_by_block(double* a, int m, double* w) {
     int i = threadIdx.x;
     double largest = 1e-300;
@@ -525,7 +525,8 @@ inline void jt_dfd_project(const float* bank, const float* queries, int n, int d
         queries += (int64_t)some * d;
         vectors += (int64_t)some * d;
         indices += (int64_t)some * k;
-        weights += (int64_t)some * k;   // keys and candidates are the next queries' now: launches run one after the other
+        weights += (int64_t)some * k;
+        // keys and candidates are used again: launches run one after the other
     }
 }
 """

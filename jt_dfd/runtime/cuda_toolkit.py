@@ -345,7 +345,7 @@ def advice(gpu: Dict) -> str:
     last = max((major for major, lowest in _LOWEST.items() if lowest <= oldest["capability"]), default=0)
     if last < first[0]:
         if len(devices) > 1 and last:
-            return f"no CUDA knows both {oldest['name']} and {newest['name']}: let CUDA_VISIBLE_DEVICES name one of them"
+            return f"no CUDA knows both {oldest['name']} and {newest['name']}: let CUDA_VISIBLE_DEVICES name one"
         return f"{oldest['name']} is older than any CUDA that works here: use device \"cpu\""
     if driver < first:
         return f"install a newer driver: {newest['name']} needs CUDA %d.%d, and this one takes %d.%d" % (first + driver)

@@ -14,5 +14,5 @@ FIRST = 70
 def state(capability: int) -> Dict:
     """{"gains": whether half precision is worth asking for on such a GPU, "words": the same for people}."""
     if capability < FIRST:
-        return {"gains": False, "words": "no gain (this GPU has no tensor cores): float32 is used where it is asked for"}
+        return {"gains": False, "words": "no gain (this GPU has no tensor cores): float32 is used instead"}
     return {"gains": True, "words": "worth asking for: --precision half (faces), --mixed-precision 1 (training)"}

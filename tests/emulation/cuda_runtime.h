@@ -26,13 +26,13 @@ struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
 struct alignas(16) double2 { double x, y; };
 
-// ---- errors ----------------------------------------------------------------------------------------------------------
+// ---- errors -------------------------------------------------------------------------------------------------------
 
 enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidConfiguration = 9, cudaErrorNoKernelImageForDevice = 209 };
 cudaError_t cudaGetLastError();                  // the last launch's error, which is forgotten by asking
 const char* cudaGetErrorString(cudaError_t error);
 
-// ---- launches, and what a thread waits for ---------------------------------------------------------------------------
+// ---- launches, and what a thread waits for ------------------------------------------------------------------------
 
 namespace emulation {
 struct Configuration {
@@ -93,7 +93,7 @@ inline unsigned __ballot_sync(unsigned mask, int set, EMULATION_LINE) {
     return (unsigned)emulation::meet({emulation::BALLOT, mask, set != 0, 0, 32, line});
 }
 
-// ---- arithmetic ------------------------------------------------------------------------------------------------------
+// ---- arithmetic ---------------------------------------------------------------------------------------------------
 
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline float rsqrtf(float v) { return 1.0f / sqrtf(v); }

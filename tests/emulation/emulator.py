@@ -1,12 +1,13 @@
-"""CUDA kernels on the CPU: ``Emulator.run`` does with a kernel's CUDA text what ``jt_dfd.kernels.source.run`` does on a GPU.
+"""CUDA kernels on the CPU: ``Emulator.run`` does with a kernel's CUDA text what ``jt_dfd.kernels.source.run`` does on a
+GPU.
 
 Every kernel and call becomes a small program: the kernel's own text, with what is not C++ rewritten, compiled by g++
 against ``cuda_runtime.h`` beside this file and linked with ``scheduler.cpp`` (threads, barriers, memory) and
 ``runner.cpp`` (tensors in and out).  A program runs in a process of its own, so a kernel that crashes takes nothing
 with it, and sanitizers need nothing of Python.
 
-What is found without a sanitizer: results that depend on the order of threads or blocks (missing barriers, races), reads
-and writes outside of a tensor or of shared memory, use of shared memory before anything was written to it, barriers and
+What is found without a sanitizer: results that depend on the order of threads or blocks (missing barriers, races),
+reads and writes outside of a tensor or of shared memory, use of shared memory before anything was written to it, barriers and
 shuffles that some threads do not reach, launches that CUDA refuses and nobody asks about.  AddressSanitizer and
 UndefinedBehaviorSanitizer add local arrays, overflows and misaligned loads; ThreadSanitizer finds races whatever the
 order was.
@@ -28,11 +29,11 @@ import numpy as np
 from jt_dfd.kernels import source
 
 HERE = Path(__file__).parent
-#: first to last, last to first, and two random ones
+#: first to last, last to first, random threads, random warps that run ahead
 ORDERS = (0, 1, 2, 3)
 SANITIZERS = {"": [], "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
               "thread": ["-fsanitize=thread"]}
-_SETTINGS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=0", "TSAN_OPTIONS": "exitcode=66:history_size=2"}
+_SETTINGS = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "exitcode=66:history_size=2"}
 _C = {"float32": "float", "float16": "__half", "uint8": "uint8_t", "int32": "int32_t", "int64": "int64_t"}
 #: seconds that a program may run
 TIMEOUT = 300
@@ -53,8 +54,8 @@ class Emulator:
     """
     folder     for programs
     sanitizer  "", "address" (with undefined behaviour) or "thread"
-    orders     of threads and blocks: 0 first to last, 1 last to first, others are seeds of random ones; all must give
-               the same bytes
+    orders     of threads and blocks: 0 first to last, 1 last to first, others are seeds of random ones (even: threads,
+               odd: warps that run ahead); all must give the same bytes
     refuse     the number, from 1, of the launch in a call that fails as on a GPU the kernels were not compiled for
     """
 
@@ -100,15 +101,15 @@ class Emulator:
         if not program.exists():
             (self.folder / f"{name}.cpp").write_text(whole)
             objects = [self._object("scheduler"), self._object("runner")]
-            _compile(["-g", "-O1", "-D__CUDACC__", *SANITIZERS[self.sanitizer], f"{program}.cpp", *map(str, objects), "-o",
-                      str(program)])
+            _compile(["-g", "-O1", "-D__CUDACC__", *SANITIZERS[self.sanitizer], f"{program}.cpp", *objects,
+                      "-o", str(program)])
         return program
 
-    def _object(self, name: str) -> Path:
+    def _object(self, name: str) -> str:
         made = self.folder / f"{name}.o"
         if not made.exists():
             _compile(["-O2", "-c", str(HERE / f"{name}.cpp"), "-o", str(made)])
-        return made
+        return str(made)
 
 
 def _compile(arguments) -> None:

@@ -107,7 +107,8 @@ int main() {
             const char* now = made[i].data;
             if (run == 0) t.content.assign(now, now + t.bytes);
             else if (memcmp(t.content.data(), now, t.bytes))
-                complain("output %zu depends on the order of threads or blocks (orders %d and %d)", i, orders[0], order);
+                complain("output %zu depends on the order of threads or blocks (orders %d and %d)", i, orders[0],
+                         order);
             release(made[i]);
         }
     }

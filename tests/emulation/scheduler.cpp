@@ -95,7 +95,7 @@ void thread_main() {
     abort();
 }
 
-// ---- a block ---------------------------------------------------------------------------------------------------------
+// ---- a block ------------------------------------------------------------------------------------------------------
 
 char* stack_of(size_t number) {
     static std::vector<char*> stacks;
@@ -193,19 +193,24 @@ bool release_block() {
         if (t.state == DONE) { returned = true; continue; }
         if (t.meeting.kind != BLOCK_BARRIER) return false;
         if (one && one->meeting.line != t.meeting.line)
-            complain("%s: threads of a block wait at different barriers, lines %d and %d", kernel_name, one->meeting.line,
-                     t.meeting.line);
+            complain("%s: threads of a block wait at different barriers, lines %d and %d", kernel_name,
+                     one->meeting.line, t.meeting.line);
         one = &t;
     }
     if (!one) return false;
-    if (returned) complain("%s: line %d: a barrier after threads of the block have returned", kernel_name, one->meeting.line);
+    if (returned)
+        complain("%s: line %d: a barrier after threads of the block have returned", kernel_name, one->meeting.line);
     for (Thread& t : threads)
         if (t.state == WAITING) t.state = READY;
     return true;
 }
 
+// Even seeds: threads in any order.  Odd seeds: one warp runs ahead as far as it can, to the block's barrier or to its
+// end, before another begins.
 void run_block(std::mt19937& random) {
     std::vector<size_t> turns;
+    const bool by_warp = order > 1 && order % 2;
+    size_t ahead = 0;
     while (true) {
         turns.clear();
         for (size_t i = 0; i < threads.size(); i++)
@@ -215,6 +220,14 @@ void run_block(std::mt19937& random) {
             if (std::any_of(threads.begin(), threads.end(), [](const Thread& t) { return t.state == WAITING; }))
                 complain("%s: deadlock in block (%u, %u, %u)", kernel_name, blockIdx.x, blockIdx.y, blockIdx.z);
             return;
+        }
+        if (by_warp) {
+            auto others = [&](size_t t) { return t / WARP != ahead; };
+            if (std::all_of(turns.begin(), turns.end(), others)) {
+                if (release_warp(ahead)) continue;
+                ahead = turns[random() % turns.size()] / WARP;
+            }
+            turns.erase(std::remove_if(turns.begin(), turns.end(), others), turns.end());
         }
         size_t most = turns.size();
         if (order == 1) std::reverse(turns.begin(), turns.end());
@@ -230,7 +243,7 @@ void run_block(std::mt19937& random) {
     }
 }
 
-// ---- shared memory ---------------------------------------------------------------------------------------------------
+// ---- shared memory ------------------------------------------------------------------------------------------------
 
 struct Shared {
     const char* name;
@@ -257,7 +270,7 @@ void begin_arena() {
     arena_end = arena + size;
 }
 
-// ---- launches --------------------------------------------------------------------------------------------------------
+// ---- launches -----------------------------------------------------------------------------------------------------
 
 // The limits of every GPU since compute capability 3.0 (CUDA C++ Programming Guide, technical specifications); more
 // dynamic shared memory than 48 KiB has to be asked for, which nothing here does.
@@ -297,8 +310,8 @@ void* shared(const char* name, size_t bytes) {
     if (i == 16) abort();
     Shared& s = shared_memory[i];
     if (i == shared_count) {
-        bool tsan = __tsan_switch_to_fiber != nullptr;
-        s = {name, tsan ? Memory{"", nullptr, bytes, nullptr, 0} : allocate(std::string("shared ") + name, bytes), true};
+        s = {name, {"", nullptr, bytes, nullptr, 0}, true};
+        if (!__tsan_switch_to_fiber) s.memory = allocate(std::string("shared ") + name, bytes);
         shared_count++;
     }
     if (s.fresh) {
@@ -346,7 +359,7 @@ bool take_error(std::string* kernel) {
     return cudaGetLastError() != cudaSuccess;
 }
 
-// ---- complaints ------------------------------------------------------------------------------------------------------
+// ---- complaints ---------------------------------------------------------------------------------------------------
 
 void complain(const char* format, ...) {
     if (faults++ >= MOST_SAID) return;
@@ -365,7 +378,7 @@ std::string where() {
     return text;
 }
 
-// ---- memory ----------------------------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------------------------
 
 namespace { std::vector<Memory> in_use; }
 

@@ -19,7 +19,7 @@ WEAK void __tsan_release(void* address);
 
 namespace emulation {
 // ---- what a run is told ----
-extern int order;             // of threads and blocks: 0 first to last, 1 last to first, else the seed of a random one
+extern int order;             // of threads and blocks: 0 first to last, 1 last to first, else a seed (run_block)
 extern long refused_launch;   // the launch that fails, counted from 1; 0: none
 
 // ---- what it says ----

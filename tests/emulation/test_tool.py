@@ -30,8 +30,9 @@ inline void sums(const float* x, float* y, int n) {
 def run(programs, text, sanitizer="", n=100, shape=(2,), **more):
     """The kernel's output for n numbers; ``text`` defines sums(x, y, n)."""
     x = np.arange(n, dtype=np.float32)
-    return Emulator(programs, sanitizer, **more).run(SimpleNamespace(SHARED="", CUDA=text), "sums(in0_p, out0_p, in0_shape0);",
-                                                     [shape], ["float32"], [x], {})[0]
+    kernel = SimpleNamespace(SHARED="", CUDA=text)
+    return Emulator(programs, sanitizer, **more).run(kernel, "sums(in0_p, out0_p, in0_shape0);", [shape], ["float32"], [x],
+                                                     {})[0]
 
 
 def changed(was, now, text=SUMS):
@@ -59,13 +60,14 @@ def test_a_correct_kernel(programs, sanitizer):
 # None where it cannot be seen
 FAULTS = {
     "missing barrier": (changed("__syncthreads();", ""), "depends on the order", "depends on the order", "data race"),
-    "write past the end": (changed("y[blockIdx.x] = v", "y[blockIdx.x + 2] = v"), "output 0, byte 8 of 8|written 8 bytes",
+    "write past the end": (changed("y[blockIdx.x] = v", "y[blockIdx.x + 2] = v"), "written 8 bytes",
                            "heap-buffer-overflow", "output 0|written"),
     "read past the end": (changed("at < n ? x[at] : 0", "x[at]"), "input 0, byte 400 of 400", "heap-buffer-overflow",
                           "input 0|SEGV"),
     "write before the start": (changed("y[blockIdx.x] = v", "y[(int)blockIdx.x - 1] = v"), "written -4 bytes",
                                "heap-buffer-overflow", "written -4"),
-    "shared memory too small": (changed("scratch[64]", "scratch[60]"), "shared scratch", "buffer-overflow|out of bounds", None),
+    "shared memory too small": (changed("scratch[64]", "scratch[60]"), "shared scratch",
+                                "buffer-overflow|out of bounds", None),
     "shared memory not set": (changed("scratch[threadIdx.x] = at < n ? x[at] : 0;",
                                       "if (at < n) scratch[threadIdx.x] = x[at];"), "nan", "nan", "nan"),
     "barrier not reached by all": (changed("__syncthreads();", "if (threadIdx.x < 40) __syncthreads(); else return;"),
@@ -76,13 +78,13 @@ FAULTS = {
                                    "takes no part", "takes no part"),
     "race between blocks": (changed("y[blockIdx.x] = v", "y[0] = y[1] = v"), "depends on the order",
                             "depends on the order", "data race"),
-    "write to an input": (changed("y[blockIdx.x] = v", "y[blockIdx.x] = v, ((float*)x)[1] = v"), "input 0, byte 4 of 400",
-                          None, "input 0|SEGV"),
+    "write to an input": (changed("y[blockIdx.x] = v", "y[blockIdx.x] = v, ((float*)x)[1] = v"),
+                          "input 0, byte 4 of 400", None, "input 0|SEGV"),
     "local array": (changed("float v =", "float a[4]; a[threadIdx.x % 5] = 1; float v = 0 * a[0] +"), None,
                     "out of bounds|stack-buffer-overflow", None),
     "misaligned vector": (changed("float v =", "float4 f = *(const float4*)(x + 1); float v = 0 * f.x +"), None,
                           "misaligned", None),
-    "error nobody asks for": (changed('    JT_DFD_LAUNCHED("sums_kernel", n);\n', "").replace("64, 64>>>", "64, 2000>>>"),
+    "error nobody asks for": (changed('JT_DFD_LAUNCHED("sums_kernel", n);', "").replace("64, 64>>>", "64, 2000>>>"),
                               "its launch failed, and nobody asked", "nobody asked", "nobody asked"),
 }
 

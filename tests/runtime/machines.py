@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 #: name -> compute capability (NVIDIA's table of GPUs)
-GPUS = {"GTX 780": 35, "GTX 1080": 61, "V100": 70, "T4": 75, "A100": 80, "RTX 4090": 89, "H100": 90, "B200": 100, "B300": 103,
+GPUS = {"GTX 780": 35, "GTX 1080": 61, "V100": 70, "T4": 75, "A100": 80, "H100": 90, "B200": 100, "B300": 103,
         "RTX 5090": 120}
 
 

@@ -122,13 +122,16 @@ def test_a_gpu_older_than_the_toolkit(tmp_path):
     assert "V100" in text(verdict["problems"]) and "CUDA 12" in text(verdict["problems"])
 
 
+CUDA_12, CUDA_13 = "install a CUDA 12 toolkit", "pip install nvidia-cuda-nvcc==13.0.*"
+
+
 @pytest.mark.parametrize("gpus, cuda, wanted, never", [
-    (["V100"], (13, 0), "install a CUDA 12 toolkit", "pip install"), (["GTX 1080"], (13, 0), "install a CUDA 12 toolkit", "pip"),
-    (["GTX 1080"], (12, 4), "install a CUDA 12 toolkit", "pip"), (["GTX 780"], (11, 4), "install a CUDA 11 toolkit", "CUDA 12"),
-    (["H100"], (13, 0), "nvidia-cuda-nvcc==13.0.*", "apt-get"), (["T4"], (13, 0), "nvidia-cuda-nvcc==13.0.*", "apt-get"),
-    (["T4"], (12, 2), "nvidia-cuda-toolkit", "13"), (["RTX 5090"], (13, 0), "nvidia-cuda-nvcc==13.0.*", "apt-get"),
-    (["RTX 5090"], (12, 8), "CUDA 12 toolkit, 12.8 or newer", "apt-get"), (["B200"], (12, 9), "12.8 or newer", "apt-get"),
-    (["B300"], (12, 9), "12.9 or newer", "apt-get"), (["B300"], (12, 8), "newer driver: B300 needs CUDA 12.9", "toolkit"),
+    (["V100"], (13, 0), CUDA_12, "pip"), (["GTX 1080"], (13, 0), CUDA_12, "pip"), (["GTX 1080"], (12, 4), CUDA_12, "pip"),
+    (["GTX 780"], (11, 4), "install a CUDA 11 toolkit", "CUDA 12"), (["H100"], (13, 0), CUDA_13, "apt-get"),
+    (["T4"], (13, 0), CUDA_13, "apt-get"), (["T4"], (12, 2), "nvidia-cuda-toolkit", "13"),
+    (["RTX 5090"], (13, 0), CUDA_13, "apt-get"), (["RTX 5090"], (12, 8), "CUDA 12 toolkit, 12.8 or newer", "apt-get"),
+    (["B200"], (12, 9), "12.8 or newer", "apt-get"), (["B300"], (12, 9), "12.9 or newer", "apt-get"),
+    (["B300"], (12, 8), "newer driver: B300 needs CUDA 12.9", "toolkit"),
     (["V100", "RTX 5090"], (13, 0), "CUDA 12 toolkit, 12.8 or newer", "pip"),
     (["GTX 780", "H100"], (12, 4), "install a CUDA 11 toolkit", "pip"),
     (["GTX 780", "B200"], (13, 0), "no CUDA knows both GTX 780 and B200", "install")],
@@ -139,8 +142,8 @@ def test_advice_is_for_the_cards_that_are_there(gpus, cuda, wanted, never):
 
 
 @pytest.mark.parametrize("gpus, cuda, version, wanted", [
-    (["V100"], (13, 0), (13, 0), "install a CUDA 12 toolkit"), (["RTX 5090"], (13, 0), (12, 0), "nvidia-cuda-nvcc==13.0.*"),
-    (["B200"], (12, 9), (11, 8), "12.8 or newer"), (["H100"], (12, 2), (13, 0), "install a CUDA 12 toolkit"),
+    (["V100"], (13, 0), (13, 0), CUDA_12), (["RTX 5090"], (13, 0), (12, 0), CUDA_13),
+    (["B200"], (12, 9), (11, 8), "12.8 or newer"), (["H100"], (12, 2), (13, 0), CUDA_12),
     (["RTX 5090", "V100"], (13, 0), (12, 4), "12.8 or newer")])
 def test_a_toolkit_that_does_not_know_the_card(tmp_path, gpus, cuda, version, wanted):
     problems = judged(toolkit(tmp_path / "cuda", version, 15), driver(cuda, *gpus))["problems"]
@@ -286,8 +289,9 @@ def ranks(tmp_path, machine, monkeypatch):
         monkeypatch.setattr(cuda_toolkit, "find_nvcc", lambda: [there])
         monkeypatch.setattr(cuda_toolkit, "sources", lambda nvcc, real=cuda_toolkit.sources: real(nvcc)[:1])
         monkeypatch.setattr(gpu, "ask", lambda: driver((12, 4), *["A100"] * count))
-        for name, value in {"OMPI_COMM_WORLD_SIZE": ranks, "OMPI_COMM_WORLD_LOCAL_SIZE": ranks, "OMPI_COMM_WORLD_RANK": rank,
-                            "OMPI_COMM_WORLD_LOCAL_RANK": rank, "mpicc_path": "/bin/true", **environment}.items():
+        for name, value in {"OMPI_COMM_WORLD_SIZE": ranks, "OMPI_COMM_WORLD_RANK": rank,
+                            "OMPI_COMM_WORLD_LOCAL_SIZE": ranks, "OMPI_COMM_WORLD_LOCAL_RANK": rank,
+                            "mpicc_path": "/bin/true", **environment}.items():
             monkeypatch.setenv(name, str(value))
         return plan.make_plan("cuda")
     return make
