@@ -32,6 +32,7 @@ struct Thread {
     char* stack;
     void *asan_stack, *tsan_fiber;
     State state;
+    unsigned block_barriers, warp_barriers;    // passed so far
     dim3 index;
     Meeting meeting;                           // while WAITING
     uint64_t answer;
@@ -52,7 +53,10 @@ const void* main_stack;
 size_t main_stack_size;
 // Addresses that stand for what orders memory accesses, for ThreadSanitizer: a launch's begin and end, barriers.  A
 // barrier orders nothing between blocks, so each block has its own: the last for all its threads, the others a warp's.
-char launch_begins, launch_ends, all_barriers[4096][WARP + 1], *barriers;
+// Two of each, taken in turn: a thread that comes out of a barrier has seen nothing of those that wait at the next.
+struct Barriers { char place[WARP + 1][2]; };
+char launch_begins, launch_ends;
+Barriers all_barriers[4096], *barriers;
 
 extern "C" void emulation_switch(void** from, void* to);
 asm(R"(
@@ -117,7 +121,7 @@ void* tsan_fiber_of(size_t number) {
 // running: which block of the launch this is, in the order of the run.  ThreadSanitizer's contexts are dear, so every
 // third block gets the same ones, and with them their stacks: a race between two blocks is seen in two cases of three.
 void begin_block(uint64_t running) {
-    barriers = all_barriers[running % 4096];
+    barriers = &all_barriers[running % 4096];
     unsigned count = blockDim.x * blockDim.y * blockDim.z;
     threads.assign(count, Thread());
     for (unsigned i = 0; i < count; i++) {
@@ -295,8 +299,9 @@ uint64_t meet(const Meeting& meeting) {
     me->meeting = meeting;
     me->state = WAITING;
     // barriers order memory accesses, shuffles do not
-    void* barrier = meeting.kind == BLOCK_BARRIER ? barriers + WARP
-                  : meeting.kind == WARP_BARRIER ? barriers + (me - threads.data()) / WARP : nullptr;
+    void* barrier = nullptr;
+    if (meeting.kind == BLOCK_BARRIER) barrier = &barriers->place[WARP][me->block_barriers++ % 2];
+    if (meeting.kind == WARP_BARRIER) barrier = &barriers->place[(me - threads.data()) / WARP][me->warp_barriers++ % 2];
     if (barrier && __tsan_release) __tsan_release(barrier);
     to_scheduler(false);
     if (barrier && __tsan_acquire) __tsan_acquire(barrier);

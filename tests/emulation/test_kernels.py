@@ -313,6 +313,38 @@ def test_narrow_convolution_sanitized(sanitized):
     check_narrow(2, 9, 17, 3, 3, 5, 2, 1)
 
 
+# -- what would be found
+
+def without_barrier(text, function, number):
+    """The text without one __syncthreads() of a function, counted from 0."""
+    at = text.index(f" {function}(")
+    for _ in range(number + 1):
+        at = text.index("__syncthreads();", at + 1)
+    return text[:at] + text[at + len("__syncthreads();"):]
+
+
+@pytest.mark.parametrize("kernel, function, number, check", [
+    (picture_norm, "block_sum", 0, lambda: check_norm((2, 3, 17, 19))),
+    (picture_norm, "block_sum", 1, lambda: check_norm((2, 3, 17, 19))),
+    (projection, "block_min", 0, lambda: check_projection(300, 7, 1, 20)),
+    (projection, "partition_by_block", 1, lambda: check_projection(600, 7, 1, 20))])
+def test_a_barrier_that_is_missing_would_be_found(emulated, monkeypatch, kernel, function, number, check):
+    """The second of block_sum and the first of block_min only matter to a warp that has run ahead."""
+    monkeypatch.setattr(kernel, "CUDA", without_barrier(kernel.CUDA, function, number))
+    with pytest.raises(emulator.Fault, match="depends on the order"):
+        check()
+
+
+@pytest.mark.sanitizer
+def test_a_barrier_whose_lack_changes_no_number_would_be_found(sanitized, monkeypatch):
+    """The first of solve_by_block: the largest pivot is read while another thread writes."""
+    if sanitized.sanitizer != "thread":
+        pytest.skip("only ThreadSanitizer sees it")
+    monkeypatch.setattr(projection, "CUDA", without_barrier(projection.CUDA, "solve_by_block", 0))
+    with pytest.raises(emulator.Fault, match="data race"):
+        check_projection(300, 7, 1, 20)
+
+
 # -- launches
 
 def launch_projection(anchor):
