@@ -90,15 +90,16 @@ def self_test():
     rng = np.random.default_rng(7)
     bank, queries = rng.standard_normal((5000, 512), np.float32), rng.standard_normal((3, 512), np.float32)
     out = []
-    for anchor in selection.ANCHORS:
-        got = project(jt.array(bank), jt.array(queries), 15, anchor)
+    for anchor, k in (("nearest", 15), ("nearest", selection.MAX_K), ("release", 15)):
+        got = project(jt.array(bank), jt.array(queries), k, anchor)
         rows, weights, vectors = got.rows.numpy(), got.weights.numpy(), got.vectors.numpy()
         for q, query in enumerate(queries):
-            want = selection.neighbours(bank, query, 15, anchor)
+            want = selection.neighbours(bank, query, k, anchor)
             w = selection.rebuilding_weights(bank[want], query)
-            out += [(f"projection rows, {anchor}", float((rows[q] != want).sum()), 0.0),
-                    (f"projection weights, {anchor}", float(np.abs(weights[q] - w).max()), 1e-5),
-                    (f"projection vectors, {anchor}", float(np.abs(vectors[q] - w @ bank[want]).max()), 1e-5)]
+            name = f"{anchor}, k {k}"
+            out += [(f"projection rows, {name}", float((rows[q] != want).sum()), 0.0),
+                    (f"projection weights, {name}", float(np.abs(weights[q] - w).max()), 1e-5),
+                    (f"projection vectors, {name}", float(np.abs(vectors[q] - w @ bank[want]).max()), 1e-5)]
     return out
 
 
