@@ -11,6 +11,7 @@ computed again.
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Mapping, Optional, Tuple, Union
 
@@ -62,7 +63,8 @@ class Synthesizer:
     precision  "single": float32.  "half", on a GPU only: the feature decoders and the generator compute in float16,
                with float32 sums, statistics and activations; encoders, projection and shadow stay as they are, so the
                neighbours are the same.  The face differs by less than 2 grey levels on average (0.5, and 4 at most,
-               with the release's sizes and the same roundings on a CPU)
+               with the release's sizes and the same roundings on a CPU).  On a GPU that gains nothing by it (no tensor
+               cores) float32 is used, with a RuntimeWarning; ``precision`` says which
 
     CheckpointError names the file where weights are missing or unfit; RuntimeProblem says what Jittor lacks; ValueError
     where the device has no half precision.
@@ -83,6 +85,10 @@ class Synthesizer:
                              "they would fall back to plain loops, hundreds of times slower. Leave it out here, or use "
                              "device 'cuda' where there is a GPU (tools/doctor.py says what is found)")
 
+        if precision == "half" and not runtime.half_precision_gains():
+            warnings.warn("half precision gains nothing on this GPU, which has no tensor cores: computing in float32",
+                          RuntimeWarning, stacklevel=2)
+            precision = "single"
         self.folder, self.config, self.geometry = folder, folder.config, folder.config.geometry
         self.device, self.precision = pipeline.device(), precision
         folder.check_banks()  # before the large files: a damaged bank must not come to light in the middle of a drawing

@@ -8,14 +8,34 @@ from functools import lru_cache
 
 from ..backend import jt
 
-#: makes one text compile as host code and as device code
+#: makes one text compile as host code and as device code; and what follows every launch, because a launch that CUDA
+#: refuses (too large a grid, a GPU the kernel was not compiled for) is silent otherwise and leaves garbage
 PRELUDE = r"""
 #include <cstdint>
 #include <cmath>
 #include <cstring>
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
 #define JT_DFD_SHARED __host__ __device__ inline
+namespace jt_dfd {
+// names: "rows, width", sizes: their values
+inline void check_launch(const char* kernel, const char* names, std::initializer_list<long long> sizes) {
+    cudaError_t error = cudaGetLastError();
+    if (error == cudaSuccess) return;
+    std::string said;
+    for (long long size : sizes) {
+        while (*names && *names != ',') said += *names++;
+        said += " = " + std::to_string(size) + (*names ? "," : "");
+        if (*names) names++;
+    }
+    throw std::runtime_error(std::string("CUDA did not run the kernel ") + kernel + " (" + said + "): " +
+                             cudaGetErrorString(error));
+}
+}
+#define JT_DFD_LAUNCHED(kernel, ...) jt_dfd::check_launch(kernel, #__VA_ARGS__, {__VA_ARGS__})
 #else
 #include <algorithm>
 #include <vector>

@@ -111,6 +111,7 @@ def _chosen_rows(report: Dict) -> List[Tuple[str, str]]:
         rows += [("CUDA", f"{cuda['version']}, {cuda['nvcc']}"), ("CUDA view", cuda["view"])]
         rows += [("  " + part, where) for part, where in cuda["parts"].items()]
         rows.append(("float32 on the GPU", cuda["tf32"]["words"]))
+        rows.append(("float16 on the GPU", cuda["half"]["words"]))
     onednn = found.get("onednn")
     if onednn:
         rows.append(("CPU convolutions", "oneDNN" if onednn["state"] in ("ready", "wheels") else "plain loops: slow"))

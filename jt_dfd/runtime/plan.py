@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, first_compile, gpu, host, isa, onednn, tf32
+from . import cuda_toolkit, cuda_view, first_compile, gpu, half_precision, host, isa, onednn, tf32
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -14,7 +14,8 @@ _OURS = "JT_DFD_SET"
 
 
 class Plan:
-    """What was found and chosen.  ``problems`` must be empty before ``apply``."""
+    """What was found and chosen.  ``problems`` must be empty before ``apply``; ``said_at_start`` is for stderr then;
+    ``gpu`` is the one this process computes on, as ``gpu.ask`` describes it."""
 
     def __init__(self):
         self.device = "cpu"
@@ -24,6 +25,8 @@ class Plan:
         self.users: Dict[str, str] = {}
         self.found: Dict[str, object] = {}
         self.notes: List[Dict[str, str]] = []
+        self.said_at_start: List[Dict[str, str]] = []
+        self.gpu: Optional[Dict] = None
         self.problems: List[Dict[str, str]] = []
         self.compiled = False
 
@@ -156,7 +159,9 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
     content = cuda_view.plan_view(verdict, answer)
     view = cuda_view.views_folder() / cuda_view.fingerprint(content)
     plan.found["cuda"]["view"] = str(view)
-    plan.found["cuda"]["tf32"] = tf32.state(max(d["capability"] for d in answer["devices"]))
+    _deal_gpus(plan, verdict, answer["devices"])
+    plan.found["cuda"]["tf32"] = tf32.state(plan.gpu["capability"])
+    plan.found["cuda"]["half"] = half_precision.state(plan.gpu["capability"])
     if not dry and not plan.problems:
         cuda_view.build(content)
     # over the user's own nvcc_path too: the view's compiler is a script that calls the one he named
@@ -168,6 +173,33 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
         plan.set("nccl_lib_path", str(view / "lib64"))
     else:
         plan.set("use_nccl", "0")    # between GPUs, MPI then goes through the host's memory
+
+
+def _deal_gpus(plan: Plan, verdict: Dict, devices: List[Dict]) -> None:
+    """Which GPU this process takes.  With NCCL, Jittor gives every process of mpirun on a machine its own; without, all
+    would compute on the first, so each is shown one GPU alone."""
+    rank, ranks = host.local_rank()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if "CUDA_VISIBLE_DEVICES" in os.environ.get(_OURS, "").split(","):   # a process that such a one started
+        plan.gpu = devices[0]
+        plan.environment["CUDA_VISIBLE_DEVICES"] = visible or ""
+        return
+    plan.gpu = devices[rank % len(devices)]
+    nccl = "nccl" in verdict["parts"] and plan.users.get("use_nccl") != "0"
+    if not nccl and max(ranks, len(devices)) > 1:
+        note = finding("NCCL is not installed: several GPUs that train together exchange gradients through the host's "
+                       "memory, which is slow", cuda_toolkit.wheel_command(["nccl"], verdict["nvcc"]["version"]))
+        plan.notes.append(note)
+        if ranks > 1:
+            plan.said_at_start.append(note)
+    # with NCCL, one GPU that each process is shown may be its own
+    if ranks > len(devices) and not (nccl and visible):
+        plan.problems.append(finding(
+            f"mpirun started {ranks} processes on this machine, and there are {len(devices)} GPUs: some would share one",
+            f"mpirun -np {len(devices)}  (on each machine), or --device cpu"))
+    elif ranks > 1 and not nccl:
+        names = visible.split(",") if visible else [str(i) for i in range(len(devices))]
+        plan.environment["CUDA_VISIBLE_DEVICES"] = names[rank].strip()
 
 
 def _nvcc_words(nvcc: Dict) -> Dict:
