@@ -20,7 +20,7 @@ import numpy as np
 from .. import config as configuration
 from ..components import COMPONENTS
 from ..config import Config
-from ..networks.specification import specification
+from ..layout import specification
 from ..pictures import write_atomically
 from .banks import read_bank
 from .errors import CheckpointError

@@ -12,7 +12,7 @@ from .. import config as configuration
 from ..checkpoints import GENDERS, SHARED_BANK, CheckpointError, bank_path, network_path
 from ..components import COMPONENTS
 from ..config import PRESETS, Config, ConfigError
-from ..networks.specification import KINDS
+from ..layout import KINDS
 from . import formats
 from .recognise import combined_config, sizes_of
 

@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Tuple
 
 from ..checkpoints.errors import CheckpointError
 from ..config import PRESETS
-from ..networks.specification import KINDS, specification
+from ..layout import KINDS, specification
 
 _LINES = 12
 _COMPARED = 400  # names beyond this are counted only: likeness takes time that grows with the square

@@ -16,9 +16,8 @@ import numpy as np
 from ..checkpoints.bfloat16 import Widened
 from ..checkpoints.errors import CheckpointError
 from ..checkpoints.strict import check_arrays
-from ..components import COMPONENTS, GRID
 from ..config import PRESETS, Config, ConfigError
-from ..networks.specification import specification
+from ..layout import sizes, specification
 from . import foreign
 from .nearest import unknown_layout
 from .unwrap import BANK, unwrap
@@ -91,30 +90,30 @@ def _finite_floats(arrays: Arrays, source) -> None:
 
 def _layout(arrays: Arrays, source) -> Optional[Layout]:
     """The family by telling names, the sizes by shapes; None where no family's names are there."""
+    encoders = tuple(config.encoder_widths for config in PRESETS.values())
     try:
-        found = _sizes({name: tuple(array.shape) for name, array in arrays.items()}, source)
+        found = sizes({name: tuple(array.shape) for name, array in arrays.items()}, encoders)
+        if found is None:
+            return None
+        config = _config(found.sizes)
     except (KeyError, IndexError, ValueError):  # a telling name is there, others are not, or make no network
         return None
-    if found is None:
-        return None
-    kind, component, sizes = found
-    try:
-        config = _config(sizes)
-    except (ConfigError, ValueError):
-        return None
-    return Layout(kind, component, config, config.preset if config.preset in PRESETS else None, sizes)
+    # the name of the file tells the eyes apart
+    named = [name for name in found.components if name in Path(str(source)).name] or found.components
+    return Layout(found.kind, named[0] if named else "", config, config.preset if config.preset in PRESETS else None,
+                  found.sizes)
 
 
-def _config(sizes: Dict[str, Any]) -> Config:
+def _config(known: Dict[str, Any]) -> Config:
     """The preset with these sizes, or a configuration of its own whose other fields are fillers."""
     for config in PRESETS.values():
-        if all(getattr(config, field) == value for field, value in sizes.items()):
+        if all(getattr(config, field) == value for field, value in known.items()):
             return config
-    canvas = sizes.get("canvas", 512)
+    canvas = known.get("canvas", 512)
     stages = (1,) * (int(canvas).bit_length() - 5)
     filler = Config(canvas=canvas, encoder_widths=stages, image_widths=stages, feature_widths=stages,
                     generator_downs=1)
-    return filler.with_changes(preset="unnamed", **sizes)
+    return filler.with_changes(preset="unnamed", **known)
 
 
 def sizes_of(value: Any, source) -> Dict[str, Any]:
@@ -123,64 +122,9 @@ def sizes_of(value: Any, source) -> Dict[str, Any]:
     return layout.sizes
 
 
-def combined_config(sizes: Dict[str, Any], source) -> Config:
+def combined_config(known: Dict[str, Any], source) -> Config:
     """The configuration with these sizes; CheckpointError where they do not go together."""
     try:
-        return _config(sizes)
+        return _config(known)
     except (ConfigError, ValueError) as error:
         raise CheckpointError(f"{source}: its networks make no configuration together: {error}") from None
-
-
-def _sizes(shapes, source):
-    """(kind, component, {field of Config: value}) or None."""
-    if "fc_mu.0.weight" in shapes:
-        widths = _run(shapes, lambda i: f"conv.{2 * i}.conv.weight", 0)
-        latent, into = shapes["fc_mu.0.weight"]
-        return "encoder", _component(into, widths[-1], source), {
-            "canvas": 16 << len(widths), "encoder_widths": widths, "latent": latent}
-    if "fc.0.weight" in shapes:
-        width = shapes["conv.0.conv_block.1.weight"][0]
-        ups = _run(shapes, lambda i: f"conv.{2 * i + 1}.conv.0.weight", 1)
-        channels = shapes[f"conv.{2 * len(ups) + 2}.weight"][0]
-        cells, latent = shapes["fc.0.weight"]
-        # a decoder knows the encoder's last width only
-        encoder = next((p.encoder_widths for p in PRESETS.values()
-                        if len(p.encoder_widths) == len(ups) and p.encoder_widths[-1] == width),
-                       (1,) * (len(ups) - 1) + (width,))
-        image = channels == 1
-        sizes = {"canvas": 16 << len(ups), "latent": latent, "encoder_widths": encoder,
-                 "image_widths" if image else "feature_widths": ups}
-        if not image:
-            sizes["feature_channels"] = channels
-        return "image_decoder" if image else "feature_decoder", _component(cells, width, source), sizes
-    if "model.1.weight" in shapes:
-        width, channels = shapes["model.1.weight"][:2]
-        downs = len(_run(shapes, lambda i: f"model.{4 + 3 * i}.weight", 0))
-        blocks = sum(f"model.{4 + 3 * downs + i}.conv_block.1.weight" in shapes for i in range(1000))
-        return "generator", "", {"feature_channels": channels, "generator_width": width, "generator_downs": downs,
-                                 "generator_blocks": blocks}
-    if "scale0_layer0.0.weight" in shapes:
-        width, into = shapes["scale0_layer0.0.weight"][:2]
-        scales = sum(f"scale{i}_layer0.0.weight" in shapes for i in range(100))
-        layers = sum(f"scale0_layer{i}.0.weight" in shapes for i in range(100)) - 2
-        return "discriminator", "", {"feature_channels": into - 3, "discriminator_width": width,
-                                     "discriminator_layers": layers, "discriminator_scales": scales}
-    return None
-
-
-def _run(shapes, name, axis: int) -> Tuple[int, ...]:
-    out = []
-    while name(len(out)) in shapes and len(shapes[name(len(out))]) == 4 and len(out) < 30:
-        out.append(shapes[name(len(out))][axis])
-    return tuple(out)
-
-
-def _component(cells: int, width: int, source) -> str:
-    """The component whose latent grid has that many numbers; the name of the file tells the eyes apart."""
-    if not width or cells % width:
-        raise ValueError("no whole latent grid")
-    fits = [name for name in COMPONENTS if GRID[name] ** 2 == cells // width]
-    if not fits:
-        raise ValueError("no component has this latent grid")
-    named = [name for name in fits if name in Path(str(source)).name]
-    return (named or fits)[0]

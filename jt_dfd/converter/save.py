@@ -8,7 +8,7 @@ import numpy as np
 
 from ..checkpoints import CheckpointError, check_arrays
 from ..components import COMPONENTS
-from ..networks.specification import KINDS, specification
+from ..layout import KINDS, specification
 from . import formats
 from .convert_folder import check_free_place, staged, write_torch_config
 from .folders import stem

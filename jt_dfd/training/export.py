@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from .. import checkpoints
-from ..networks.specification import specification_of
+from ..layout import specification_of
 from ..pictures import write_atomically
 from .arrays import under
 from .bank import ROWS_FILE, banks_of, encoders_digest

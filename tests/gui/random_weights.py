@@ -4,7 +4,7 @@ import numpy as np
 from jt_dfd import config
 from jt_dfd.checkpoints import banks, files, folder
 from jt_dfd.components import COMPONENTS
-from jt_dfd.networks.specification import specification
+from jt_dfd.layout import specification
 
 
 def write(path, preset="tiny", rows=80, genders=("male", "female")):
