@@ -21,7 +21,7 @@ from .. import config as configuration
 from ..components import COMPONENTS
 from ..config import Config
 from ..layout import specification
-from ..pictures import write_atomically
+from ..atomic import write_text
 from .banks import read_bank
 from .errors import CheckpointError
 from .files import read_arrays
@@ -185,4 +185,4 @@ def write_config(path, config: Config, provenance: Optional[Dict[str, Any]] = No
         if file.is_file() and file.suffix in (".pkl", ".bin"):
             files[file.relative_to(path).as_posix()] = {"sha256": sha256(file), "bytes": file.stat().st_size}
     text = configuration.dump(config, files=files, banks={"dtype": bank_dtype}, provenance=provenance or {})
-    write_atomically(path / CONFIG_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path / CONFIG_FILE, text)

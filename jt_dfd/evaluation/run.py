@@ -10,7 +10,8 @@ from .. import checkpoints
 from ..components import COMPONENTS
 from ..data import index
 from ..data.dataset import FaceDataset
-from ..pictures import write_atomically, write_png
+from ..atomic import write_text
+from ..pictures import write_png
 from ..training import sheets
 from . import judges, metrics
 
@@ -187,7 +188,7 @@ def write(result: Dict[str, Any], out) -> None:
     out = Path(out)
     plain = {k: v for k, v in result.items() if k != "sheet"}
     text = json.dumps(plain, indent=2) + "\n"
-    write_atomically(out / "figures.json", lambda t: t.write_text(text, encoding="utf-8"))
-    write_atomically(out / "figures.md", lambda t: t.write_text(as_table(result), encoding="utf-8"))
+    write_text(out / "figures.json", text)
+    write_text(out / "figures.md", as_table(result))
     if result.get("sheet") is not None:
         write_png(out / "sheet.png", result["sheet"])

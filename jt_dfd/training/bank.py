@@ -17,7 +17,7 @@ from ..components import COMPONENTS, MIRROR
 from ..data import index
 from ..data.augment import Augmentation
 from ..data.dataset import FaceDataset
-from ..pictures import write_atomically
+from ..atomic import write_text
 from . import arrays as named
 from .weights import open_weights
 
@@ -68,7 +68,7 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
             for component in COMPONENTS:
                 (folder.path / checkpoints.bank_path(component, gender)).unlink(missing_ok=True)
     text = json.dumps({"encoders": encoders_digest(folder), "rows": table}, indent=0) + "\n"
-    write_atomically(folder.path / ROWS_FILE, lambda t: t.write_text(text, encoding="utf-8"))
+    write_text(folder.path / ROWS_FILE, text)
     checkpoints.write_config(folder.path, config, folder.meta.get("provenance"), dtype)
     return {gender: len(entries) for gender, entries in table.items()}
 

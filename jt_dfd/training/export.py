@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import checkpoints
 from ..layout import specification_of
-from ..pictures import write_atomically
+from ..atomic import write_text
 from .arrays import under
 from .bank import ROWS_FILE, banks_of, encoders_digest
 from .options import OPTIONS_FILE
@@ -56,7 +56,7 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
             path = out / checkpoints.bank_path(component, gender)
             checkpoints.write_bank(path, narrowed(one.bank(component, gender), dtype, path, "rows"), dtype)
     rows = json.dumps(banks, separators=(",", ":")) + "\n"
-    write_atomically(out / ROWS_FILE, lambda t: t.write_text(rows, encoding="utf-8"))
+    write_text(out / ROWS_FILE, rows)
     record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}
     if step is not None:
         record["synthesis"]["step"] = step
