@@ -37,7 +37,7 @@ _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 _MAKERS = {
     tuple: lambda layers: nn.Sequential(*[_make(layer) for layer in layers]),
     layout.Block: _Block,
-    layout.Linear: lambda l: nn.Linear(l.into, l.out),
+    layout.Linear: lambda r: nn.Linear(r.into, r.out),
     layout.Conv: lambda c: nn.Conv(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding),
     layout.ConvTranspose: lambda c: nn.ConvTranspose(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding,
                                                      output_padding=c.output_padding),

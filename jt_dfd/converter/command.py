@@ -8,8 +8,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..checkpoints import CheckpointError
-from . import formats
+from ..checkpoints import CheckpointError, formats
 
 _EPILOG = """\
 formats, chosen by suffix: .pkl (the release's and Jittor's), .pth and .pt (PyTorch's), .safetensors; in folders also

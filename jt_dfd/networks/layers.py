@@ -75,7 +75,7 @@ _ACTIVATIONS = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: nn.Tanh(), "leaky
 _MAKERS = {
     tuple: lambda layers: nn.Sequential(*[make(layer) for layer in layers]),
     layout.Block: lambda b: _BLOCKS[b.kind](b),
-    layout.Linear: lambda l: nn.Linear(l.into, l.out),
+    layout.Linear: lambda r: nn.Linear(r.into, r.out),
     layout.Conv: lambda c: nn.Conv(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding),
     layout.ConvTranspose: lambda c: nn.ConvTranspose(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding,
                                                      output_padding=c.output_padding),

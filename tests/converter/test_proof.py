@@ -10,7 +10,7 @@ from jt_dfd.checkpoints import CheckpointError, read_arrays, write_arrays
 from jt_dfd.config import preset
 from jt_dfd.converter import command, stages, verify
 from jt_dfd.converter.convert import convert_file, convert_network
-from jt_dfd.converter.recognise import Layout
+from jt_dfd.checkpoints.recognise import Layout
 from jt_dfd.converter.sides import Jittor
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'jt_dfd[torch]')")
@@ -61,7 +61,7 @@ def test_a_network_that_computes_something_else_is_refused(jittor, tmp_path, wei
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_file_that_does_not_hold_what_was_saved_is_refused(suffix, tmp_path, weights_of, monkeypatch):
-    from jt_dfd.converter import formats
+    from jt_dfd.checkpoints import formats
 
     honest = formats.write
 

@@ -8,8 +8,8 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from ..checkpoints.errors import CheckpointError
 from ..layout import TELLING
+from .errors import CheckpointError
 
 Arrays = Dict[str, np.ndarray]
 #: entries that hold the network where others hold networks, too (its moving average, say)

@@ -7,22 +7,26 @@ Of a network only its own sizes can be read off; the other fields of ``layout.co
 """
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from ..checkpoints.bfloat16 import Widened
-from ..checkpoints.errors import CheckpointError
-from ..checkpoints.strict import check_arrays
 from ..config import PRESETS, Config, ConfigError
-from ..layout import sizes, specification
+from ..layout import KINDS, Shapes, sizes, specification
 from . import foreign
-from .nearest import unknown_layout
+from .bfloat16 import Widened
+from .errors import CheckpointError
+from .strict import check_arrays
 from .unwrap import BANK, unwrap
 
 Arrays = Dict[str, np.ndarray]
+
+_LINES = 12
+_COMPARED = 400  # names beyond this are counted only: likeness takes time that grows with the square
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -52,10 +56,11 @@ class Layout:
 
 
 def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[Layout] = None,
-              ) -> Tuple[Layout, Arrays, List[str]]:
-    """(layout, arrays in storage order with their element types kept, notes on what was changed).
+              as_stored: bool = True) -> Tuple[Layout, Arrays, List[str]]:
+    """(layout, arrays in storage order, notes on what was changed).
 
     source: the path, for messages and for telling the two eyes apart.  expected: what the file has to be.
+    as_stored: keep the arrays' element types; otherwise they are float32 and contiguous.
     CheckpointError for anything else than one whole network of a known family, with the nearest matches name by name.
     """
     arrays, notes = unwrap(value, source, key)
@@ -64,8 +69,8 @@ def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[
     for convert in (foreign.generator, foreign.discriminator):
         arrays, more = convert(arrays)
         notes += more
-    vgg = foreign.vgg(arrays)
-    if vgg is not None and expected is None:
+    vgg = foreign.vgg(arrays) if expected is None else None
+    if vgg is not None:
         kind, arrays, more = vgg
         _finite_floats(arrays, source)
         return Layout(kind), arrays, notes + more
@@ -76,12 +81,11 @@ def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[
         return Layout("bank"), arrays, notes
     layout = expected or _layout(arrays, source)
     if layout is None:
-        raise unknown_layout({name: array.shape for name, array in arrays.items()}, source)
-    shapes = specification(layout.kind, layout.config, layout.component or "rest")
+        raise _unknown({name: array.shape for name, array in arrays.items()}, source)
+    shapes = specification(layout.kind, layout.config, layout.component)
     if expected is None and {n: tuple(a.shape) for n, a in arrays.items()} != shapes:
-        raise unknown_layout({name: array.shape for name, array in arrays.items()}, source, (layout.kind, shapes))
-    check_arrays(arrays, shapes, source)
-    return layout, {name: arrays[name] for name in shapes}, notes
+        raise _unknown({name: array.shape for name, array in arrays.items()}, source, (layout.kind, shapes))
+    return layout, check_arrays(arrays, shapes, source, as_stored), notes
 
 
 def _finite_floats(arrays: Arrays, source) -> None:
@@ -128,3 +132,41 @@ def combined_config(known: Dict[str, Any], source) -> Config:
         return _config(known)
     except (ConfigError, ValueError) as error:
         raise CheckpointError(f"{source}: its networks make no configuration together: {error}") from None
+
+
+def _unknown(found: Shapes, source, known: Optional[Tuple[str, Shapes]] = None) -> CheckpointError:
+    """known: the (kind, names and shapes) that the file was taken for; without it the likeliest is looked for."""
+    kind, shapes = known or _likeliest(found)
+    missing = [name for name in shapes if name not in found]
+    unexpected = [name for name in found if name not in shapes]
+    lines: List[str] = []
+    left = unexpected[:_COMPARED]
+    for name in missing:
+        near = difflib.get_close_matches(name, left, 1, 0.6) if len(lines) < _LINES else []
+        if near:
+            left.remove(near[0])
+        lines.append(f"  {name} {shapes[name]}: " + (f"missing; nearest is {near[0]} {tuple(found[near[0]])}" if near
+                                                     else "missing"))
+    paired = set(unexpected[:_COMPARED]) - set(left)
+    lines += [f"  {name} {tuple(found[name])}: unexpected" for name in unexpected if name not in paired]
+    lines += [f"  {name} {tuple(found[name])}: expected {shape}" for name, shape in shapes.items()
+              if name in found and tuple(found[name]) != tuple(shape)]
+    more = f"\n  and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
+    what = kind.replace("_", " ")
+    article = "an" if what[0] in "aeiou" else "a"
+    return CheckpointError(f"{source}: an unknown layout of {len(found)} arrays; nearest to {article} {what}, "
+                           "but:\n" + "\n".join(lines[:_LINES]) + more)
+
+
+def _likeliest(found: Shapes) -> Tuple[str, Shapes]:
+    best, most = None, -1.0
+    for config in PRESETS.values():
+        for kind in (*KINDS, "discriminator"):
+            shapes = specification(kind, config)
+            alike = sum(1.0 + (tuple(found[name]) == shape) for name, shape in shapes.items() if name in found)
+            # names of another project's layers still share endings such as conv_block.1.weight
+            endings = {".".join(name.split(".")[-3:]) for name in shapes}
+            alike += sum(0.01 for name in found if ".".join(name.split(".")[-3:]) in endings)
+            if alike > most:
+                best, most = (kind, shapes), alike
+    return best
