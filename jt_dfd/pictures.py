@@ -12,6 +12,7 @@ from typing import Union
 import numpy as np
 
 from .atomic import write_atomically
+from .errors import UserError
 
 #: file name endings taken for pictures when a folder is listed
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
@@ -19,7 +20,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", "
 MAX_PIXELS = 100_000_000
 
 
-class PictureError(ValueError):
+class PictureError(UserError, ValueError):
     """A file or array that is no usable picture; the message names it and says why."""
 
 

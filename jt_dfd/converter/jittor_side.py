@@ -22,7 +22,9 @@ def main() -> None:
     try:
         if importlib.util.find_spec("jittor") is None:
             raise ModuleNotFoundError("no module named jittor")
-        from ..backend import jt
+        from .. import runtime
+
+        jt = runtime.jt()  # now, so that what it lacks is said before the first job
     except ModuleNotFoundError:
         print(json.dumps({"missing": True}), file=answers)
         return

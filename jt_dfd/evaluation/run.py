@@ -7,10 +7,9 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from .. import checkpoints
+from ..atomic import write_text
 from ..components import COMPONENTS
 from ..data import index
-from ..data.dataset import FaceDataset
-from ..atomic import write_text
 from ..pictures import write_png
 from ..training import sheets
 from . import judges, metrics
@@ -32,6 +31,8 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     from ..synthesizer import Synthesizer
 
     folder = checkpoints.open_folder(params)
+    from ..data.dataset import FaceDataset
+
     distance, distance_note = judges.perceptual(perceptual_network)
     features = judges.features(inception)
     synthesizer = Synthesizer(params, device)
@@ -97,6 +98,8 @@ def _means(data, geometry, count) -> Optional[Dict[str, np.ndarray]]:
     """The mean crop of each component and the mean photograph of (some of) the training split, or None without one."""
     if not index.read(data, split="train"):
         return None
+    from ..data.dataset import FaceDataset
+
     train = FaceDataset(data, geometry, "synthesis", 1, split="train", shuffle=False, drop_last=False, cache_mb=0)
     items = [train[n] for n in _chosen(len(train.rows), count)]
     out = {c: np.mean([i.crops[c] for i in items], 0) for c in COMPONENTS}

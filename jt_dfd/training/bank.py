@@ -12,19 +12,19 @@ from typing import Dict, List, Optional
 import numpy as np
 
 from .. import checkpoints, networks
+from ..atomic import write_text
 from ..backend import jt
 from ..components import COMPONENTS, MIRROR
 from ..data import index
 from ..data.augment import Augmentation
-from ..data.dataset import FaceDataset
-from ..atomic import write_text
+from ..errors import UserError
 from . import arrays as named
 from .weights import open_weights
 
 ROWS_FILE = "AE_whole/rows.json"
 
 
-class BankError(ValueError):
+class BankError(UserError, ValueError):
     """Banks that cannot be built; the message says why."""
 
 
@@ -83,6 +83,8 @@ def _groups(rows: List[index.Row], by_gender: bool) -> Dict[str, List[int]]:
 def _encode(encoders, data, config, split, chosen, mirrored, batch, progress):
     """(item, mirrored) -> {component: latent}."""
     from tqdm import tqdm
+
+    from ..data.dataset import FaceDataset
 
     wanted = sorted({n for numbers in chosen.values() for n in numbers})
     still = {f: 0.0 for f in Augmentation().to_dict()}
