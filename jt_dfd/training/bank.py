@@ -59,17 +59,16 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
     for gender, numbers in chosen.items():
         keys = [(n, flip) for flip in ((False, True) if mirrored else (False,)) for n in numbers]
         for component in COMPONENTS:
-            bank = np.stack([latents[key][component] for key in keys])
-            checkpoints.write_bank(folder.path / checkpoints.bank_path(component, gender), bank, dtype)
+            folder.write_bank(component, gender, np.stack([latents[key][component] for key in keys]).astype(dtype))
         table[gender] = [{"file": rows[n].file, "mirrored": flip} for n, flip in keys]
     # banks of an earlier call that this one did not write would be taken for its own
     for gender in ("male", "female", checkpoints.SHARED_BANK):
         if gender not in chosen:
             for component in COMPONENTS:
-                (folder.path / checkpoints.bank_path(component, gender)).unlink(missing_ok=True)
+                folder.target("bank", component, gender).unlink(missing_ok=True)
     text = json.dumps({"encoders": encoders_digest(folder), "rows": table}, indent=0) + "\n"
     write_text(folder.path / ROWS_FILE, text)
-    checkpoints.write_config(folder.path, config, folder.meta.get("provenance"), dtype)
+    folder.write_config(folder.meta.get("provenance"), dtype)
     return {gender: len(entries) for gender, entries in table.items()}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError, read_arrays, write_arrays
+from jt_dfd.cli import run
 from jt_dfd.config import preset
 from jt_dfd.converter import command, stages, verify
 from jt_dfd.converter.convert import convert_file, convert_network
@@ -141,7 +142,7 @@ def test_verify_takes_one_of_several_networks(tiny_params, tmp_path, capsys, wei
     both = {f"netG.{n}": a for n, a in read_arrays(source).items()}
     both.update({f"netD.{n}": a for n, a in weights_of("discriminator", preset("tiny")).items()})
     write_arrays(tmp_path / "both.pkl", both)
-    assert command.main(["verify", str(source), str(tmp_path / "both.pkl")]) == 1
+    assert run(command.main, ["verify", str(source), str(tmp_path / "both.pkl")]) == 2
     assert "say which with --key" in capsys.readouterr().err
     assert command.main(["verify", str(source), str(tmp_path / "both.pkl"), "--key-b", "netG"]) == 0
     assert "identical" in capsys.readouterr().out
