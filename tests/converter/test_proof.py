@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError, read_arrays, write_arrays
+from jt_dfd.checkpoints.recognise import Layout
 from jt_dfd.cli import run
 from jt_dfd.config import preset
 from jt_dfd.converter import command, stages, verify
 from jt_dfd.converter.convert import convert_file, convert_network
-from jt_dfd.checkpoints.recognise import Layout
 from jt_dfd.converter.sides import Jittor
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'jt_dfd[torch]')")
