@@ -130,6 +130,12 @@ def sketch_from_paths(paths: List[np.ndarray], strength: Augmentation, rng: np.r
     return picture
 
 
+def bend_of_drawn(strength: Augmentation, rng: np.random.Generator) -> Optional[np.ndarray]:
+    """The bend of a whole drawing that comes from curves (hand.py), or None.  Dropped and broken strokes, pens and an
+    unsteady hand it has already; a bend as tight as that of traced lines would make its long curves shake."""
+    return bend_field(rng, strength.wobble, 2.5 * strength.wobble_scale) if strength.wobble > 0 else None
+
+
 def _tremor(rng: np.random.Generator, length: int, rms: float) -> np.ndarray:
     """Noise along a stroke that changes every few pixels, (length, 2) float32."""
     knots = max(2, length // 6 + 1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..components import RELEASE_CANVAS, Geometry
 from ..pictures import PictureError, read_picture
-from . import index
+from . import index, outlines
 from .workers import Workers
 
 #: a sketch with a smaller share of ink is empty; one with a larger is no drawing (ours)
@@ -19,12 +19,13 @@ LEAST_INK, MOST_INK = 0.002, 0.6
 
 @dataclass
 class Result:
-    """errors and warnings: (file, what); pairs and the counts of splits and genders."""
+    """errors and warnings: (file, what); pairs, the counts of splits and genders, and how many have drawn sketches."""
 
     folder: str
     pairs: int
     splits: Dict[str, int]
     genders: Dict[str, int]
+    drawn: int = 0
     errors: List[Tuple[str, str]] = field(default_factory=list)
     warnings: List[Tuple[str, str]] = field(default_factory=list)
 
@@ -33,6 +34,7 @@ class Result:
         lines = [f"{self.folder}: {self.pairs} pairs",
                  "  split   " + ", ".join(f"{self.splits[s]} {s}" for s in index.SPLITS if self.splits.get(s)),
                  "  gender  " + ", ".join(f"{n} {g or 'blank'}" for g, n in sorted(self.genders.items(), reverse=True))]
+        lines += [f"  drawn   {self.drawn}"] if self.drawn else []
         for title, found in (("error", self.errors), ("warning", self.warnings)):
             lines += [f"  {title}: {file}: {what}" for file, what in found[:most]]
             if len(found) > most:
@@ -45,12 +47,13 @@ class Result:
 def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Result:
     """Read every pair of ``folder``.  SetError where there is no index to go by."""
     rows = index.read(folder)
-    result = Result(str(folder), len(rows), Counter(r.split for r in rows), Counter(r.gender for r in rows))
+    result = Result(str(folder), len(rows), Counter(r.split for r in rows), Counter(r.gender for r in rows),
+                    sum(bool(r.drawn) for r in rows))
     if not rows:
         result.errors.append((str(index.index_path(folder)), "no pairs in it"))
-    for column in ("file", "sketch"):
+    for column in ("file", "sketch", "drawn"):
         for name, count in Counter(getattr(r, column) for r in rows).items():
-            if count > 1:
+            if name and count > 1:
                 result.errors.append((name, f"named {count} times in the index"))
     for row in rows:
         if row.gender not in ("", *index.GENDERS):
@@ -58,7 +61,8 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
         if row.landmarks is not None:
             _check_landmarks(row, result)
     with Workers(max(1, workers), f"{__name__}:make") as pool:
-        jobs = [(str(Path(folder) / r.file), str(Path(folder) / r.sketch)) for r in rows]
+        jobs = [(str(Path(folder) / r.file), str(Path(folder) / r.sketch), str(Path(folder) / r.drawn) if r.drawn else "")
+                for r in rows]
         answers = zip(rows, pool.map(jobs, ahead=16))
         for row, (_, found) in (progress(answers, total=len(rows)) if progress else answers):
             if isinstance(found, Exception):
@@ -83,9 +87,15 @@ def make():
     return check_pair
 
 
-def check_pair(face_path: str, sketch_path: str) -> List[Tuple[str, str]]:
-    """[("file" or "sketch", what is wrong)] of one pair."""
+def check_pair(face_path: str, sketch_path: str, drawn_path: str = "") -> List[Tuple[str, str]]:
+    """[("file", "sketch" or "drawn", what is wrong)] of one pair."""
     found = []
+    if drawn_path:
+        try:
+            if not outlines.read(drawn_path):
+                found.append(("drawn", "no curves in it"))
+        except PictureError as error:
+            found.append(("drawn", f"unreadable: {str(error).split(': ', 1)[-1]}"))
     for which, path, shape in (("file", face_path, (RELEASE_CANVAS, RELEASE_CANVAS, 3)),
                                ("sketch", sketch_path, (RELEASE_CANVAS, RELEASE_CANVAS))):
         if not Path(path).is_file():

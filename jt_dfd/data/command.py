@@ -57,7 +57,11 @@ def _prepare(argv) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", metavar="SRC", help="folder of photographs, subfolders included")
     parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
-    parser.add_argument("--style", choices=("lines", "photocopy"), default="lines", help="of the sketches (default lines)")
+    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
+                        help="of the sketches (default lines)")
+    parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
+                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without them "
+                             "gets them (default yes, where mediapipe's networks are installed)")
     parser.add_argument("--sketch-dir", metavar="DIR", help="your own sketches instead, paired with the photographs by path, or by "
                         "name alone; drawn of the aligned faces (they are resized, not aligned), so mostly with --aligned")
     frame = parser.add_mutually_exclusive_group()
@@ -98,9 +102,10 @@ def _prepare(argv) -> int:
         summary = data.prepare_folder(
             args.source, args.out, options, style=args.style, sketch_dir=args.sketch_dir, labels=labels,
             landmarks=args.celeba_landmarks, min_confidence=args.min_confidence, test_share=args.test_share,
-            limit=args.limit, workers=args.workers or min(16, os.cpu_count() or 1),
+            limit=args.limit, drawn=args.drawn == "yes", workers=args.workers or min(16, os.cpu_count() or 1),
             progress=lambda items, total: tqdm(items, total=total, unit="picture", smoothing=0.05))
-    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now), {len(summary.rejected)} pictures left out")
+    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
+          f"{len(summary.rejected)} pictures left out")
     for reason, count in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
         print(f"  {count:6d}  {reason}")
     if summary.rejected:
@@ -139,12 +144,15 @@ def _check(argv) -> int:
 
 
 
-
 def generate_faces(argv=None) -> int:
     parser = argparse.ArgumentParser(description=_GENERATE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, required=True, metavar="N", help="pairs in the set")
     parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
-    parser.add_argument("--style", choices=("lines", "photocopy"), default="lines", help="of the sketches (default lines)")
+    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
+                        help="of the sketches (default lines)")
+    parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
+                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without them "
+                             "gets them (default yes)")
     parser.add_argument("--first-seed", type=int, default=0, metavar="S", help="go through the seeds from here (default 0)")
     parser.add_argument("--seeds", metavar="FILE", help="these seeds only: one a line, or a CSV with a column seed")
     parser.add_argument("--labels", metavar="FILE", help="CSV with seed (or file), gender and split, for those that have one")
@@ -177,8 +185,11 @@ def generate_faces(argv=None) -> int:
             style=args.style, first_seed=args.first_seed, seeds=generate.read_seeds(args.seeds) if args.seeds else None,
             labels=args.labels, truncation=args.truncation, min_confidence=args.min_confidence,
             test_share=args.test_share, workers=workers, threads=max(1, cores // workers),
-            progress=lambda total, initial: tqdm(total=total, initial=initial, unit="face", smoothing=0.05))
-    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now), {len(summary.rejected)} seeds left out")
+            drawn=args.drawn == "yes",
+            progress=lambda total, initial, iterable=None: tqdm(iterable, total=total, initial=initial, unit="face",
+                                                                smoothing=0.05))
+    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
+          f"{len(summary.rejected)} seeds left out")
     for reason, number in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
         print(f"  {number:6d}  {reason}")
     if summary.left:

@@ -32,7 +32,7 @@ class Batch:
     crops   {component: (N, 1, size, size)}, the encoders' inputs; ``rest`` with the part windows painted white
     sketch  (N, 1, canvas, canvas)
     photo   (N, 3, canvas, canvas) RGB, None in stage "embedding"
-    rows    the index rows; items: their numbers in the split, in the order of the index
+    rows    the index rows; items: their numbers in the dataset's rows; styles: of their sketches
     """
 
     crops: Dict[str, "jt.Var"]
@@ -42,6 +42,7 @@ class Batch:
     items: Tuple[int, ...]
     epoch: int
     step: int
+    styles: Tuple[str, ...] = ()
 
     def __len__(self):
         return len(self.items)
@@ -58,6 +59,8 @@ class FaceDataset(jt.dataset.Dataset):
     shuffle        False for the order of the index
     workers        processes that load ahead; 0 loads in this one
     drop_last      leave out the last, smaller batch of an epoch
+    styles         which sketches: a tuple of style names (lines, drawn ...), of which each item gets one by seed and epoch, each
+                   as likely; rows without any of them are left out.  None: every style that the set has
     cache_mb       memory for decoded pictures, in MiB, over all workers
     SetError, PictureError and ValueError say what is wrong with the set or the arguments.
     """
@@ -65,7 +68,7 @@ class FaceDataset(jt.dataset.Dataset):
     def __init__(self, folder, geometry: Geometry, stage: str, batch_size: int = 16, *, split: str = "train",
                  gender: Optional[str] = None, seed: int = 0, augmentation: Optional[Augmentation] = None,
                  shuffle: bool = True, workers: int = 0, drop_last: bool = True, cache_mb: int = 1024,
-                 rank: int = 0, world_size: int = 1):
+                 rank: int = 0, world_size: int = 1, styles: Optional[Tuple[str, ...]] = None):
         super().__init__(batch_size=batch_size, shuffle=shuffle, drop_last=drop_last)
         if stage not in STAGES:
             raise ValueError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
@@ -76,6 +79,7 @@ class FaceDataset(jt.dataset.Dataset):
         if not self.rows:
             raise index.SetError(f"{index.index_path(folder)}: no rows of split {split!r}"
                                  + (f" and gender {gender!r}" if gender else ""))
+        self.styles = self._styles(folder, styles)
         if drop_last and len(self.rows) < batch_size:
             raise InputError(f"{index.index_path(folder)}: {len(self.rows)} pairs in split {split!r} make no whole batch "
                              f"of {batch_size}; use a smaller batch")
@@ -83,12 +87,29 @@ class FaceDataset(jt.dataset.Dataset):
             raise InputError(f"{len(self.rows)} pairs cannot be dealt evenly to {world_size} ranks; set drop_last")
         self.geometry, self.stage, self.seed = geometry, stage, seed
         self.rank, self.world_size, self.worker_count = rank, world_size, workers
-        self.spec = Spec(str(folder), geometry.canvas, stage, seed, augmentation, files_of(self.rows, folder),
-                         (cache_mb << 20) // max(1, workers))
+        files, drawn = files_of(self.rows, folder, self.styles)
+        self.spec = Spec(str(folder), geometry.canvas, stage, seed, augmentation, files,
+                         (cache_mb << 20) // max(1, workers), index.sketch_style(folder), drawn)
         self.set_attrs(total_len=len(self.rows))
         self.epoch, self.step = 0, 0
         self._loader: Optional[ItemLoader] = None
         self._pool: Optional[Workers] = None
+
+    def _styles(self, folder, wanted: Optional[Tuple[str, ...]]) -> Tuple[str, ...]:
+        """The styles in use; rows that have none of them go."""
+        if wanted is None:
+            return index.styles_of(folder, self.rows)
+        there = index.styles_of(folder, index.read(folder))
+        unknown = sorted(set(wanted) - set(there))
+        if unknown or not wanted:
+            raise index.SetError(f"{index.index_path(folder)}: no sketches of style {', '.join(unknown) or 'nothing'}; the "
+                                 f"set has {', '.join(there)}"
+                                 + ("; tools/prepare_data.py adds drawn ones to a set" if index.DRAWN in unknown else ""))
+        if index.sketch_style(folder) not in wanted:
+            self.rows = [row for row in self.rows if row.drawn]
+            if not self.rows:
+                raise index.SetError(f"{index.index_path(folder)}: none of these rows has a drawn sketch")
+        return tuple(wanted)
 
     def __len__(self) -> int:
         """Steps (batches) in an epoch."""
@@ -163,7 +184,8 @@ class FaceDataset(jt.dataset.Dataset):
         photo = None
         if loaded[0].photo is not None:
             photo = _scaled(np.stack([one.photo for one in loaded]).transpose(0, 3, 1, 2))
-        return Batch(crops, _grey([one.sketch for one in loaded]), photo, [self.rows[i] for i in items], items, epoch, step)
+        return Batch(crops, _grey([one.sketch for one in loaded]), photo, [self.rows[i] for i in items], items, epoch, step,
+                     tuple(one.style for one in loaded))
 
     def close(self) -> None:
         """End the worker processes; they start again when needed."""

@@ -16,7 +16,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional
 import numpy as np
 
 from ..errors import InputError
-from . import index, models, sources
+from . import drawing, index, models, sources
 from .journal import Journal
 from .portrait import Options, PortraitJob, Rejected
 from .prepare import INDEX_EVERY, Summary, finish, write_report
@@ -92,10 +92,11 @@ class GenerateJob(PortraitJob):
 def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, style: str = DEFAULT_STYLE,
                  first_seed: int = 0, seeds: Optional[List[int]] = None, labels: Optional[str] = None,
                  truncation: float = TRUNCATION, min_confidence: float = 0.0, test_share: float = index.TEST_SHARE,
-                 workers: int = 1, threads: int = 0, progress: Optional[Callable] = None) -> Summary:
+                 drawn: bool = True, workers: int = 1, threads: int = 0, progress: Optional[Callable] = None) -> Summary:
     """Make or go on with a set of ``count`` pairs from seeds: the first ones, from ``first_seed`` on or in the order of
     ``seeds``, that pass the filters of ``options``.
 
+    drawn: curves for drawn sketches besides, where the networks for that are installed.
     labels: a table by picture name (a seed, zero-padded to five digits) or with a column ``seed``.  The rest as in
     prepare.prepare_folder.  A run that ends in whatever way is continued by the same call; a larger ``count`` adds pairs.
     """
@@ -105,7 +106,7 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
         raise InputError(f"truncation {truncation}: expected a number from 0 to 1")
     needed = ["face_mapping", "face_synthesis", "face_short", "face_full", "mesh"]
     lacking = models.missing(*needed, *(["person"] if options.background == "white" else []),
-                             *(["hed"] if style == "lines" else []))
+                             *(["hed"] if style == "lines" else drawing.NEEDED if style == index.DRAWN else []))
     if lacking:
         raise models.ModelMissing("\n".join(lacking))
     out = Path(out)
@@ -118,24 +119,31 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
 
         def write_index():
             index.write(out, [_row(e, table, min_confidence, test_share) for e in journal.entries.values()
-                              if "rejected" not in e])
+                              if "rejected" not in e and (e.get("drawn") or style != index.DRAWN)])
 
         try:
             if kept < count:
                 _run(out, count, _seeds(first_seed, seeds, journal), options, style, truncation, workers, threads, journal,
                      progress, write_index)
+            if style == index.DRAWN or drawn and drawing.possible():
+                write_index()
+                bar = None if progress is None else lambda items, total: progress(total=total, initial=0, iterable=items)
+                drawing.add_drawn(out, journal, lambda e: sources.glasses_of(table.get(e["seed"], {})),
+                                  max(workers, threads), bar, style == index.DRAWN)
         except KeyboardInterrupt:
             pass
         _remove_unrecorded(out, journal)
         write_index()
         write_report(out, journal.entries)
         rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
+        undrawn = drawing.lacking(out, journal) if drawn and drawing.possible() else 0
     pairs = len(journal.entries) - len(rejected)
-    return Summary(pairs, pairs - before, rejected, max(0, count - pairs))
+    return Summary(pairs, pairs - before, rejected, max(0, count - pairs, undrawn),
+                   sum(bool(e.get("drawn")) for e in journal.entries.values()))
 
 
 def _run(out, count, seeds, options, style, truncation, workers, threads, journal, progress, write_index) -> None:
-    sketcher = Sketcher(style)
+    sketcher = None if style == index.DRAWN else Sketcher(style)
     kept = sum("rejected" not in e for e in journal.entries.values())
     bar = progress(total=count, initial=kept) if progress else None
     with Workers(max(1, workers), f"{__name__}:GenerateJob", str(out), options, truncation, threads) as pool:
@@ -207,4 +215,5 @@ def _row(entry: Dict, table: Dict[int, Dict[str, str]], min_confidence: float, t
     return index.Row(file=f"faces/{entry['name']}.webp", sketch=f"sketches/{entry['name']}.png",
                      gender=sources.gender_of(record, min_confidence),
                      split=sources.split_label(record) or index.split_of(entry["name"], test_share),
-                     landmarks=index.parse_landmarks(entry["landmarks"]), source=entry["source"], seed=entry["seed"])
+                     landmarks=index.parse_landmarks(entry["landmarks"]), source=entry["source"], seed=entry["seed"],
+                     drawn=entry.get("drawn", ""))

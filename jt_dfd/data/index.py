@@ -1,17 +1,20 @@
 """A training set on disk: a folder with ``index.csv``, the aligned faces and their sketches.
 
-    index.csv     one row a pair: file, sketch, gender, split, landmarks, source, seed
-    faces/        512x512 photographs        sketches/   512x512 sketches
+    index.csv     one row a pair: file, sketch, gender, split, landmarks, source, seed, drawn
+    faces/        512x512 photographs        sketches/   512x512 sketches        drawn/   curves to draw sketches from
 
 ``file`` and ``sketch`` are relative to the folder, with forward slashes.  ``gender`` is female, male or blank, ``split``
 train or test.  ``landmarks`` are ten numbers, x and y in pixels of the 512 frame, of left eye, right eye, nose tip, left
 and right mouth corner (the viewer's left); blank where unknown.  ``source`` says where the photograph came from (a file
-name, or ``generated``), ``seed`` is the generator's where there was one.
+name, or ``generated``), ``seed`` is the generator's where there was one.  ``drawn`` is the path of the face's curves
+(outlines.py), out of which sketches of the style ``drawn`` are made; blank where there are none.  Which style the sketches
+of the column ``sketch`` have stands in settings.json; without one it is ``lines``.
 """
 from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import zlib
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from ..components import CANONICAL_POINTS
 from ..errors import UserError
 from ..pictures import write_atomically
 
-COLUMNS = ("file", "sketch", "gender", "split", "landmarks", "source", "seed")
+COLUMNS = ("file", "sketch", "gender", "split", "landmarks", "source", "seed", "drawn")
 GENDERS = ("female", "male")
 SPLITS = ("train", "test")
 #: names of the landmarks in the order they are written
@@ -48,6 +51,7 @@ class Row:
     landmarks: Optional[Landmarks] = None
     source: str = ""
     seed: Optional[int] = None
+    drawn: str = ""
 
     @property
     def name(self) -> str:
@@ -57,7 +61,7 @@ class Row:
     def as_strings(self) -> Dict[str, str]:
         return {"file": self.file, "sketch": self.sketch, "gender": self.gender, "split": self.split,
                 "landmarks": format_landmarks(self.landmarks), "source": self.source,
-                "seed": "" if self.seed is None else str(self.seed)}
+                "seed": "" if self.seed is None else str(self.seed), "drawn": self.drawn}
 
 
 def format_landmarks(landmarks: Optional[Landmarks]) -> str:
@@ -125,8 +129,10 @@ def read(folder: Union[str, os.PathLike], split: Optional[str] = None, gender: O
 def _row(path: Path, line: int, record: Dict[str, Optional[str]]) -> Row:
     get = lambda column: (record.get(column) or "").strip()  # noqa: E731
     try:
-        for column in ("file", "sketch"):
+        for column in ("file", "sketch", "drawn"):
             value = get(column)
+            if not value and column == "drawn":
+                continue
             if not value or os.path.isabs(value) or ".." in Path(value).parts:
                 raise ValueError(f"{column} must be a path inside the set, not {value!r}")
         gender, split = get("gender").lower(), get("split").lower() or "train"
@@ -134,6 +140,33 @@ def _row(path: Path, line: int, record: Dict[str, Optional[str]]) -> Row:
             raise ValueError(f"split must be train or test, not {split!r}")
         seed = get("seed")
         return Row(get("file"), get("sketch"), gender, split, parse_landmarks(get("landmarks")), get("source"),
-                   int(seed) if seed else None)
+                   int(seed) if seed else None, get("drawn"))
     except ValueError as error:
         raise SetError(f"{path}, line {line}: {error}") from None
+
+
+# -- the styles of a set's sketches
+
+#: the style that is drawn anew from curves
+DRAWN = "drawn"
+
+
+def sketch_style(folder: Union[str, os.PathLike]) -> str:
+    """The style of the sketches in the column ``sketch``: lines, photocopy, own or drawn."""
+    try:
+        style = json.loads((Path(folder) / "settings.json").read_text(encoding="utf-8")).get("sketch")
+    except (OSError, ValueError, AttributeError):
+        style = None
+    return style if isinstance(style, str) and style else "lines"
+
+
+def styles_of(folder: Union[str, os.PathLike], rows: List[Row]) -> Tuple[str, ...]:
+    """The styles that these rows of a set have sketches of, that of the column ``sketch`` first."""
+    own = sketch_style(folder)
+    return (own, DRAWN) if own != DRAWN and any(row.drawn for row in rows) else (own,)
+
+
+def parse_styles(text: str) -> Optional[Tuple[str, ...]]:
+    """"lines,drawn" as a tuple; "all" or nothing as None, which means every style that a set has."""
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    return None if not names or names == ("all",) else names

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..components import COMPONENTS, RELEASE_CANVAS, Geometry
 from ..pictures import PictureError, read_picture, to_sketch
-from . import augment, index
+from . import augment, hand, index, outlines
 
 STAGES = ("embedding", "synthesis")
 
@@ -25,18 +25,22 @@ class Spec:
     stage: str
     seed: int
     augmentation: Optional[augment.Augmentation]
-    files: Tuple[Tuple[str, str], ...]  # (photograph, sketch) of each item, relative to the folder
+    files: Tuple[Tuple[str, str], ...]  # (photograph, sketch) of each item, relative to the folder; "": no such sketch
     cache_bytes: int = 1 << 29
+    style: str = "lines"                # of those sketches
+    drawn: Tuple[str, ...] = ()         # the curves of each item, "" where it has none; (): nobody has
 
 
 @dataclass
 class Item:
-    """uint8 arrays: sketch (canvas, canvas), photo (canvas, canvas, 3) RGB or None, crops {component: (size, size)}."""
+    """uint8 arrays: sketch (canvas, canvas), photo (canvas, canvas, 3) RGB or None, crops {component: (size, size)}; style:
+    of the sketch."""
 
     sketch: np.ndarray
     photo: Optional[np.ndarray]
     crops: Dict[str, np.ndarray]
     flipped: bool
+    style: str = "lines"
 
 
 class ItemLoader:
@@ -55,7 +59,8 @@ class ItemLoader:
         strength = self.spec.augmentation
         rng = augment.generator(self.spec.seed, epoch, item)
         flipped = bool(strength is not None and rng.random() < strength.flip)
-        sketch = self._sketch(item, strength, rng)
+        style = self.style(epoch, item)
+        sketch = (self._drawn if style == index.DRAWN else self._sketch)(item, strength, rng)
         photo = self._cached("photo", item, self._read_photo) if self.spec.stage == "synthesis" else None
         if flipped:
             # the whole canvas is mirrored, then cropped: eye1's window gets the eye that is now at the left
@@ -67,7 +72,15 @@ class ItemLoader:
         else:
             crops = self.geometry.crops(self._reduce(sketch))
         return Item(self._reduce(sketch), None if photo is None else np.ascontiguousarray(photo),
-                    {name: np.ascontiguousarray(crop) for name, crop in crops.items()}, flipped)
+                    {name: np.ascontiguousarray(crop) for name, crop in crops.items()}, flipped, style)
+
+    def style(self, epoch: int, item: int) -> str:
+        """The style of an item's sketch in an epoch: of those that it has each is as likely."""
+        drawn = bool(self.spec.drawn and self.spec.drawn[item])
+        if drawn and self.spec.files[item][1]:
+            # a stream of its own: sets without drawn sketches are augmented as ever
+            drawn = np.random.default_rng([0x57E1, self.spec.seed & 0xFFFFFFFF, epoch, item]).random() < 0.5
+        return index.DRAWN if drawn else self.spec.style
 
     def _moved_crops(self, sketch, strength, rng) -> Dict[str, np.ndarray]:
         """Each component turned, scaled and shifted a little by itself, on the full 512 frame."""
@@ -92,6 +105,13 @@ class ItemLoader:
         if paths is not None:
             return augment.sketch_from_paths(paths, strength, rng)
         return augment.bend_picture(self._cached("sketch", item, self._read_sketch), strength, rng)
+
+    def _drawn(self, item, strength, rng) -> np.ndarray:
+        """The item's curves as a hand draws them in this epoch; without augmentation always the same drawing."""
+        curves = self._cached("curves", item, lambda i: outlines.read(os.path.join(self.spec.folder, self.spec.drawn[i])))
+        if strength is None:
+            return hand.draw(curves, hand.generator(Path(self.spec.drawn[item]).stem))
+        return hand.draw(curves, np.random.default_rng(rng.integers(1 << 62)), augment.bend_of_drawn(strength, rng))
 
     def _read_sketch(self, item: int) -> np.ndarray:
         return to_sketch(os.path.join(self.spec.folder, self.spec.files[item][1]), RELEASE_CANVAS)
@@ -125,6 +145,8 @@ class ItemLoader:
 def _bytes(value) -> int:
     if isinstance(value, np.ndarray):
         return value.nbytes + 100
+    if isinstance(value, dict):
+        value = list(value.values())
     return 100 + sum(_bytes(v) for v in value) if isinstance(value, list) else 100
 
 
@@ -132,12 +154,20 @@ def _moves(strength: augment.Augmentation) -> bool:
     return bool(strength.component_shift or strength.component_turn or strength.component_scale)
 
 
-def files_of(rows: List[index.Row], folder) -> Tuple[Tuple[str, str], ...]:
-    """The (photograph, sketch) pairs of index rows; PictureError names the first one missing."""
+def files_of(rows: List[index.Row], folder, styles: Optional[Tuple[str, ...]] = None):
+    """(files, drawn) as Spec takes them, of index rows and the styles that are wanted (None: all).  PictureError names the
+    first file missing."""
     folder = Path(folder)
+    style = index.sketch_style(folder)
+    files, drawn = [], []
     for row in rows:
-        for name in (row.file, row.sketch):
+        curves = row.drawn if styles is None or index.DRAWN in styles else ""
+        # a set that was made in the style drawn has a picture besides: what to look at, not another style
+        sketch = row.sketch if (styles is None or style in styles) and not (curves and style == index.DRAWN) else ""
+        for name in filter(None, (row.file, sketch, curves)):
             if not (folder / name).is_file():
                 raise PictureError(f"{folder / name}: in the index, but no such file; tools/prepare_data.py check "
                                    f"{folder} lists everything that is wrong with the set")
-    return tuple((row.file, row.sketch) for row in rows)
+        files.append((row.file, sketch))
+        drawn.append(curves)
+    return tuple(files), tuple(drawn) if any(drawn) else ()

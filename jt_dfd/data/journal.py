@@ -48,7 +48,7 @@ class Journal:
 
     def _clear(self) -> None:
         """Remove what a killed run had half written: write_atomically's temporary files, which would stay for ever."""
-        for place in (self.folder, self.folder / "faces", self.folder / "sketches"):
+        for place in (self.folder, self.folder / "faces", self.folder / "sketches", self.folder / "drawn"):
             for path in place.glob(".*.part"):
                 path.unlink(missing_ok=True)
 

@@ -19,6 +19,7 @@ FILES = {
     "face_full": ("mediapipe", "0.10.21", "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite",
                   "face detection"),
     "mesh": ("mediapipe", "0.10.21", "mediapipe/modules/face_landmark/face_landmark.tflite", "facial landmarks"),
+    "iris": ("mediapipe", "0.10.21", "mediapipe/modules/iris_landmark/iris_landmark.tflite", "irises and lids"),
     "person": ("mediapipe", "0.10.21", "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
                "the person mask"),
     "face_mapping": ("random-face", "2021.7.21.1", "random_face/data/MappingNetwork.xml", "the face generator"),

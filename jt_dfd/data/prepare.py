@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 from ..pictures import PictureError, to_sketch, write_atomically, write_png
-from . import index, models, sources
+from . import drawing, index, models, sources
 from .journal import Journal
 from .portrait import Options
 from .sketching import DEFAULT_STYLE, Sketcher
@@ -29,15 +29,18 @@ class Summary:
     made: int
     rejected: Dict[str, str]
     left: int = 0  # not looked at yet: the run was interrupted
+    drawn: int = 0  # pairs that have drawn sketches too
 
 
 def prepare_folder(source, out, options: Options = Options(), *, style: str = DEFAULT_STYLE,
                    sketch_dir: Optional[str] = None, labels: Optional[str] = None, landmarks: Optional[str] = None,
                    min_confidence: float = 0.0, test_share: float = index.TEST_SHARE, limit: Optional[int] = None,
-                   workers: int = 1, progress: Optional[Callable] = None) -> Summary:
+                   drawn: bool = True, workers: int = 1, progress: Optional[Callable] = None) -> Summary:
     """Make or go on with the set ``out`` from the pictures under ``source``.
 
     style       sketching style; ignored where ``sketch_dir`` holds the user's own sketches, paired by name
+    drawn       curves for sketches of the style ``drawn`` beside them, where the networks for that are installed; a set that
+                was made without gets them by the same call
     labels      a table with gender and split (sources.read_labels); one that lies in ``source`` itself also says which of
                 the pictures there are meant
     landmarks   CelebA's landmark file, for options.frame "landmarks"
@@ -64,11 +67,12 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     _check_models(options, None if own is not None else style)
     settings = {"made by": "prepare_data", **asdict(options), "sketch": "own" if own is not None else style}
     options = Options(**{**asdict(options), "sketch": "own" if own is not None else style})
-    sketcher = Sketcher(style) if own is None else None
+    sketcher = Sketcher(style) if own is None and style != index.DRAWN else None
+    alone = options.sketch == index.DRAWN
     with Journal(out, settings) as journal:
         def write_index():
             index.write(out, [_row(e, table, min_confidence, test_share) for e in journal.entries.values()
-                              if "rejected" not in e])
+                              if "rejected" not in e and (e.get("drawn") or not alone)])
 
         for path in (sources.printable(p) for p in nameless):
             if path not in journal.entries:
@@ -77,14 +81,21 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
         try:
             if todo:
                 _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress, write_index)
+            if alone or drawn and drawing.possible():
+                write_index()
+                drawing.add_drawn(out, journal, lambda e: sources.glasses_of(sources.labels_of(table, e["source"])), workers,
+                                  progress, alone)
         except KeyboardInterrupt:
             pass
         left = sum(p not in journal.entries for p in pictures[:limit])
+        if drawn and drawing.possible():
+            left = max(left, drawing.lacking(out, journal))
         rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
         made = sum(p in journal.entries and "rejected" not in journal.entries[p] for p in todo)
         write_index()
         write_report(out, journal.entries)
-    return Summary(len(journal.entries) - len(rejected), made, rejected, left)
+    return Summary(len(journal.entries) - len(rejected), made, rejected, left,
+                   sum(bool(e.get("drawn")) for e in journal.entries.values()))
 
 
 def _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress, write_index) -> None:
@@ -122,8 +133,9 @@ def _jittor_device() -> str:
 
 def finish(out, name: str, answer: Dict, sketcher: Optional[Sketcher], journal: Journal, key: str, **entry) -> None:
     """Write the sketch of a face that a PortraitJob has made, then record the pair."""
-    sketch = answer["sketch"] if "sketch" in answer else sketcher(answer["face"])
-    write_png(Path(out) / "sketches" / f"{name}.png", sketch)
+    if "sketch" in answer or sketcher is not None:  # else: drawn from the stored faces later
+        sketch = answer["sketch"] if "sketch" in answer else sketcher(answer["face"])
+        write_png(Path(out) / "sketches" / f"{name}.png", sketch)
     journal.add(key, name=name, landmarks=index.format_landmarks(answer["landmarks"]), notes=answer["notes"],
                 measures=answer["measures"], **entry)
 
@@ -135,7 +147,7 @@ def _row(entry: Dict, table: sources.Labels, min_confidence: float, test_share: 
                      gender=sources.gender_of(record, min_confidence),
                      split=sources.split_label(record) or index.split_of(entry["source"], test_share),
                      landmarks=index.parse_landmarks(entry["landmarks"]), source=entry["source"],
-                     seed=int(seed) if seed.isdigit() else None)
+                     seed=int(seed) if seed.isdigit() else None, drawn=entry.get("drawn", ""))
 
 
 def write_report(out, entries: Dict[str, Dict]) -> None:
@@ -189,6 +201,8 @@ def _check_models(options: Options, style: Optional[str]) -> None:
         needed.append("person")
     if style == "lines":
         needed.append("hed")
+    if style == "drawn":
+        needed += drawing.NEEDED
     lacking = models.missing(*needed)
     if lacking:
         raise models.ModelMissing("\n".join(lacking))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..components import PARTS, Geometry
 from ..pictures import PictureError, read_picture, to_sketch, write_png
-from . import index
+from . import hand, index, outlines
 
 #: colour (RGB) of each window
 COLOURS = {"eye1": (220, 40, 40), "eye2": (40, 90, 230), "nose": (20, 150, 60), "mouth": (200, 120, 0)}
@@ -17,13 +17,14 @@ _EDGE, _CAPTION, _GAP = 256, 18, 6
 
 
 def pair_tile(folder, row: index.Row) -> np.ndarray:
-    """Photograph and sketch of one row, windows drawn, with a caption: (274, 512, 3) uint8 RGB.  What cannot be read is
-    grey with a cross."""
+    """Photograph, sketch and, where there are curves, a drawing of them, of one row, windows drawn, with a caption:
+    (274, 512 or 768, 3) uint8 RGB.  What cannot be read is grey with a cross."""
     halves = []
-    for which in ("file", "sketch"):
+    for which in ("file", "sketch", "drawn") if row.drawn else ("file", "sketch"):
         path = Path(folder) / getattr(row, which)
         try:
-            picture = read_picture(path) if which == "file" else to_sketch(path)
+            picture = (read_picture(path) if which == "file" else to_sketch(path) if which == "sketch" else
+                       hand.draw(outlines.read(path), hand.generator(path.stem)))
             if picture.ndim == 2:
                 picture = np.repeat(picture[:, :, None], 3, 2)
             half = cv2.resize(picture, (_EDGE, _EDGE), interpolation=cv2.INTER_AREA)
@@ -38,7 +39,7 @@ def pair_tile(folder, row: index.Row) -> np.ndarray:
         for x, y in (row.landmarks or {}).values():
             cv2.circle(half, (int(round(x / 2)), int(round(y / 2))), 2, (255, 0, 200), -1)
         halves.append(half)
-    tile = np.full((_EDGE + _CAPTION, 2 * _EDGE, 3), 255, np.uint8)
+    tile = np.full((_EDGE + _CAPTION, len(halves) * _EDGE, 3), 255, np.uint8)
     tile[:_EDGE] = np.hstack(halves)
     caption = "  ".join(filter(None, [row.name, row.gender or "gender blank", row.split]))
     cv2.putText(tile, caption.encode("ascii", "replace").decode(), (3, _EDGE + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42,
@@ -54,11 +55,11 @@ def write_sheet(folder, path, pairs: int = 24, columns: int = 3) -> int:
     chosen = [rows[i] for i in sorted({int(i) for i in np.linspace(0, len(rows) - 1, min(pairs, len(rows)))})]
     tiles = [pair_tile(folder, row) for row in chosen]
     columns = min(columns, len(tiles))
-    height, width = tiles[0].shape[:2]
+    height, width = tiles[0].shape[0], max(tile.shape[1] for tile in tiles)
     lines = -(-len(tiles) // columns)
     picture = np.full((lines * (height + _GAP), columns * (width + _GAP), 3), 255, np.uint8)
     for i, tile in enumerate(tiles):
         y, x = i // columns * (height + _GAP), i % columns * (width + _GAP)
-        picture[y:y + height, x:x + width] = tile
+        picture[y:y + height, x:x + tile.shape[1]] = tile
     write_png(path, picture)
     return len(tiles)

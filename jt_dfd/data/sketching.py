@@ -2,12 +2,13 @@
 
 lines      clean thin strokes as a person draws them: HED edges, ridges, strokes redrawn (hed.py, lines.py)
 photocopy  the grey photocopy effect (photocopy.py)
+drawn      few clean curves, as a person draws: not made here but from a set's faces (drawing.py, outlines.py, hand.py)
 """
 from __future__ import annotations
 
 import numpy as np
 
-STYLES = ("lines", "photocopy")
+STYLES = ("lines", "photocopy", "drawn")
 DEFAULT_STYLE = "lines"
 
 
@@ -18,8 +19,8 @@ class Sketcher:
     """
 
     def __init__(self, style: str = DEFAULT_STYLE):
-        if style not in STYLES:
-            raise ValueError(f"no sketch style {style!r}; there are {', '.join(STYLES)}")
+        if style not in ("lines", "photocopy"):
+            raise ValueError(f"no sketch style {style!r} here; there are lines, photocopy")
         self.style = style
         self._detector = None
 

@@ -133,6 +133,11 @@ def gender_of(record: Dict[str, str], min_confidence: float = 0.0) -> str:
     return ""
 
 
+def glasses_of(record: Dict[str, str]) -> bool:
+    """Whether a row of labels says that the person wears glasses (``glasses`` 1, CelebA's ``Eyeglasses`` 1)."""
+    return any(record.get(column, "").strip().lower() in ("1", "yes", "true") for column in ("glasses", "Eyeglasses"))
+
+
 def split_label(record: Dict[str, str]) -> str:
     """train, test or blank from a row of labels."""
     value = record.get("split", "").strip().lower()

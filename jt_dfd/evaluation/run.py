@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -14,10 +14,13 @@ from ..pictures import write_png
 from ..training import sheets
 from . import judges, metrics
 
+#: pictures on which no distance of two sets is computed
+FEW = 2
+
 
 def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 1.0), device: str = "auto",
              train_count: int = 200, progress: bool = True, inception: Optional[str] = None,
-             perceptual_network: str = "auto") -> Dict[str, Any]:
+             perceptual_network: str = "auto", styles: Optional[Tuple[str, ...]] = None) -> Dict[str, Any]:
     """All figures as a dictionary that json can write, and under "sheet" a picture (H, W, 3) uint8.
 
     count               pictures of the split, evenly chosen; 0 takes all
@@ -25,6 +28,8 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     train_count         training pictures behind the mean sketch and the mean face
     inception           file of FID's Inception for Frechet and kernel distance; without one stlpips' VGG16
     perceptual_network  "auto", "stlpips", "off", or a torchvision VGG19 or VGG16 file (judges.perceptual)
+    styles              styles of sketches, each judged by itself on the pictures that have it; None: all of the set's.
+                        The first one's figures are the dictionary's own, those of all are under "styles"
 
     ValueError (CheckpointError) names a file that cannot be used, before anything is computed.
     """
@@ -35,22 +40,48 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
 
     distance, distance_note = judges.perceptual(perceptual_network)
     features = judges.features(inception)
+    rows = index.read(data, split=split)
+    styles = tuple(styles) if styles is not None else index.styles_of(data, rows)
     synthesizer = Synthesizer(params, device)
     canvas = synthesizer.config.canvas
-    held_out = FaceDataset(data, synthesizer.geometry, "synthesis", 1, split=split, shuffle=False, drop_last=False,
-                           cache_mb=0)
-    numbers = _chosen(len(held_out.rows), count)
+    sets = {style: FaceDataset(data, synthesizer.geometry, "synthesis", 1, split=split, shuffle=False, drop_last=False,
+                               cache_mb=0, styles=(style,)) for style in styles}
+    found, sheets_ = {}, []
+    for style, held_out in sets.items():
+        found[style], sheet = _of_style(synthesizer, held_out, _chosen(len(held_out.rows), count), refine, distance,
+                                        features, _means(data, synthesizer.geometry, train_count, style), progress)
+        sheets_.append(sheet)
+    first = found[styles[0]]
     out: Dict[str, Any] = {
         "weights": Path(params).name, "preset": synthesizer.config.preset, "data": Path(data).name, "split": split,
-        "pictures": len(numbers), "canvas": canvas, "device": synthesizer.device,
+        "pictures": first["pictures"], "canvas": canvas, "device": synthesizer.device, "style": styles[0],
         "compared": f"faces of the split's own sketches with the photographs behind them, at {canvas} pixels, RGB, "
                     "0 to 255; values are means, ± their standard error over pictures"}
-    means = _means(data, synthesizer.geometry, train_count)
-    out["embedding"] = _embedding(synthesizer, held_out, numbers, means, progress)
-    out["synthesis"], examples = {}, []
+    out.update((name, first[name]) for name in ("embedding", "synthesis"))
+    if len(styles) > 1:
+        out["styles"] = found
+    out["perceptual distance"] = distance_note
+    if distance:
+        out["perceptual network"] = distance.facts
+    judged = [one["pictures"] for one in found.values() if one["pictures"] > FEW]
+    if features and judged:
+        out["features"] = {**features.facts, "pictures": min(judged)}
+        out["caveat"] = features.caveat(min(judged), canvas)
+    elif features:
+        out["caveat"] = f"Frechet and kernel distance need {FEW + 1} pictures or more: not computed on {first['pictures']}."
+    out["bank_rows"] = {g: int(folder.bank("rest", g).shape[0]) for g in (folder.genders or (checkpoints.SHARED_BANK,))}
+    out["sheet"] = sheets.stack(sheets_)
+    return out
+
+
+def _of_style(synthesizer, held_out, numbers, refine, distance, features, means, progress):
+    """({"pictures", "embedding", "synthesis"}, sheet) of the sketches of one style."""
+    canvas = synthesizer.config.canvas
+    style = " ".join(held_out.styles)
+    out = {"pictures": len(numbers), "embedding": _embedding(synthesizer, held_out, numbers, means, progress, style),
+           "synthesis": {}}
     real = [held_out[n].photo for n in numbers]
-    few = features is not None and len(real) <= 2
-    if few:
+    if len(real) <= FEW:
         features = None
     real_features = judges.each(features, real) if features else None
 
@@ -60,26 +91,16 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     if means:
         faces = [means["photo"]] * len(real)
         out["synthesis"]["mean face of the training split"] = figures(faces)
+    examples = []
     for amount in refine:
         faces = []
-        for n in _progress(numbers, f"refine {amount:g}", progress):
-            row = held_out.rows[n]
-            gender = row.gender or "female"
+        for n in _progress(numbers, f"{style}, refine {amount:g}", progress):
+            gender = held_out.rows[n].gender or "female"
             face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount).face
             faces.append(_to_canvas(face, canvas))
         out["synthesis"][f"refine {amount:g}"] = figures(faces)
         examples.append(faces)
-    out["perceptual distance"] = distance_note
-    if distance:
-        out["perceptual network"] = distance.facts
-    if features:
-        out["features"] = {**features.facts, "pictures": len(numbers)}
-        out["caveat"] = features.caveat(len(numbers), canvas)
-    elif few:
-        out["caveat"] = f"Frechet and kernel distance need 3 pictures or more: not computed on {len(numbers)}."
-    out["bank_rows"] = {g: int(folder.bank("rest", g).shape[0]) for g in (folder.genders or (checkpoints.SHARED_BANK,))}
-    out["sheet"] = _sheet([held_out[n].sketch for n in numbers], examples, real, canvas)
-    return out
+    return out, _sheet([held_out[n].sketch for n in numbers], examples, real, canvas)
 
 
 def _chosen(available: int, count: int) -> List[int]:
@@ -94,24 +115,27 @@ def _progress(items, text, on):
     return tqdm(items, desc=text, unit="picture", disable=not on)
 
 
-def _means(data, geometry, count) -> Optional[Dict[str, np.ndarray]]:
-    """The mean crop of each component and the mean photograph of (some of) the training split, or None without one."""
-    if not index.read(data, split="train"):
+def _means(data, geometry, count, style) -> Optional[Dict[str, np.ndarray]]:
+    """The mean crop of each component and the mean photograph of (some of) the training split's pictures that have a
+    sketch of ``style``, or None without any."""
+    rows = index.read(data, split="train")
+    if style not in index.styles_of(data, rows) or not rows:
         return None
     from ..data.dataset import FaceDataset
 
-    train = FaceDataset(data, geometry, "synthesis", 1, split="train", shuffle=False, drop_last=False, cache_mb=0)
+    train = FaceDataset(data, geometry, "synthesis", 1, split="train", shuffle=False, drop_last=False, cache_mb=0,
+                        styles=(style,))
     items = [train[n] for n in _chosen(len(train.rows), count)]
     out = {c: np.mean([i.crops[c] for i in items], 0) for c in COMPONENTS}
     out["photo"] = np.mean([i.photo for i in items], 0).round().astype(np.uint8)
     return out
 
 
-def _embedding(synthesizer, held_out, numbers, means, progress) -> Dict[str, Any]:
+def _embedding(synthesizer, held_out, numbers, means, progress, style) -> Dict[str, Any]:
     """Stage I: squared error of reconstructions in the networks' units ([-1, 1]), beside the mean sketch's."""
     errors = {c: [] for c in COMPONENTS}
     plain = {c: [] for c in COMPONENTS}
-    for n in _progress(numbers, "reconstruction", progress):
+    for n in _progress(numbers, f"{style}, reconstruction", progress):
         item = held_out[n]
         latents = synthesizer.encode(item.sketch)
         for c in COMPONENTS:
@@ -164,20 +188,26 @@ def _sheet(sketches, examples, real, canvas, most: int = 12):
 
 def as_table(result: Dict[str, Any]) -> str:
     """The figures as Markdown."""
+    several = result.get("styles")
     lines = [f"{result['pictures']} pictures of split {result['split']} of {result['data']}, weights "
              f"{result['weights']} ({result['preset']}, {result['canvas']} pixels).", "",
              f"Compared: {result['compared']}.", "",
-             "| component | reconstruction MSE | MSE of the mean sketch |", "|---|---|---|"]
-    for component, v in result["embedding"].items():
-        plain = v["mse_of_the_mean_sketch"]
-        lines.append(f"| {component} | {v['mse']:.4f} ± {v['mse_error']:.4f} | "
-                     + (f"{plain:.4f} |" if plain is not None else "- |"))
-    lines += ["", "| faces | L1 | PSNR dB | SSIM | perceptual | Frechet | kernel |", "|---|---|---|---|---|---|---|"]
-    for name, v in result["synthesis"].items():
-        cells = [f"{v[k]:.{d}f} ± {v[k + '_error']:.{d}f}" if k in v else "-"
-                 for k, d in (("l1", 2), ("psnr", 2), ("ssim", 3), ("perceptual", 4))]
-        cells += [f"{v[k]:.4g}" if k in v else "-" for k in ("frechet", "kernel")]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+             "Reconstruction: what a component's image decoder draws of its sketch's latent, against that sketch; squared "
+             "error in the networks' units, -1 to 1. The mean sketch is that of the training split, of the same style; "
+             "share is the one over the other."]
+    for style, one in (several or {result["style"]: result}).items():
+        lines += ["", *([f"### Sketches of style {style}, {one['pictures']} pictures", ""] if several else [])]
+        lines += ["| component | reconstruction MSE | MSE of the mean sketch | share |", "|---|---|---|---|"]
+        for component, v in one["embedding"].items():
+            plain = v["mse_of_the_mean_sketch"]
+            lines.append(f"| {component} | {v['mse']:.4f} ± {v['mse_error']:.4f} | "
+                         + (f"{plain:.4f} | {v['mse'] / plain:.2f} |" if plain else "- | - |"))
+        lines += ["", "| faces | L1 | PSNR dB | SSIM | perceptual | Frechet | kernel |", "|---|---|---|---|---|---|---|"]
+        for name, v in one["synthesis"].items():
+            cells = [f"{v[k]:.{d}f} ± {v[k + '_error']:.{d}f}" if k in v else "-"
+                     for k, d in (("l1", 2), ("psnr", 2), ("ssim", 3), ("perceptual", 4))]
+            cells += [f"{v[k]:.4g}" if k in v else "-" for k in ("frechet", "kernel")]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += ["", f"Perceptual distance: {result['perceptual distance']}."]
     if "caveat" in result:
         lines.append(result["caveat"])

@@ -1,13 +1,14 @@
 """Feature banks: every training sketch encoded, a row a sketch and component (paper), split by gender where labelled.
 
-Beside each weight folder's banks lies ``AE_whole/rows.json``: which training picture a row is, mirrored or not.
+Beside each weight folder's banks lies ``AE_whole/rows.json``: which training picture a row is, in which style of sketch,
+mirrored or not.
 """
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -29,13 +30,15 @@ class BankError(UserError, ValueError):
 
 
 def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, limit: int = 0, batch: int = 16,
-                by_gender: bool = True, dtype: str = "float32", progress: bool = True) -> Dict[str, int]:
+                by_gender: bool = True, dtype: str = "float32", progress: bool = True,
+                styles: Optional[Tuple[str, ...]] = None) -> Dict[str, int]:
     """Encode the sketches of ``data``'s split and write the banks into the weight folder; gender -> rows.
 
     by_gender   banks for male and female where both have pictures; unlabelled pictures then go nowhere.  Otherwise, and
                 where labels are missing altogether, one shared bank
     mirrored    a second row for each sketch, flipped left to right
     limit       at most so many pictures a bank, evenly chosen; 0 takes all
+    styles      the sketches that get rows, one each a picture that has them (lines, drawn ...); None: every style of the set
     dtype       "float32" (release) or "float16"
     """
     folder = open_weights(weights)
@@ -54,13 +57,16 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
         if limit and len(numbers) > limit:
             numbers = [numbers[i] for i in np.linspace(0, len(numbers) - 1, limit).round().astype(int)]
         chosen[gender] = numbers
-    latents = _encode(encoders, data, config, split, chosen, mirrored, batch, progress)
+    styles = index.styles_of(data, rows) if styles is None else styles
+    latents = _encode(encoders, data, config, split, [rows[n] for n in sorted({n for ns in chosen.values() for n in ns})],
+                      styles, mirrored, batch, progress)
     table = {}
     for gender, numbers in chosen.items():
-        keys = [(n, flip) for flip in ((False, True) if mirrored else (False,)) for n in numbers]
+        keys = [key for flip in ((False, True) if mirrored else (False,)) for style in styles for n in numbers
+                for key in [(rows[n].file, style, flip)] if key in latents]
         for component in COMPONENTS:
             folder.write_bank(component, gender, np.stack([latents[key][component] for key in keys]).astype(dtype))
-        table[gender] = [{"file": rows[n].file, "mirrored": flip} for n, flip in keys]
+        table[gender] = [{"file": file, "mirrored": flip, "style": style} for file, style, flip in keys]
     # banks of an earlier call that this one did not write would be taken for its own
     for gender in ("male", "female", checkpoints.SHARED_BANK):
         if gender not in chosen:
@@ -79,33 +85,33 @@ def _groups(rows: List[index.Row], by_gender: bool) -> Dict[str, List[int]]:
     return {checkpoints.SHARED_BANK: list(range(len(rows)))}
 
 
-def _encode(encoders, data, config, split, chosen, mirrored, batch, progress):
-    """(item, mirrored) -> {component: latent}."""
+def _encode(encoders, data, config, split, wanted: List[index.Row], styles, mirrored, batch, progress):
+    """(photograph, style, mirrored) -> {component: latent} of the rows that are wanted, as far as they have the styles."""
     from tqdm import tqdm
 
     from ..data.dataset import FaceDataset
 
-    wanted = sorted({n for numbers in chosen.values() for n in numbers})
+    files = {row.file for row in wanted}
     still = {f: 0.0 for f in Augmentation().to_dict()}
     out = {}
-    for flip in (False, True) if mirrored else (False,):
-        # a "strength" of nothing but the mirror
-        strength = Augmentation(**{**still, "flip": 1.0, "width_low": 2.0, "width_high": 2.0}) if flip else None
-        dataset = FaceDataset(data, config.geometry, "embedding", batch, split=split, shuffle=False, drop_last=False,
-                              augmentation=None, cache_mb=0) if strength is None else \
-            FaceDataset(data, config.geometry, "embedding", batch, split=split, shuffle=False, drop_last=False,
-                        augmentation=strength, cache_mb=0)
-        with jt.no_grad():
-            for start in tqdm(range(0, len(wanted), batch), unit="batch", disable=not progress,
-                              desc="mirrored sketches" if flip else "sketches"):
-                numbers = wanted[start:start + batch]
-                items = [dataset[n] for n in numbers]
-                for component in COMPONENTS:
-                    crops = np.stack([item.crops[component] for item in items])[:, None]
-                    found = encoders[component](jt.array((crops.astype(np.float32) - 127.5) / 127.5)).numpy()
-                    for n, latent in zip(numbers, found):
-                        out.setdefault((n, flip), {})[component] = latent
-                jt.gc()
+    for style in styles:
+        for flip in (False, True) if mirrored else (False,):
+            # a "strength" of nothing but the mirror
+            strength = Augmentation(**{**still, "flip": 1.0, "width_low": 2.0, "width_high": 2.0}) if flip else None
+            dataset = FaceDataset(data, config.geometry, "embedding", batch, split=split, shuffle=False, drop_last=False,
+                                  augmentation=strength, cache_mb=0, styles=(style,))
+            numbers = [n for n, row in enumerate(dataset.rows) if row.file in files]
+            with jt.no_grad():
+                for start in tqdm(range(0, len(numbers), batch), unit="batch", disable=not progress,
+                                  desc=f"{'mirrored ' if flip else ''}{style}"):
+                    some = numbers[start:start + batch]
+                    items = [dataset[n] for n in some]
+                    for component in COMPONENTS:
+                        crops = np.stack([item.crops[component] for item in items])[:, None]
+                        found = encoders[component](jt.array((crops.astype(np.float32) - 127.5) / 127.5)).numpy()
+                        for n, latent in zip(some, found):
+                            out.setdefault((dataset.rows[n].file, style, flip), {})[component] = latent
+                    jt.gc()
     return out
 
 

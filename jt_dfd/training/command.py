@@ -108,16 +108,20 @@ def build_bank(arguments=None) -> int:
     parser.add_argument("--shared", action="store_true", help="one bank for everybody")
     parser.add_argument("--mirrored", action="store_true", help="a second row for each sketch, flipped left to right")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N pictures a bank (default: all)")
+    parser.add_argument("--styles", default="all", metavar="NAMES", help="sketches that get rows, separated by commas: lines, "
+                        "photocopy, own, drawn; a row a style (default: all that the set has)")
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="sketches at a time (default: 16)")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float16"], help="default: float32")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
     args = parser.parse_args(arguments)
     from .. import runtime
+    from ..data.index import parse_styles
     from .bank import build_banks
 
     runtime.prepare(args.device)  # Jittor starts with the first network, once weights and set are found good
     rows = build_banks(args.params, args.data, split=args.split, mirrored=args.mirrored, limit=args.limit,
-                       batch=args.batch, by_gender=not args.shared, dtype=args.dtype)
+                       batch=args.batch, by_gender=not args.shared, dtype=args.dtype,
+                       styles=parse_styles(args.styles))
     for gender, count in rows.items():
         print(f"{gender}: {count} rows")
     return 0
@@ -151,17 +155,19 @@ def train_all(arguments=None) -> int:
     parser.add_argument("--embedding-steps", type=int, default=20000, metavar="N", help="default: 20000")
     parser.add_argument("--synthesis-steps", type=int, default=40000, metavar="N", help="default: 40000")
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="pictures a step (default: 4)")
+    parser.add_argument("--styles", default="all", help="sketches to train on: lines,drawn ... (default: all of the set)")
     parser.add_argument("--perceptual-network", default="auto", help="see train_synthesis.py --help (default: auto)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
     args = parser.parse_args(arguments)
     import subprocess
 
     out = Path(args.out)
-    stage = ["--data", args.data, "--batch", str(args.batch), "--device", args.device, "--resume"]
+    stage = ["--data", args.data, "--batch", str(args.batch), "--styles", args.styles, "--device", args.device, "--resume"]
     commands = [
         ["train_embedding.py", "--preset", args.preset, "--out", str(out / "embedding"), "--steps",
          str(args.embedding_steps), *stage],
-        ["build_bank.py", "--params", str(out / "embedding"), "--data", args.data, "--device", args.device],
+        ["build_bank.py", "--params", str(out / "embedding"), "--data", args.data, "--styles", args.styles,
+         "--device", args.device],
         ["train_synthesis.py", "--embedding", str(out / "embedding"), "--out", str(out / "synthesis"), "--steps",
          str(args.synthesis_steps), "--perceptual-network", args.perceptual_network, *stage],
         ["export_weights.py", "--embedding", str(out / "embedding"), "--synthesis", str(out / "synthesis"), "--out",

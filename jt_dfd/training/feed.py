@@ -33,7 +33,8 @@ def training_data(options: Options, config: Config, stage: str) -> FaceDataset:
 
     return FaceDataset(options.data, config.geometry, stage, options.batch, seed=options.seed,
                        augmentation=augmentation(options.augment), workers=options.workers,
-                       cache_mb=options.cache_mb, rank=parallel.rank(), world_size=parallel.world())
+                       cache_mb=options.cache_mb, rank=parallel.rank(), world_size=parallel.world(),
+                       styles=index.parse_styles(options.styles))
 
 
 def held_out_data(options: Options, config: Config, stage: str, split: str = "test") -> Optional[FaceDataset]:
@@ -45,7 +46,7 @@ def held_out_data(options: Options, config: Config, stage: str, split: str = "te
     if rows == 0:
         return None
     return FaceDataset(options.data, config.geometry, stage, min(rows, 8), split=split, shuffle=False,
-                       drop_last=False, cache_mb=256)
+                       drop_last=False, cache_mb=256, styles=index.parse_styles(options.styles))
 
 
 def batches(data: FaceDataset, step: int) -> Iterator[Batch]:

@@ -1,8 +1,14 @@
-"""The terms of stage II.  Pictures are (N, 3, H, W) in [-1, 1]; ``maps`` are the discriminator's outputs, for each
-scale a list of feature maps with the patch scores last, of the real pictures and the made ones one after the other."""
+"""The terms of both stages.  Pictures are (N, C, H, W) in [-1, 1], sketches with one channel, photographs with three;
+``maps`` are the discriminator's outputs, for each scale a list of feature maps with the patch scores last, of the real
+pictures and the made ones one after the other."""
 from __future__ import annotations
 
+import numpy as np
+
 from ..backend import jt, nn
+
+#: binomial; as a blur before each halving it leaves standard deviations of 0.9, 1.9, 4.0, 8.0, 16.0 pixels
+_BLUR = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 
 #: pixels after which the pattern of three transposed convolutions of stride 2 repeats, the edge of the squares in which
 #: it is looked for, and that of the mean which is taken off before (ours: what told made pictures best from real ones)
@@ -15,6 +21,27 @@ def l1(made, real):
 
 def mse(made, real):
     return ((made - real) ** 2).mean()
+
+
+def multiscale(made, real, scales: int):
+    """MSE of sketches (N, 1, H, W) at ``scales`` scales, 1 or more (ours); one is the plain MSE.
+
+    Each further scale is the one before, blurred and halved, as long as its edge has 4 pixels or more.  In the plain MSE
+    a line that is drawn two pixels beside its place costs as much as one at the other end of the picture, and more than
+    none at all: nothing pulls it nearer.  Blurred by as much as it is off, it does.
+
+    The mean over scales is taken of ``2 ** scale`` times the scale's MSE: what is left of thin lines after a blur is half
+    as much for each doubling of the blur, and the coarse scales would be drowned.
+    """
+    error = made - real   # the blur is linear: one pyramid of the difference instead of two
+    total, count = (error ** 2).mean(), 1
+    if scales > 1:
+        kernel = jt.array(_BLUR.astype(np.float32)[None, None]).stop_grad()
+    while count < scales and min(error.shape[2:]) >= 4:
+        # beyond the picture there is no error
+        error = nn.conv2d(error, kernel, stride=2, padding=1)
+        total, count = total + 2.0 ** count * (error ** 2).mean(), count + 1
+    return total / count if count > 1 else total
 
 
 def split(maps, count: int):

@@ -16,6 +16,8 @@ from ..errors import UserError
 from ..pictures import write_atomically
 
 OPTIONS_FILE = "options.json"
+#: most scales of stage I's loss, the full one among them: the last is blurred by 16 pixels
+MAX_SCALES = 6
 
 
 class OptionsError(UserError, ValueError):
@@ -43,6 +45,8 @@ class Options:
     warmup: int = _option(0, "steps over which the rate rises from zero")
     seed: int = _option(0, "seed of initial weights, shuffling and augmentation")
     augment: float = _option(1.0, "strength of augmentation; 0 turns it off")
+    styles: str = _option("all", "sketches to train on, separated by commas, in equal shares: lines, photocopy, own, drawn; "
+                                 "all: every style that the set has")
     cache_mb: int = _option(2048, "memory for decoded pictures, in MiB")
     workers: int = _option(0, "processes that prepare samples ahead; 0: this one does (best for two cores)")
     max_gradient: float = _option(0.0, "gradients longer than this are scaled down to it; 0: never")
@@ -85,15 +89,22 @@ class Options:
 
 @dataclass
 class EmbeddingOptions(Options):
-    """Stage I: one autoencoder a component, MSE (paper), Adam (paper)."""
+    """Stage I: one autoencoder a component, MSE (paper) or MSE over several scales (ours), Adam (paper)."""
 
     component: str = _option("all", "component to train; parts: the four windows; all: the remainder too",
                              choices=["all", "parts", *COMPONENTS])
     batch: int = _option(16, "sketches a step, over all ranks together")
     lr: float = _option(1e-3, "Adam's learning rate (ours)")
     beta1: float = _option(0.9, "Adam's first beta (ours)")
+    scales: int = _option(1, "scales of the loss: 1 is plain MSE (paper); each further one is blurred by twice as much, "
+                             "so that a line beside its place is pulled to it (5: by up to 8 pixels)")
     norm_momentum: float = _option(0.1, "share of a batch in BatchNorm's running statistics while training (ours; the "
                                         "release's 0.9 keeps little but the last batch)")
+
+    def check(self) -> None:
+        super().check()
+        if not 1 <= self.scales <= MAX_SCALES:
+            raise OptionsError(f"--scales must be from 1 to {MAX_SCALES}, not {self.scales}")
 
 
 @dataclass
@@ -101,6 +112,8 @@ class SynthesisOptions(Options):
     """Stage II: GAN + L1 + feature matching + perceptual, encoders frozen (paper); numbers ours."""
 
     embedding: str = _option("", "folder with stage I's encoders: its run folder, or a folder of weights")
+    projected: float = _option(0.0, "share of the samples made from their latents' projection onto the embedding's banks, "
+                                    "their own rows left out, as at inference (0: none, paper)")
     l1: float = _option(100.0, "weight of L1 at the start")
     l1_end: float = _option(10.0, "weight of L1 once it has fallen")
     l1_fall: float = _option(0.5, "share of the steps over which the weight of L1 falls")
@@ -117,6 +130,11 @@ class SynthesisOptions(Options):
                                "convolutions leave in short trainings (50 takes it out); 0: off")
     lr_discriminator: float = _option(2e-4, "Adam's learning rate of the discriminator (ours)")
     ema: float = _option(0.999, "decay of the generator's moving average; 0: none")
+
+    def check(self) -> None:
+        super().check()
+        if not 0 <= self.projected <= 1:
+            raise OptionsError(f"--projected must lie between 0 and 1, not {self.projected}")
 
 
 def _dashed(name: str) -> str:
@@ -156,7 +174,8 @@ def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> 
     out = given.get("out")
     if resume and out and (Path(out) / OPTIONS_FILE).is_file():
         kept = read(kind, Path(out) / OPTIONS_FILE)
-        for name in ("preset", "seed", "batch"):
+        # scales too: checkpoints that were judged by different losses cannot be compared
+        for name in ("preset", "seed", "batch", "scales"):
             if name in given and given[name] != getattr(kept, name):
                 raise OptionsError(f"--{name} {given[name]}: the run in {out} was started with "
                                    f"{getattr(kept, name)}. Leave it out to resume, or start another run.")

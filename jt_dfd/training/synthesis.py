@@ -1,6 +1,7 @@
 """Stage II: feature decoders and generator, end to end, against the discriminator; the encoders are frozen (paper).
 
-The encoders' own latents are decoded; projection onto the banks is for inference (paper).
+The encoders' own latents are decoded; projection onto the banks is for inference (paper), unless ``--projected`` asks for
+a share of the samples that see it too (ours).
 """
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from .weights import open_weights
 from .ema import MovingAverage
 from .optimiser import Adam
 from .options import OptionsError, SynthesisOptions
+from .projected import projected
 from .schedule import falling, learning_rate
 
 PART = "synthesis"
@@ -51,6 +53,7 @@ class SynthesisTrainer:
         for component, encoder in self.encoders.items():
             named.into_network(encoder, self.embedding.network("encoder", component), source)
             encoder.eval()
+        self.projected = projected(self.embedding, options.projected, options.seed)
         self.decoders = {c: networks.build("feature_decoder", config, c) for c in COMPONENTS}
         self.generator = networks.build("generator", config)
         self.made_by = [*self.decoders.values(), self.generator]
@@ -85,13 +88,22 @@ class SynthesisTrainer:
                f"{count(self.generator) / 1e6:.2f} M, discriminator "
                + (f"{count(self.discriminator) / 1e6:.2f} M" if self.discriminator else "none"))
         yield f"perceptual loss {self.perceptual_note}"
+        if self.projected is not None:
+            yield self.projected.describe()
 
     # computing
 
+    def latents(self, crops):
+        """component -> (N, latent) of sketches, without gradient."""
+        with jt.no_grad():
+            return {c: self.encoders[c](crops[c]).detach() for c in COMPONENTS}
+
     def features(self, crops):
         """The merged feature map of sketches: encoders without gradient, feature decoders with."""
-        with jt.no_grad():
-            latents = {c: self.encoders[c](crops[c]).detach() for c in COMPONENTS}
+        return self.decoded(self.latents(crops))
+
+    def decoded(self, latents):
+        """The merged feature map of latents."""
         return merge({c: self.decoders[c](latents[c]) for c in COMPONENTS}, self.geometry)
 
     def prepare(self, batch, parts=parts) -> None:
@@ -104,7 +116,10 @@ class SynthesisTrainer:
         Both gradients are taken at the same weights, then both sides move (pix2pixHD lineage).
         """
         o = self.options
-        features = self.features(batch.crops)
+        latents = self.latents(batch.crops)
+        if self.projected is not None:
+            latents = self.projected.apply(latents, batch, step)
+        features = self.decoded(latents)
         made, real = self.generator(features), batch.photo
         terms = {"l1": losses.l1(made, real)}
         total = terms["l1"] * falling(o.l1, o.l1_end, step, o.l1_fall * o.steps)

@@ -1,6 +1,7 @@
 """Banks, the folder for inference, and its figures."""
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from conftest import embedding_trainer, synthesis_trainer, write_set
 from jt_dfd import checkpoints
 from jt_dfd.components import COMPONENTS
-from jt_dfd.data import index
+from jt_dfd.data import index, outlines
 from jt_dfd.errors import UserError
 from jt_dfd.pictures import to_sketch
 from jt_dfd.training import loop
@@ -153,3 +154,75 @@ def test_figures_of_a_folder_are_what_they_say(pairs, exported, tmp_path):
     assert figures["synthesis"]["mean face of the training split"]["l1"] == pytest.approx(by_hand, abs=1e-6)
     assert "refine 0" in (tmp_path / "figures.md").read_text()
     assert metrics.psnr(photo(8), photo(8)) == float("inf") and metrics.ssim(photo(8), photo(8)) == pytest.approx(1)
+
+
+def test_each_style_of_sketch_has_rows_of_its_own(embedding, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(embedding, run)
+    data = write_set(tmp_path / "set", train=3, test=0, gender=False)
+    rows = index.read(data)
+    for number, row in enumerate(rows[1:], 1):  # the first one's landmarks were not found
+        jaw = [[200 + 10 * number, 600, 500, 900, 800, 600], [300, 200, 700, 220]]
+        (data / f"{number}.json").write_text(json.dumps({"unit": 0.5, "curves": {"jaw": jaw, "hair_outer": jaw}}))
+        rows[number] = index.Row(**{**row.__dict__, "drawn": f"{number}.json"})
+    index.write(data, rows)
+    assert build_banks(run, data, mirrored=True, progress=False) == {"all": 10}
+    entries = banks_of(open_weights(run))["rows"]["all"]
+    assert [(e["file"], e["style"], e["mirrored"]) for e in entries] == [
+        (row.file, style, mirrored) for mirrored in (False, True) for style in ("lines", "drawn") for row in rows
+        if style == "lines" or row.drawn]
+    everything = open_weights(run).bank("rest", None)
+    assert np.abs(everything[1] - everything[3]).max() > 1e-4, "a drawing has a latent of its own"
+    assert build_banks(run, data, styles=("drawn",), progress=False) == {"all": 2}
+    assert np.array_equal(open_weights(run).bank("rest", None), everything[3:5])
+    assert build_banks(run, data, styles=("lines",), limit=2, progress=False) == {"all": 2}
+
+
+@pytest.fixture
+def two_styles(own_pairs):
+    """The set with curves to draw from for four of the eight pictures to train on, and the two held out."""
+    rows = index.read(own_pairs)
+    for n, row in enumerate(rows):
+        if n in (1, 3, 4, 6, 8, 9):
+            turn = np.linspace(0, 2 * np.pi, 30)
+            oval = np.stack([256 + (120 + 5 * n) * np.cos(turn), 270 + 190 * np.sin(turn)], 1)
+            lips = np.array([[200, 370 + 3 * n], [256, 390], [312, 370]])
+            outlines.write(own_pairs / f"drawn/{row.name}.json", {"jaw": [oval], "lips_lower": [lips]})
+            rows[n] = replace(row, drawn=f"drawn/{row.name}.json")
+    index.write(own_pairs, rows)
+    return own_pairs
+
+
+def test_figures_of_each_style_of_sketches(pairs, two_styles, exported, tmp_path):
+    from jt_dfd import Synthesizer
+    from jt_dfd.data.dataset import FaceDataset
+    from jt_dfd.evaluation import run
+
+    def evaluate(data, **more):
+        return run.evaluate(exported / "params", data, device="cpu", refine=(0.0,), progress=False, **more)
+
+    both, alone, drawn = evaluate(two_styles), evaluate(pairs), evaluate(two_styles, styles=("drawn",))
+    assert list(both["styles"]) == ["lines", "drawn"] and "styles" not in alone and "styles" not in drawn
+    # a second style changes nothing in the figures of the first, which stay where they were
+    assert both["embedding"] == both["styles"]["lines"]["embedding"] == alone["embedding"]
+    assert both["synthesis"] == both["styles"]["lines"]["synthesis"] == alone["synthesis"]
+    assert (both["style"], drawn["style"], both["pictures"], drawn["pictures"]) == ("lines", "drawn", 2, 2)
+    other = both["styles"]["drawn"]
+    assert {k: other[k] for k in ("pictures", "embedding", "synthesis")} == {k: drawn[k] for k in other}
+    # by hand: the drawn sketches that are held out, and the mean of the four to train on
+    synthesizer = Synthesizer(exported / "params", "cpu")
+    held_out, train = (FaceDataset(two_styles, synthesizer.geometry, "embedding", 1, split=split, shuffle=False,
+                                   styles=("drawn",)) for split in ("test", "train"))
+    assert len(held_out.rows) == 2 and len(train.rows) == 4
+    for component in ("mouth", "rest"):
+        made = [synthesizer.networks.decode(component, synthesizer.encode(held_out[n].sketch)[component][None])[0]
+                for n in (0, 1)]
+        truth = np.stack([held_out[n].crops[component] for n in (0, 1)]) / 127.5 - 1
+        mean = np.mean([train[n].crops[component] for n in range(4)], 0) / 127.5 - 1
+        found = other["embedding"][component]
+        assert found["mse"] == pytest.approx(((np.stack(made) - truth) ** 2).mean(), rel=1e-4)
+        assert found["mse_of_the_mean_sketch"] == pytest.approx(((mean - truth) ** 2).mean(), rel=1e-6)
+    run.write(both, tmp_path)
+    text = (tmp_path / "figures.md").read_text()
+    assert text.index("style lines, 2 pictures") < text.index("style drawn, 2 pictures") and "share" in text
+    assert json.loads((tmp_path / "figures.json").read_text())["styles"]["drawn"]["pictures"] == 2

@@ -37,6 +37,86 @@ def test_stage_one_overfits_eight_sketches(pairs, tmp_path, everything):
     assert values["mouth"] < of_the_mean / 4
 
 
+def in_numpy(made, real, scales):
+    """losses.multiscale, stated plainly."""
+    made, real, found = made[:, 0].astype(np.float64), real[:, 0].astype(np.float64), []
+    while len(found) < scales and (not found or min(made.shape[1:]) >= 4):
+        if found:
+            made, real = (np.stack([halved(picture) for picture in batch]) for batch in (made, real))
+        found.append(2 ** len(found) * ((made - real) ** 2).mean())
+    return np.mean(found)
+
+
+def halved(picture):
+    """Blurred by 1 3 3 1 along both axes, every second pixel; zeros beyond the border."""
+    padded = np.pad(picture, 1)
+    for axis in (0, 1):
+        count = padded.shape[axis]
+        taps = [np.take(padded, range(at, count - 3 + at, 2), axis) for at in range(4)]
+        padded = (taps[0] + 3 * taps[1] + 3 * taps[2] + taps[3]) / 8
+    return padded
+
+
+@pytest.mark.parametrize("edge", (64, 80, 20, 16))
+@pytest.mark.parametrize("scales", (1, 2, 5))
+def test_the_loss_over_scales_is_what_it_says(edge, scales):
+    random = np.random.default_rng(edge)
+    made, real = random.uniform(-1, 1, (2, 3, 1, edge, edge)).astype(np.float32)
+    found = losses.multiscale(jt.array(made), jt.array(real), scales).item()
+    assert found == pytest.approx(in_numpy(made, real, scales), rel=1e-5)
+    if scales == 1:
+        assert found == losses.mse(jt.array(made), jt.array(real)).item()
+
+
+def line(*at, ink=1.0):
+    """White paper with upright lines, 2 pixels wide."""
+    picture = np.ones((1, 1, 64, 64), np.float32)
+    for x in at:
+        picture[..., 8:56, x:x + 2] -= 2 * ink
+    return picture
+
+
+def test_a_line_beside_its_place_is_pulled_to_it_and_better_than_none():
+    def loss(made, scales):
+        return losses.multiscale(jt.array(made), jt.array(line(30)), scales).item()
+
+    nearer = [[loss(line(30 + off), scales) for off in (0, 2, 4, 8, 16)] for scales in (1, 5)]
+    blank = [loss(line(), scales) for scales in (1, 5)]
+    assert nearer[0][1] == nearer[0][4] > blank[0], "plain MSE does not know how far a line is off"
+    assert nearer[1][0] == 0 and all(a < 0.9 * b for a, b in zip(nearer[1], nearer[1][1:4]))
+    assert nearer[1][1] < blank[1] < nearer[1][4]
+    # what training feels: a faint line darkens towards the true one's side and fades on the other
+    made = jt.array(line(32, ink=0.3))
+    for scales, pull in ((1, 0), (5, 1)):
+        gradient = jt.grad(losses.multiscale(made, jt.array(line(30)), scales), made).numpy()[0, 0, 32]
+        assert (gradient[28:30].mean() > gradient[36:38].mean()) == bool(pull)
+        assert gradient[30:32].mean() > 0, "darker where the true line is"
+
+
+def test_the_loss_over_scales_is_trained_logged_and_chosen_by(pairs, tmp_path, everything):
+    from jt_dfd.training import loop
+    from jt_dfd.training.log import read
+    from jt_dfd.training.run_folder import RunFolder
+
+    out = tmp_path / "run"
+    trainer, options = embedding_trainer(pairs, out, component="mouth", steps=2, save_every=2, scales=4)
+    assert loop.run(trainer, options, False, ["train"])
+    lines = read(out / "mouth" / "log.jsonl")
+    plain, several = (next(x[k] for x in lines if k in x) for k in ("held_out/mouth", "held_out/scales/mouth"))
+    assert plain != several == RunFolder(out / "mouth").best()[1]
+    trainer._train(False)
+    held = next(feed.first(feed.held_out_data(options, trainer.config, "embedding"), 2)).crops["mouth"]
+    made = trainer.reconstruct("mouth", held).numpy()
+    trainer._train(True)
+    assert plain == pytest.approx(((made - held.numpy()) ** 2).mean(), rel=1e-5)
+    assert several == pytest.approx(in_numpy(made, held.numpy(), 4), rel=1e-5)
+    batch = everything(trainer, options)
+    names, numbers, _ = trainer.step(batch, 0, trainer.parts)
+    made = trainer.reconstruct("mouth", batch.crops["mouth"]).numpy()   # batch statistics again
+    assert dict(zip(names, numbers.numpy()))["mouth"] == pytest.approx(
+        in_numpy(made, batch.crops["mouth"].numpy(), 4), rel=1e-4)
+
+
 def test_stage_two_overfits_eight_pairs_and_leaves_the_encoders_alone(pairs, embedding, tmp_path, everything):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", steps=10000, lr=1e-3, gan=0.0, ema=0.0)
     batch = everything(trainer, options)

@@ -32,10 +32,23 @@ def test_a_resumed_run_keeps_what_it_was_started_with(tmp_path):
         o.gather(o.SynthesisOptions, parse("--out", str(tmp_path), "--seed", "5"), resume=True)
 
 
+def test_scales_are_the_papers_by_default_bounded_and_kept_by_a_resumed_run(tmp_path):
+    given = {"data": "d", "out": str(tmp_path)}
+    assert o.gather(o.EmbeddingOptions, given).scales == 1
+    o.write(o.gather(o.EmbeddingOptions, {**given, "scales": 5}), tmp_path)
+    assert o.gather(o.EmbeddingOptions, given, resume=True).scales == 5
+    with pytest.raises(o.OptionsError, match="--scales 1: the run in .* was started with 5"):
+        o.gather(o.EmbeddingOptions, {**given, "scales": 1}, resume=True)
+    for wrong in (0, 7):
+        with pytest.raises(o.OptionsError, match=f"--scales must be from 1 to 6, not {wrong}"):
+            o.gather(o.EmbeddingOptions, {**given, "scales": wrong})
+
+
 @pytest.mark.parametrize("words, names", [
     (("--out", "r"), "--data"), (("--data", "d", "--out", "r", "--batch", "0"), "--batch"),
     (("--data", "d", "--out", "r", "--lr", "-1"), "--lr"), (("--data", "d", "--out", "r", "--beta1", "2"), "--beta1"),
-    (("--data", "d", "--out", "r", "--mixed-precision", "6"), "--mixed-precision")])
+    (("--data", "d", "--out", "r", "--mixed-precision", "6"), "--mixed-precision"),
+    (("--data", "d", "--out", "r", "--projected", "1.1"), "--projected")])
 def test_unusable_options_are_named(words, names):
     with pytest.raises(o.OptionsError, match=names):
         o.gather(o.SynthesisOptions, parse(*words))
