@@ -18,16 +18,7 @@ Nothing here imports Jittor, and PyTorch only to write its files.
 """
 from .banks import read_bank, write_bank
 from .errors import CheckpointError
-from .folder import (
-           GENDERS,
-           SHARED_BANK,
-           Folder,
-           bank_path,
-           network_path,
-           new_folder,
-           open_folder,
-           write_config,
-)
+from .folder import GENDERS, SHARED_BANK, Folder, bank_path, network_path, new_folder, open_folder, write_config
 from .pickle_file import read_arrays, write_arrays
 from .strict import check_arrays
 

@@ -17,17 +17,8 @@ from ..checkpoints.recognise import BANK, Layout, recognise
 from ..checkpoints.torch_file import import_torch
 from .sides import Jittor, Unavailable, check_torch, torch_outputs
 from .stages import Saved
-from .verify import (
-    NETWORKS,
-    Finding,
-    agreement,
-    fingerprints,
-    refuse,
-    reload,
-    same_bits,
-)
+from .verify import NETWORKS, Finding, agreement, fingerprints, refuse, reload, same_bits
 
-DTYPES = ("float16", "float32")
 #: element types that are not kept: no network here computes with more than float32
 _KEPT = {np.dtype("float64"): "float32"}
 

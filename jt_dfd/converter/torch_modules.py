@@ -24,14 +24,7 @@ except ImportError as _error:
 import numpy as np
 from torch import Tensor, nn
 
-from ..checkpoints import (
-    SHARED_BANK,
-    CheckpointError,
-    check_arrays,
-    formats,
-    new_folder,
-    open_folder,
-)
+from ..checkpoints import SHARED_BANK, CheckpointError, check_arrays, formats, new_folder, open_folder
 from ..components import MERGE_ORDER, PARTS
 from ..config import Config, preset
 from ..layout import specification
