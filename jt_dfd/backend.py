@@ -29,7 +29,8 @@ class _Lazy(types.ModuleType):
         self.__dict__["_find"] = find
 
     def __getattr__(self, name: str):
-        if name.startswith("__"):  # asked of any object by Python's own tools (inspect, copy, pytest)
+        # asked of any object by Python's own tools (inspect, copy, pytest)
+        if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         value = getattr(self._find(), name)
         if not isinstance(value, (int, str)):  # functions, classes, flags; states such as in_mpi change
