@@ -1,17 +1,17 @@
-"""Pictures in and out: any common file or array to a sketch on the canvas, and atomic writing.
+"""Pictures in and out: any common file or array to a sketch on the canvas, and PNG files out.
 
 A sketch is one channel, black strokes on white.  Of a colour picture the release reads channel 0 (red); so do we.
 """
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Union
 
 import numpy as np
 
+from .atomic import write_atomically
 from .errors import UserError
 
 #: file name endings taken for pictures when a folder is listed
@@ -112,31 +112,6 @@ def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) ->
     if canvas != 512:
         array = cv2.resize(array, (canvas, canvas), interpolation=cv2.INTER_AREA)
     return array
-
-
-def write_atomically(path: Union[str, os.PathLike], write) -> None:
-    """Call ``write(temporary_path)`` beside ``path`` and rename over it: a killed process leaves the old file or
-    the new one.  The temporary file is removed if ``write`` fails."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-    try:
-        os.close(handle)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        write(Path(temporary))
-        os.chmod(temporary, mode)
-        with open(temporary, "rb") as f:
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
 
 
 def write_png(path: Union[str, os.PathLike], array: np.ndarray, **info) -> None:

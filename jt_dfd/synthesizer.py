@@ -58,7 +58,7 @@ class Result:
 class Synthesizer:
     """Weights in memory and the way from a sketch to a face.
 
-    params     a folder of weights: ``Params/demo``, or one in the release's layout
+    params     a folder of weights in any format: ``Params/demo``, one in the release's layout, or a converted one
     device     "auto", "cpu" or "cuda"
     precision  "single": float32.  "half", on a GPU only: the feature decoders and the generator compute in float16,
                with float32 sums, statistics and activations; encoders, projection and shadow stay as they are, so the

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from ..pictures import write_atomically
+from ..atomic import write_text
 from . import machine
 
 FORMAT = 1
@@ -20,7 +20,7 @@ def record(header: Dict, rows: List[Dict], state: str) -> Dict:
 def write(path, header: Dict, rows: List[Dict], state: str) -> None:
     """Atomically: a killed benchmark leaves the stages before, never half a file."""
     text = json.dumps(record(header, rows, state), indent=1) + "\n"
-    write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(Path(path), text)
 
 
 def head(header: Dict) -> List[str]:

@@ -9,9 +9,9 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from .. import checkpoints
+from ..atomic import write_text
 from ..errors import UserError
-from ..networks.specification import specification_of
-from ..pictures import write_atomically
+from ..layout import specification_of
 from .arrays import under
 from .bank import ROWS_FILE, banks_of, encoders_digest
 from .options import OPTIONS_FILE
@@ -43,21 +43,21 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     if not banks or banks.get("encoders") != digest:
         raise UserError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
     chosen = averaged(synthesis, two.config, step) if step is not None else {}
+    made = checkpoints.Folder(out, one.config, {})
     for (kind, component), shapes in specification_of(one.config).items():
         source = one if kind in ("encoder", "image_decoder") else two
-        arrays = chosen.get((kind, component)) or source.network(kind, component or "rest")
-        path = out / checkpoints.network_path(kind, component or "rest")
-        checkpoints.write_arrays(path, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
+        arrays = chosen.get((kind, component)) or source.network(kind, component)
+        path = made.target(kind, component)
+        made.write_network(kind, component, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
     for gender in one.genders or (checkpoints.SHARED_BANK,):
         for component in ("eye1", "eye2", "nose", "mouth", "rest"):
-            path = out / checkpoints.bank_path(component, gender)
-            checkpoints.write_bank(path, narrowed(one.bank(component, gender), dtype, path, "rows"), dtype)
-    rows = json.dumps(banks, separators=(",", ":")) + "\n"
-    write_atomically(out / ROWS_FILE, lambda t: t.write_text(rows, encoding="utf-8"))
+            rows = one.bank(component, gender)
+            made.write_bank(component, gender, narrowed(rows, dtype, made.target("bank", component, gender), "rows"))
+    write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
     record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}
     if step is not None:
         record["synthesis"]["step"] = step
-    checkpoints.write_config(out, one.config, record, dtype)
+    made.write_config(record, dtype)
     return sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
 
 

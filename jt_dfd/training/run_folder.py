@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from ..checkpoints import CheckpointError, read_arrays, write_arrays
-from ..pictures import write_atomically
+from ..atomic import write_text
 from .log import read
 
 _NAME = re.compile(r"step-(\d{8,})\.pkl")
@@ -68,7 +68,7 @@ class RunFolder:
 
     def _write_best(self, step: int, figure: float) -> None:
         text = json.dumps({"step": step, "figure": figure}) + "\n"
-        write_atomically(self.checkpoints / "best.json", lambda t: t.write_text(text, encoding="utf-8"))
+        write_text(self.checkpoints / "best.json", text)
 
     def best(self) -> Optional[Tuple[int, float]]:
         """(step, figure) of the best checkpoint so far, or None."""
