@@ -24,10 +24,10 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     """Write ``out``; returns its bytes.
 
     embedding   stage I's run folder (or folder of weights) with image decoders and banks
-    synthesis   stage II's, trained behind the same encoders
+    synthesis   stage II's, trained with the same encoders
     dtype       "float16" or "float32", of networks and banks alike
-    step        stage II's checkpoint to take, its moving average; None: the best one by the held-out figure.  A GAN's
-                later pictures are often the better ones where no figure says so
+    step        stage II's checkpoint to take, its moving average; None: the best one by the held-out score.  A GAN's
+                later pictures are often the better ones where no score says so
 
     UserError where parts do not belong together or the checkpoint is not there; then nothing is written.
     """
@@ -36,8 +36,8 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
         raise UserError(f"{embedding} and {synthesis} hold networks of different sizes")
     digest = encoders_digest(one)
     if encoders_digest(two) != digest:
-        raise UserError(f"{synthesis} was trained behind other encoders than those in {embedding}: stage I has gone "
-                        "on since. Train stage II behind the new ones (--init-from keeps what it learned), or take "
+        raise UserError(f"{synthesis} was trained with other encoders than those in {embedding}: stage I has gone "
+                        "on since. Train stage II with the new ones (--init-from keeps what it learned), or take "
                         "the old.")
     banks = banks_of(one)
     if not banks or banks.get("encoders") != digest:
