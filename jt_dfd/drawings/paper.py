@@ -1,0 +1,200 @@
+"""The paper under a drawing: how bright it is at every point, and what is ruled on it.
+
+All arrays are float32 with paper towards 1 and ink towards 0, (H, W) or (H, W, 3).  Numbers are ours, chosen on
+made-up papers (tests/core/test_drawings.py) and on what phones and scanners give.
+"""
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+import cv2
+import numpy as np
+
+#: edge of the small picture that the paper is looked at in
+SMALL = 384
+#: widest stroke in that small picture that is no part of the paper
+_STROKE = 17
+#: what is darker than this share of the paper's general brightness is a filled area, not paper in shadow
+_FILLED = 0.45
+#: darker than its surroundings' paper by more than this is ink, where the paper is looked at
+_NEAR_PAPER = 0.93
+
+
+def small(picture: np.ndarray, edge: int = SMALL) -> np.ndarray:
+    """The picture shrunk by area to ``edge`` at its longer side; as it is where it is no larger."""
+    height, width = picture.shape[:2]
+    factor = edge / max(height, width)
+    if factor >= 1:
+        return picture
+    return cv2.resize(picture, (max(1, round(width * factor)), max(1, round(height * factor))),
+                      interpolation=cv2.INTER_AREA)
+
+
+def envelope(grey: np.ndarray) -> np.ndarray:
+    """A small picture (H, W) without its strokes: grey closing."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_STROKE, _STROKE))
+    return cv2.morphologyEx(cv2.medianBlur(grey.astype(np.float32), 3), cv2.MORPH_CLOSE, kernel,
+                            borderType=cv2.BORDER_REPLICATE)
+
+
+def general(closed: np.ndarray) -> np.ndarray:
+    """The paper's general brightness: a surface of second degree through the bright part of ``closed`` (H, W), by
+    least squares in which what lies far below the surface hardly counts."""
+    height, width = closed.shape
+    y, x = np.mgrid[-1:1:complex(height), -1:1:complex(width)].astype(np.float64)
+    basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6)
+    values = closed.reshape(-1).astype(np.float64)
+    step = max(1, len(values) // 6000)
+    b, v = basis[::step], values[::step]
+    surface = np.full_like(v, np.quantile(v, 0.75))
+    for _ in range(12):
+        weight = np.where(v < 0.85 * surface, 0.01, 1.0)
+        scaled = b * weight[:, None]
+        coefficients = np.linalg.lstsq(scaled.T @ b + 1e-6 * len(v) * np.eye(6), scaled.T @ v, rcond=None)[0]
+        surface = b @ coefficients
+    fitted = (basis @ coefficients).reshape(height, width)
+    return np.clip(fitted, max(0.02, 0.3 * np.quantile(v, 0.75)), 1.2).astype(np.float32)
+
+
+def brightness(picture: np.ndarray) -> np.ndarray:
+    """How bright the paper is at every pixel of ``picture`` (H, W): what the picture is divided by.
+
+    Where paper is seen, its mean over a few pixels of the small picture; under strokes and filled areas what their
+    surroundings have.
+    """
+    little = small(picture).astype(np.float32)
+    closed = envelope(little)
+    surface = general(closed)
+    is_paper = ((little >= _NEAR_PAPER * closed) & (closed >= _FILLED * surface)).astype(np.float32)
+    near = cv2.GaussianBlur(is_paper, (0, 0), 3), cv2.GaussianBlur(is_paper * little, (0, 0), 3)
+    wide = cv2.GaussianBlur(is_paper, (0, 0), 15), cv2.GaussianBlur(is_paper * little, (0, 0), 15)
+    far = (wide[1] + 0.002 * surface) / (wide[0] + 0.002)
+    found = (near[1] + 0.02 * far) / (near[0] + 0.02)
+    return cv2.resize(found, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def off_paper(picture: np.ndarray) -> float:
+    """The share of a picture (H, W) that is neither strokes, nor paper, nor black: much of it in photographs and
+    paintings."""
+    little = small(picture, 256).astype(np.float32)
+    closed = cv2.morphologyEx(cv2.GaussianBlur(little, (0, 0), 1), cv2.MORPH_CLOSE,
+                              cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13)), borderType=cv2.BORDER_REPLICATE)
+    ratio = closed / general(closed)
+    return float(((ratio < 0.86) & (ratio > 0.15)).mean())
+
+
+def ruling(ink: np.ndarray) -> Optional[np.ndarray]:
+    """What is ruled on a page: (H, W) bool, or None where nothing is.
+
+    ink: (H, W) float32, 0 on paper.  Lines count as ruled where at least four of them, straight and nearly level or
+    upright, cross most of the page at one distance.  Squared paper is both.  The page may be turned by up to three
+    degrees.
+    """
+    found = None
+    for upright in (False, True):
+        page = ink.T if upright else ink
+        lines = _level_lines(np.ascontiguousarray(page))
+        if lines is not None:
+            lines = lines.T if upright else lines
+            found = lines if found is None else found | lines
+    return found
+
+
+def _level_lines(ink: np.ndarray) -> Optional[np.ndarray]:
+    height, width = ink.shape
+    if min(height, width) < 64:
+        return None
+    # thin things only: a filled area is no ruling
+    thick = max(3, round(max(height, width) / 512 * 7)) | 1
+    thin = ink - cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((thick, 1), np.float32))
+    slope = _slope(thin)
+    at, rows = _sheared(thin, slope)
+    cover = _coverage(at)
+    lines = _regular(cover, height)
+    if lines is None:
+        return None
+    mask = np.zeros(at.shape, bool)
+    for top, bottom in lines:
+        mask[max(0, top - 1):bottom + 2] = True
+    # back to the page's own rows
+    y = np.arange(height)[:, None] + rows[None, :]
+    return mask[np.clip(y, 0, height - 1), np.arange(width)[None, :]]
+
+
+def _slope(ink: np.ndarray) -> float:
+    """Rise a pixel at which level lines are sharpest in the row sums."""
+    little = small(ink, 768)
+    best = (0.0, 0.0)
+    for slope in np.linspace(-0.052, 0.052, 53):
+        at, _ = _sheared(little, slope)
+        sums = at.mean(1)
+        sharp = float(((sums[1:] - sums[:-1]) ** 2).sum())
+        if sharp > best[0] * (1.02 if best[0] else 1):
+            best = (sharp, float(slope))
+    straight = float((np.diff(ink.mean(1)) ** 2).sum())
+    at, _ = _sheared(ink, best[1])
+    return best[1] if float((np.diff(at.mean(1)) ** 2).sum()) > 1.05 * straight else 0.0
+
+
+def _sheared(ink: np.ndarray, slope: float) -> Tuple[np.ndarray, np.ndarray]:
+    """(ink with lines of that slope made level, how many rows down every column of the page came)."""
+    height, width = ink.shape
+    down = -np.round((np.arange(width) - width / 2) * slope).astype(int)
+    if not down.any():
+        return ink, down
+    rows = np.arange(height)[:, None] - down[None, :]
+    at = ink[np.clip(rows, 0, height - 1), np.arange(width)[None, :]]
+    return at, down
+
+
+def _coverage(ink: np.ndarray) -> np.ndarray:
+    """(H,) the share of every row's columns with ink on it that goes on to the sides; a row's neighbours count too, as a
+    printed line may waver by a pixel."""
+    level = max(0.03, 0.25 * float(np.quantile(ink, 0.98)))
+    dark = cv2.dilate((ink > level).astype(np.uint8), np.ones((3, 1), np.uint8))
+    run = max(15, ink.shape[1] // 24)
+    long = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    return long.mean(1)
+
+
+def _regular(cover: np.ndarray, height: int):
+    """[(first row, last row)] of the lines, or None where they are not regular."""
+    dark = cover > 0.55
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], dark.astype(np.int8), [0]])))
+    bands = [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2])]
+    bands = [b for b in bands if b[1] - b[0] < height / 40 + 4]
+    if len(bands) < 4:
+        return None
+    centres = np.array([(a + b) / 2 for a, b in bands])
+    gaps = np.diff(centres)
+    step = float(np.median(gaps))
+    if step < 5:
+        return None
+    even = np.abs(gaps / step - np.round(gaps / step)) < max(0.12, 1.6 / step)
+    return bands if even.mean() > 0.75 else None
+
+
+def without_ruling(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """``ink`` (H, W), 0 on paper, with the ruling under ``mask`` taken off.
+
+    A ruled pixel keeps what is clearly darker than the ruling is by itself; where the ruling is as dark as the strokes,
+    what joins strokes on both of its sides.
+    """
+    on = ink[mask]
+    level = float(np.median(on[on > 0.02])) if (on > 0.02).any() else 0.0
+    strong = float(np.quantile(ink[~mask], 0.99)) if (~mask).any() else 1.0
+    spread = min(1.0, level * 1.35 + 0.05)
+    out = ink.copy()
+    if spread < 0.8 * max(strong, 0.1):
+        out[mask] = np.clip((on - spread) / max(1 - spread, 0.1), 0, 1) * (on > spread)
+        # full darkness again where a stroke crosses
+        out[mask] = np.where(out[mask] > 0.05, np.maximum(out[mask], on * (out[mask] > 0.25)), 0)
+        return out
+    gone = np.where(mask, 0, ink).astype(np.float32)
+    width = 2 * int(np.ceil(_thickness(mask) / 2)) + 3
+    joined = cv2.morphologyEx(gone, cv2.MORPH_CLOSE, np.ones((width, width), np.float32))
+    return np.where(mask, np.minimum(joined, ink), ink)
+
+
+def _thickness(mask: np.ndarray) -> float:
+    return float(2 * np.quantile(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3)[mask], 0.5))
