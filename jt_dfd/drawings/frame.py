@@ -15,7 +15,7 @@ _FILLS = 0.62
 #: what a drawing with a square of its own takes up of it: as in the authors' and our test drawings
 _TYPICAL = 0.82
 #: where the middle of a drawing lies in its square, and how far it may lie off for the page's own square to be meant
-_MIDDLE, _OFF = (0.5, 0.48), 0.09
+_MIDDLE, _OFF = (0.49, 0.47), 0.07
 #: cubic sampling may differ from averages over areas by this share of the ink; above it lines are lost
 _LOST = 0.35
 #: strokes that come out less black than this after shrinking are too thin

@@ -17,8 +17,8 @@ from .words import Remark, remark
 _COLOURED, _COLOURED_SHARE = 24, 0.0005
 #: a clean page: at least this share of it as white as this, its median too, and ink as dark as this on this share
 _WHITE, _WHITE_SHARE, _INK, _INK_SHARE = 250, 0.35, 112, 0.0003
-#: a page darker than this in the middle and along its edge is a dark ground
-_DARK = 112
+#: a ground lighter than this is never a dark one
+_DARK = 150
 #: share of neither strokes nor paper from which a picture is a photograph
 PHOTOGRAPH = 0.22
 #: contrast below which a page holds nothing, of its paper's brightness
@@ -44,13 +44,16 @@ def is_clean(grey: np.ndarray) -> bool:
     return bool(any_ink == 0 or dark >= max(1.0, min(_INK_SHARE * total, 0.3 * any_ink)))
 
 
-def is_dark(grey: np.ndarray) -> bool:
-    """Is the page a dark ground, as a blackboard?  Its middle and its edge are."""
-    little = paper.small(grey, 256)
-    band = max(1, min(little.shape) // 16)
-    edge = np.concatenate([little[:band].ravel(), little[-band:].ravel(), little[:, :band].ravel(),
-                           little[:, -band:].ravel()])
-    return float(np.median(little)) < _DARK and float(np.median(edge)) < _DARK
+def is_dark(luma: np.ndarray) -> bool:
+    """Is the page (H, W), 0 to 255, a dark ground with light strokes, as a blackboard?  Where its middle is not light,
+    and what is lighter than its surroundings outweighs what is darker."""
+    little = paper.small(luma.astype(np.float32), 384)
+    if float(np.median(little)) > _DARK:
+        return False
+    ground = cv2.medianBlur(np.round(little).astype(np.uint8), 31).astype(np.float32)
+    away = little - ground
+    away[np.abs(away) < 12] = 0
+    return float(np.maximum(away, 0).sum()) > float(np.maximum(-away, 0).sum())
 
 
 def read(pixels: np.ndarray) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
@@ -58,11 +61,11 @@ def read(pixels: np.ndarray) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
     grey = neutral(pixels)
     notes: List[Remark] = []
     if grey is not None and is_clean(grey):
-        return grey, notes, []
+        return _without_ruling(grey, notes), notes, []
     luma = grey if grey is not None else np.round(pixels.astype(np.float32) @ np.float32([0.299, 0.587, 0.114]))
     luma = luma.astype(np.float32)
     if float(np.ptp(paper.small(luma))) <= 255 * _LEAST_CONTRAST and float(np.ptp(luma)) <= 40:
-        page = np.full(luma.shape, 0 if np.median(luma) < _DARK else 255, np.uint8)
+        page = np.full(luma.shape, 0 if np.median(luma) < 64 else 255, np.uint8)
         return page, notes, []
     dark = is_dark(luma)
     if paper.off_paper((255 - luma if dark else luma) / 255) > PHOTOGRAPH:
@@ -73,9 +76,19 @@ def read(pixels: np.ndarray) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
         if grey is not None:
             grey = 255 - grey
             if is_clean(grey):
-                return grey, notes, []
+                return _without_ruling(grey, notes), notes, []
     page = _corrected(grey if grey is not None else pixels, notes)
     return page, notes, []
+
+
+def _without_ruling(grey: np.ndarray, notes: List[Remark]) -> np.ndarray:
+    """A clean page without what is ruled on it, where something is; else the same array."""
+    ink = 1 - grey.astype(np.float32) / 255
+    ruled = paper.ruling(ink)
+    if ruled is None:
+        return grey
+    notes.append(remark("ruling"))
+    return np.where(ruled, np.round(255 * (1 - paper.without_ruling(ink, ruled))), grey).astype(np.uint8)
 
 
 def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
@@ -89,13 +102,15 @@ def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
     del channels, picture
     ink = 1 - ratios.min(2)
     noise = _noise(ink)
+    ruled = paper.ruling(np.maximum(ink - 2 * noise, 0))
+    if ruled is not None:
+        kept = paper.without_ruling(ink, ruled)
+        ratios = 1 - (1 - ratios) * (kept / np.maximum(ink, 1e-6))[:, :, None]
+        ink = kept
+        notes.append(remark("ruling"))
     if ratios.shape[2] == 3:
         ink = _without_construction(ratios, ink, noise, notes)
     ink = np.clip(ink - 3.5 * noise, 0, 1) / max(1 - 3.5 * noise, 0.1)
-    ruled = paper.ruling(ink)
-    if ruled is not None:
-        ink = paper.without_ruling(ink, ruled)
-        notes.append(remark("ruling"))
     strength = _strength(ink, noise)
     if strength < _LEAST_CONTRAST or strength * lit < 0.02:
         return np.full(ink.shape, 255, np.uint8)
@@ -130,30 +145,42 @@ def _strength(ink: np.ndarray, noise: float) -> float:
 
 
 def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
-    """Light coloured lines under dark ink go: where most of the ink is dark, the coloured and light part of the rest is
-    measured in the channel in which it is the paper's own.
+    """Coloured construction lines under dark ink go: there the channel in which they are the paper's own is measured.
 
-    Dark is what keeps less than half of the paper's luma; light what keeps more, with channels apart.  Saturated red,
-    blue, green and violet are dark enough to count as ink beside black.
+    Where there is dark ink enough to be a drawing, these count as construction: light colours (they keep more than half
+    of the paper's luma: non-photo blue, pink, yellow), and saturated red and orange that run all over the drawing rather
+    than in one part of it, such as lips.  Dark blue, green and violet are ink, and so is any colour without dark ink.
     """
     luma = ratios @ np.float32([0.299, 0.587, 0.114])
     spread = ratios.max(2) - ratios.min(2)
-    dark = luma < 0.45
-    coloured = (luma > 0.5) & (spread > 0.12 + 3 * noise) & (ink > 0.12)
-    notable = (luma < 0.5) & (spread > 0.2)
-    if float(notable.mean()) > _COLOURED_SHARE or (
-            float(coloured.mean()) > _COLOURED_SHARE and not dark.any()):
-        notes.append(remark("colour"))
+    coloured = (spread > 0.12 + 3 * noise) & (ink > 0.12)
+    dark = (luma < 0.45) & ((spread < 0.35) | (ratios[:, :, 0] < 0.6))
     # soft edges of coloured ink are light and coloured too: only what lies off the dark ink is a line of its own
     reach = 2 * max(1, round(max(ink.shape) / 1024)) + 1
     beside = cv2.dilate(dark.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
-    own = coloured & ~beside
-    if float(own.mean()) < _COLOURED_SHARE or dark.sum() < 0.4 * own.sum():
-        if float(coloured.mean()) > _COLOURED_SHARE and not notes_have(notes, "colour"):
-            notes.append(remark("colour"))
-        return ink
-    notes.append(remark("construction"))
-    return np.where(coloured & ~(beside & (spread < 0.12)), np.clip(1 - ratios.max(2), 0, 1), ink)
+    light = coloured & (luma > 0.5)
+    warm = coloured & (ratios[:, :, 0] > 0.8) & (luma <= 0.5)
+    lines = light & ~beside
+    gone = np.zeros_like(coloured)
+    if float(warm.mean()) > _COLOURED_SHARE:
+        if dark.sum() > 0.3 * warm.sum() and _spans(warm, dark):
+            gone |= coloured & (ratios[:, :, 0] > 0.6)
+    elif float(lines.mean()) > _COLOURED_SHARE and dark.sum() > 0.3 * lines.sum():
+        gone |= light & ~(beside & (spread < 0.12))
+    if gone.any():
+        notes.append(remark("construction"))
+    if float((coloured & ~gone).mean()) > _COLOURED_SHARE:
+        notes.append(remark("colour"))
+    return np.where(gone, np.clip(1 - ratios.max(2), 0, 1), ink).astype(np.float32)
+
+
+def _spans(one: np.ndarray, other: np.ndarray) -> bool:
+    """Does ``one`` (H, W) bool run over most of where ``other`` is, in both directions?"""
+    for axis in (0, 1):
+        a, b = np.flatnonzero(one.any(axis)), np.flatnonzero(other.any(axis))
+        if not len(a) or not len(b) or (a[-1] - a[0]) < 0.6 * (b[-1] - b[0]):
+            return False
+    return True
 
 
 def _without_faint_lines(ink, strength, notes) -> np.ndarray:
@@ -186,7 +213,3 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
     reach = 2 * int(round(4 * scale)) + 1
     near = cv2.dilate(strokes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
     return np.where(near, ink, 0).astype(np.float32)
-
-
-def notes_have(notes: List[Remark], code: str) -> bool:
-    return any(n.code == code for n in notes)

@@ -90,14 +90,19 @@ def ruling(ink: np.ndarray) -> Optional[np.ndarray]:
     upright, cross most of the page at one distance.  Squared paper is both.  The page may be turned by up to three
     degrees.
     """
+    factor = max(1, max(ink.shape) // 1024)
+    height, width = (n // factor * factor for n in ink.shape)
+    little = ink if factor == 1 else ink[:height, :width].reshape(
+        height // factor, factor, width // factor, factor).max((1, 3))  # of thin lines an average would leave nothing
     found = None
     for upright in (False, True):
-        page = ink.T if upright else ink
-        lines = _level_lines(np.ascontiguousarray(page))
+        lines = _level_lines(np.ascontiguousarray(little.T if upright else little))
         if lines is not None:
             lines = lines.T if upright else lines
             found = lines if found is None else found | lines
-    return found
+    if found is None or factor == 1:
+        return found
+    return cv2.resize(found.astype(np.uint8), ink.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _level_lines(ink: np.ndarray) -> Optional[np.ndarray]:
@@ -115,7 +120,7 @@ def _level_lines(ink: np.ndarray) -> Optional[np.ndarray]:
         return None
     mask = np.zeros(at.shape, bool)
     for top, bottom in lines:
-        mask[max(0, top - 1):bottom + 2] = True
+        mask[top:bottom + 1] = True
     # back to the page's own rows
     y = np.arange(height)[:, None] + rows[None, :]
     return mask[np.clip(y, 0, height - 1), np.arange(width)[None, :]]
@@ -123,17 +128,22 @@ def _level_lines(ink: np.ndarray) -> Optional[np.ndarray]:
 
 def _slope(ink: np.ndarray) -> float:
     """Rise a pixel at which level lines are sharpest in the row sums."""
-    little = small(ink, 768)
-    best = (0.0, 0.0)
-    for slope in np.linspace(-0.052, 0.052, 53):
-        at, _ = _sheared(little, slope)
-        sums = at.mean(1)
-        sharp = float(((sums[1:] - sums[:-1]) ** 2).sum())
-        if sharp > best[0] * (1.02 if best[0] else 1):
-            best = (sharp, float(slope))
-    straight = float((np.diff(ink.mean(1)) ** 2).sum())
-    at, _ = _sheared(ink, best[1])
-    return best[1] if float((np.diff(at.mean(1)) ** 2).sum()) > 1.05 * straight else 0.0
+    best = _sharpest(small(ink, 256), np.linspace(-0.052, 0.052, 27))
+    if best is None:
+        return 0.0
+    return _sharpest(ink, best + np.linspace(-0.003, 0.003, 13)) or 0.0
+
+
+def _sharpest(ink: np.ndarray, slopes) -> Optional[float]:
+    """The slope with the sharpest row sums, where it is clearly sharper than level lines would be; else None."""
+    def sharpness(slope):
+        at, _ = _sheared(ink, slope)
+        return float((np.diff(at.mean(1)) ** 2).sum())
+
+    level = sharpness(0.0)
+    found = [(sharpness(slope), slope) for slope in slopes]
+    best = max(found, key=lambda f: (f[0], -abs(f[1])))
+    return float(best[1]) if best[0] > 1.5 * level else None
 
 
 def _sheared(ink: np.ndarray, slope: float) -> Tuple[np.ndarray, np.ndarray]:
@@ -150,10 +160,12 @@ def _sheared(ink: np.ndarray, slope: float) -> Tuple[np.ndarray, np.ndarray]:
 def _coverage(ink: np.ndarray) -> np.ndarray:
     """(H,) the share of every row's columns with ink on it that goes on to the sides; a row's neighbours count too, as a
     printed line may waver by a pixel."""
-    level = max(0.03, 0.25 * float(np.quantile(ink, 0.98)))
+    inked = ink[ink > 0.03]
+    level = max(0.03, 0.3 * float(np.median(inked))) if len(inked) else 1.0
     dark = cv2.dilate((ink > level).astype(np.uint8), np.ones((3, 1), np.uint8))
     run = max(15, ink.shape[1] // 24)
-    long = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    joined = cv2.morphologyEx(dark, cv2.MORPH_CLOSE, np.ones((1, 7), np.uint8))  # where upright lines cross
+    long = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
     return long.mean(1)
 
 
@@ -182,14 +194,10 @@ def without_ruling(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     on = ink[mask]
     level = float(np.median(on[on > 0.02])) if (on > 0.02).any() else 0.0
-    strong = float(np.quantile(ink[~mask], 0.99)) if (~mask).any() else 1.0
-    spread = min(1.0, level * 1.35 + 0.05)
-    out = ink.copy()
-    if spread < 0.8 * max(strong, 0.1):
-        out[mask] = np.clip((on - spread) / max(1 - spread, 0.1), 0, 1) * (on > spread)
-        # full darkness again where a stroke crosses
-        out[mask] = np.where(out[mask] > 0.05, np.maximum(out[mask], on * (out[mask] > 0.25)), 0)
-        return out
+    strong = float(np.quantile(ink[~mask & (ink > 0.1)], 0.7)) if (~mask & (ink > 0.1)).any() else 1.0
+    darker = min(1.0, level * 1.35 + 0.05)
+    if darker < 0.85 * strong:
+        return np.where(mask & (ink < darker), 0, ink).astype(np.float32)
     gone = np.where(mask, 0, ink).astype(np.float32)
     width = 2 * int(np.ceil(_thickness(mask) / 2)) + 3
     joined = cv2.morphologyEx(gone, cv2.MORPH_CLOSE, np.ones((width, width), np.float32))
