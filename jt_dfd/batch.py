@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Tuple
 
+from .errors import InputError
 from .pictures import SUFFIXES, PictureError, write_png
 
 
@@ -21,7 +22,7 @@ def find_sketches(sources: Iterable[str], output: str) -> List[Tuple[Path, Path]
     for word in sources:
         source, own = Path(word), Path(output).resolve()
         if not word:
-            raise ValueError("a sketch without a name; name a picture or a folder")
+            raise InputError("a sketch without a name; name a picture or a folder")
         if source.is_dir():
             inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
                             and not any(part.startswith(".") for part in p.relative_to(source).parts)
@@ -38,13 +39,13 @@ def plan(sources: Iterable[str], output: str) -> List[Job]:
     found = find_sketches(sources, output)
     ending, folder = Path(output).suffix.lower(), os.path.isdir(output)
     if ending in SUFFIXES and ending != ".png" and not folder:
-        raise ValueError(f"{output}: faces are written as PNG; name a .png or a folder")
+        raise InputError(f"{output}: faces are written as PNG; name a .png or a folder")
     if ending == ".png" and not folder:
         if len(found) != 1:
-            raise ValueError(f"{output} is one file, but there are {len(found)} sketches; name a folder instead")
+            raise InputError(f"{output} is one file, but there are {len(found)} sketches; name a folder instead")
         return [Job(found[0][0], Path(output))]
     if os.path.exists(output) and not os.path.isdir(output):
-        raise ValueError(f"{output} is a file; name a folder, or a .png for a single sketch")
+        raise InputError(f"{output} is a file; name a folder, or a .png for a single sketch")
     jobs, taken = [], set()
     for sketch, name in found:
         face, number = Path(output) / name.with_suffix(".png"), 1
@@ -88,5 +89,5 @@ def parse_refine(words: Iterable[str]) -> Dict[str, float]:
         try:
             amounts[name if equals else "all"] = float(value)
         except ValueError:
-            raise ValueError(f"--refine {word}: expected COMPONENT=NUMBER, e.g. all=1 eye1=0.8") from None
+            raise InputError(f"--refine {word}: expected COMPONENT=NUMBER, e.g. all=1 eye1=0.8") from None
     return amounts

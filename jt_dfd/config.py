@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from .components import COMPONENTS, GRID, Geometry
+from .errors import UserError
 
 FORMAT = 1  # of config.json
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A configuration that names no buildable network; the message names the file and field."""
 
 

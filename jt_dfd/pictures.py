@@ -13,6 +13,8 @@ from typing import Union
 
 import numpy as np
 
+from .errors import UserError
+
 #: file name endings taken for pictures when a folder is listed
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif", ".jpe", ".avif",
             ".heic", ".heif")
@@ -28,7 +30,7 @@ _FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
-class PictureError(ValueError):
+class PictureError(UserError, ValueError):
     """A file or array that is no usable picture; the message names it and says why."""
 
 

@@ -17,6 +17,7 @@ from typing import Callable, Dict, Iterable, List, Optional
 
 from .checkpoints import GENDERS, CheckpointError, bank_path, network_path
 from .components import COMPONENTS
+from .errors import UserError
 
 #: archives and where the authors' install script takes them from
 ARCHIVES: Dict[str, str] = {
@@ -26,7 +27,7 @@ ARCHIVES: Dict[str, str] = {
 _CHUNK = 1 << 20
 
 
-class FetchError(Exception):
+class FetchError(UserError):
     """An archive that could not be had or used; the message says what to do instead."""
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .errors import InputError
+
 ANCHORS = ("nearest", "release")
 #: most neighbours the projection kernel's small system has room for (ours; release 15, paper 10)
 MAX_K = 64
@@ -19,13 +21,13 @@ MAX_K = 64
 def check_k(k) -> None:
     """ValueError unless k is a whole number of neighbours that projection has room for."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MAX_K:
-        raise ValueError(f"k must be a whole number of neighbours from 1 to {MAX_K}, not {k!r}")
+        raise InputError(f"k must be a whole number of neighbours from 1 to {MAX_K}, not {k!r}")
 
 
 def check_anchor(anchor) -> None:
     """ValueError unless anchor names one of the rules."""
     if not isinstance(anchor, str) or anchor not in ANCHORS:
-        raise ValueError(f"no anchor rule {anchor!r}; there are {', '.join(ANCHORS)}")
+        raise InputError(f"no anchor rule {anchor!r}; there are {', '.join(ANCHORS)}")
 
 
 def squared_distances(bank: np.ndarray, query: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from .checkpoints import open_folder
 from .components import COMPONENTS, MERGE_ORDER
+from .errors import InputError
 from .memory import Recent, digest
 from .pictures import to_sketch
 from .selection import check_anchor, check_k
@@ -69,7 +70,7 @@ class Synthesizer:
 
     def __init__(self, params="Params/demo", device: str = "auto", precision: str = "single"):
         if precision not in PRECISIONS:
-            raise ValueError(f"precision must be 'single' or 'half', not {precision!r}")
+            raise InputError(f"precision must be 'single' or 'half', not {precision!r}")
         folder = open_folder(params)
         from . import runtime
 
@@ -78,7 +79,7 @@ class Synthesizer:
         from .manifold import FeatureBank
 
         if precision == "half" and pipeline.device() != "cuda":
-            raise ValueError("half precision needs a GPU: Jittor's convolutions on a CPU are float32 only, and in float16 "
+            raise InputError("half precision needs a GPU: Jittor's convolutions on a CPU are float32 only, and in float16 "
                              "they would fall back to plain loops, hundreds of times slower. Leave it out here, or use "
                              "device 'cuda' where there is a GPU (tools/doctor.py says what is found)")
 
@@ -243,17 +244,17 @@ class Synthesizer:
     def check_gender(self, gender) -> None:
         """ValueError where the folder has no bank for ``gender``."""
         if gender not in ("male", "female"):
-            raise ValueError(f"gender must be 'male' or 'female', not {gender!r}")
+            raise InputError(f"gender must be 'male' or 'female', not {gender!r}")
         if self.genders and gender not in self.genders and not self.folder.has_shared_bank:
-            raise ValueError(f"{self.folder.path} has no {gender} bank, only {', '.join(self.genders)}")
+            raise InputError(f"{self.folder.path} has no {gender} bank, only {', '.join(self.genders)}")
 
     def _vector(self, vectors, component) -> np.ndarray:
         try:
             vector = np.ascontiguousarray(vectors[component], np.float32)
         except KeyError:
-            raise ValueError(f"no vector for component {component}") from None
+            raise InputError(f"no vector for component {component}") from None
         if vector.shape != (self.config.latent,):
-            raise ValueError(f"vector of {component}: expected shape ({self.config.latent},), got {vector.shape}")
+            raise InputError(f"vector of {component}: expected shape ({self.config.latent},), got {vector.shape}")
         return vector
 
 
@@ -262,14 +263,14 @@ def refine_amounts(refine: Union[float, Mapping[str, float]]) -> Dict[str, float
     given = dict(refine) if isinstance(refine, Mapping) else {"all": refine}
     unknown = sorted(set(given) - set(COMPONENTS) - {"all"}, key=str)
     if unknown:
-        raise ValueError(f"refine: no component {unknown[0]!r}; they are {', '.join(COMPONENTS)}, or all")
+        raise InputError(f"refine: no component {unknown[0]!r}; they are {', '.join(COMPONENTS)}, or all")
     for name, value in given.items():
         try:
             given[name] = float(value)
         except (TypeError, ValueError):
-            raise ValueError(f"refine {name}: expected a number from 0 to 1, not {value!r}") from None
+            raise InputError(f"refine {name}: expected a number from 0 to 1, not {value!r}") from None
         if not 0 <= given[name] <= 1:
-            raise ValueError(f"refine {name}: expected a number from 0 (follow the drawing) to 1 (full projection), "
+            raise InputError(f"refine {name}: expected a number from 0 (follow the drawing) to 1 (full projection), "
                              f"not {value!r}")
     return {c: given.get(c, given.get("all", 1.0)) for c in COMPONENTS}
 

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Speed and memory of every stage, as a table and as JSON."""
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from jt_dfd.cli import run  # noqa: E402
 from jt_dfd.benchmark.command import main  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -1,52 +1,12 @@
 #!/usr/bin/env python3
-"""Figures and a sheet of pictures on a held-out split.
-
-    python tools/evaluate.py --params Params/demo --data SET --out evaluation
-
-Stage I: reconstruction error of each component beside that of the mean sketch.  Faces: L1, PSNR, SSIM, perceptual
-distance, Frechet and kernel distance, beside the mean face.  Written to OUT as figures.json, figures.md and sheet.png.
-"""
-import argparse
+"""Figures and a sheet of pictures on a held-out split."""
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-
-def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", default="Params/demo", metavar="DIR",
-                        help="folder of weights (default: Params/demo)")
-    parser.add_argument("--data", required=True, metavar="SET", help="folder with index.csv")
-    parser.add_argument("--split", default="test", choices=["train", "test"], help="default: test")
-    parser.add_argument("--count", type=int, default=0, metavar="N", help="pictures, evenly chosen (default: all)")
-    parser.add_argument("--refine", type=float, nargs="+", default=[0.0, 1.0], metavar="X",
-                        help="amounts of projection, 0 to 1 (default: 0 1)")
-    parser.add_argument("--inception", metavar="FILE",
-                        help="FID's Inception (pt_inception-2015-12-05-6726825d.pth, as PyTorch's FID tools use it) "
-                             "for Frechet and kernel distance (default: features of stlpips-pytorch's VGG16)")
-    parser.add_argument("--perceptual-network", default="auto", metavar="FILE",
-                        help="a torchvision VGG19 or VGG16 file: perceptual is then the perceptual loss of training; "
-                             "or stlpips, auto (stlpips where installed), off (default: auto)")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
-    args = parser.parse_args(argv)
-    from jt_dfd import runtime
-
-    try:
-        runtime.start(args.device)
-        from jt_dfd.evaluation import run
-
-        result = run.evaluate(args.params, args.data, split=args.split, count=args.count, refine=args.refine,
-                              device=args.device, inception=args.inception,
-                              perceptual_network=args.perceptual_network)
-        run.write(result, args.out)
-    except (ValueError, OSError, runtime.RuntimeProblem) as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
-        return 1
-    print(run.as_table(result))
-    return 0
-
+from jt_dfd.cli import run  # noqa: E402
+from jt_dfd.evaluation.command import main  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Dict, List
 
 from .. import checkpoints
+from ..cli import when_stopped
 from ..config import PRESETS, preset
+from ..errors import UserError
 from . import flops, inputs, machine, report, run, stages
 from .client import Worker, WorkerFailed
 
 
 def main(argv=None) -> int:
-    """Exit status: 0 where everything was measured, 1 where something was not, 2 for a wrong option, 130 after
-    Ctrl-C."""
+    """Exit status: 0 where everything was measured, 1 where something was not, 130 after Ctrl-C with a table."""
     parser = _parser()
     o = parser.parse_args(argv)
     for name in ("repeats", "batch_size", "threads"):
@@ -28,21 +29,13 @@ def main(argv=None) -> int:
         for stage in wanted:
             print(f"{stage.name:<18} {stage.what}  [{', '.join(stage.sides)}]")
         return 0
-    try:
-        chosen = stages.select(wanted, o.stages)
-    except stages.UnknownStage as why:
-        parser.error(str(why))
+    chosen = stages.select(wanted, o.stages)
     # a scheduler's request to end is Ctrl-C: workers end, seeded weights go, the table so far is printed
     signal.signal(signal.SIGTERM, _interrupt)
     scratch = Path(tempfile.mkdtemp(prefix="jt_dfd-benchmark-", dir=o.scratch))
     try:
-        return _measure(o, chosen, scratch)
-    except KeyboardInterrupt:
-        print("\nstopped before anything was measured", file=sys.stderr)
-        return 130
-    except (checkpoints.CheckpointError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
+        with when_stopped("stopped before anything was measured"):
+            return _measure(o, chosen, scratch)
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
 
@@ -112,8 +105,8 @@ def _weights(o, scratch: Path):
     config = preset(o.preset)
     need, free = inputs.weights_bytes(config), shutil.disk_usage(str(scratch)).free
     if need * 1.02 > free:
-        raise OSError(f"{scratch.parent}: seeded weights of preset {o.preset} take {need / 1e9:.1f} GB, "
-                      f"{free / 1e9:.1f} GB are free; name a larger folder with --scratch")
+        raise UserError(f"{scratch.parent}: seeded weights of preset {o.preset} take {need / 1e9:.1f} GB, "
+                        f"{free / 1e9:.1f} GB are free; name a larger folder with --scratch")
     print(f"  writing seeded weights of preset {o.preset} ({need / 1e9:.2g} GB) ...", file=sys.stderr, flush=True)
     return f"seeded, preset {o.preset}, not trained", config, str(inputs.write_weights(scratch / "params", config))
 
@@ -129,8 +122,8 @@ def _parser() -> argparse.ArgumentParser:
   tools/benchmark.py --stages project --bank-rows 20k,1M
   tools/benchmark.py --preset compact --stages train2 --batch 1,2,4,8 --ranks 1,2 --against torch
 
-Exit status: 0 where everything was measured, 1 where something was not (the table says why), 130 after Ctrl-C (the
-table then holds what was measured before).""")
+Exit status: 0 where everything was measured, 1 where something was not (the table says why), 2 where it could not
+begin, 130 after Ctrl-C (the table then holds what was measured before).""")
     p.add_argument("--preset", choices=sorted(PRESETS), default="compact",
                    help="network sizes, with seeded weights that are removed at the end (default: compact)")
     p.add_argument("--params", metavar="DIR", help="a folder of weights instead")

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..components import COMPONENTS
+from ..errors import UserError
 
 #: this project; the release's way of working in Jittor's own layers; the converter's modules; the same, channels last
 SIDES = ("jittor", "release", "torch", "torch-channels-last")
@@ -30,10 +31,6 @@ class Stage(NamedTuple):
     @property
     def family(self) -> str:
         return self.name.split(".")[0]
-
-
-class UnknownStage(ValueError):
-    """A name that no stage has."""
 
 
 def every(bank_rows: Sequence[int] = (), batches: Sequence[int] = (), ranks: Sequence[int] = (),
@@ -80,7 +77,7 @@ def every(bank_rows: Sequence[int] = (), batches: Sequence[int] = (), ranks: Seq
 def select(stages: Sequence[Stage], wanted: Optional[str]) -> List[Stage]:
     """The stages named in ``wanted`` ("encode,decode,stroke.mouth"), in the table's order; all of them for None.
 
-    A family's name ("decode") takes all of it.  UnknownStage names what there is not.
+    A family's name ("decode") takes all of it.  UserError names what there is not.
     """
     if wanted is None:
         return list(stages)
@@ -89,7 +86,7 @@ def select(stages: Sequence[Stage], wanted: Optional[str]) -> List[Stage]:
     unknown = [w for w in words if w not in known]
     if unknown or not words:
         families = list(dict.fromkeys(s.family for s in stages))
-        raise UnknownStage((f"--stages: no stage {unknown[0]!r}" if unknown else "--stages: none is named")
-                           + f"; there are {', '.join(families)} (--list says more)")
+        raise UserError((f"--stages: no stage {unknown[0]!r}" if unknown else "--stages: none is named")
+                        + f"; there are {', '.join(families)} (--list says more)")
     return [s for s in stages if s.name in words or s.family in words
             or any(s.name.startswith(w + "@") for w in words)]

@@ -8,7 +8,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..checkpoints import CheckpointError
+from ..cli import when_stopped
+from ..errors import UserError
 from . import formats
 
 _EPILOG = """\
@@ -23,7 +24,7 @@ examples:
   convert_weights.py verify Params/demo demo-torch
   convert_weights.py to-onnx demo-torch sketch2face.onnx
 
-exit status: 0 done, 1 refused or different, 2 wrong arguments, 130 interrupted. Nothing is written unless it is 0."""
+exit status: 0 done, 1 different, 2 refused or wrong arguments, 130 interrupted. Nothing is written unless it is 0."""
 
 
 _WRITES = {"torch": """a file becomes .pth, .pt or .safetensors as DST
@@ -118,22 +119,13 @@ def _check_use(parser: argparse.ArgumentParser, options) -> None:
 
 def _run(options) -> int:
     try:
-        return {"inspect": _inspect, "verify": _verify, "to-onnx": _onnx}.get(options.command, _convert)(options)
-    except CheckpointError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        with when_stopped("interrupted; nothing was written"):
+            return {"inspect": _inspect, "verify": _verify, "to-onnx": _onnx}.get(options.command, _convert)(options)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; nothing was written", file=sys.stderr)
-        return 130
-    except OSError as error:  # a disk that fails while reading, a full one for temporary files
-        print(f"error: {error}; nothing was written", file=sys.stderr)
-        return 1
     except MemoryError:
-        print("error: not enough memory; nothing was written", file=sys.stderr)
-        return 1
+        raise UserError("not enough memory; nothing was written") from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Dict, List, Optional, Tuple
 import cv2
 import numpy as np
 
+from ..errors import InputError
 from . import strokes
 
 
@@ -52,11 +53,11 @@ class Augmentation:
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 512:
-                raise ValueError(f"augmentation: {f.name} must be a number from 0 to 512, not {value!r}")
+                raise InputError(f"augmentation: {f.name} must be a number from 0 to 512, not {value!r}")
         if self.flip > 1 or self.drop > 1 or self.soft > 1:
-            raise ValueError("augmentation: flip, drop and soft are probabilities, at most 1")
+            raise InputError("augmentation: flip, drop and soft are probabilities, at most 1")
         if self.width_low > self.width_high:
-            raise ValueError("augmentation: width_low is above width_high")
+            raise InputError("augmentation: width_low is above width_high")
 
     def to_dict(self) -> Dict[str, float]:
         return asdict(self)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..backend import jt
 from ..components import COMPONENTS, Geometry
+from ..errors import InputError
 from . import index
 from .augment import Augmentation
 from .items import STAGES, Item, ItemLoader, Spec, files_of
@@ -69,17 +70,17 @@ class FaceDataset(jt.dataset.Dataset):
         if stage not in STAGES:
             raise ValueError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
         if batch_size < 1 or batch_size % world_size or not 0 <= rank < world_size:
-            raise ValueError(f"a batch of {batch_size} cannot be dealt to rank {rank} of {world_size}; "
+            raise InputError(f"a batch of {batch_size} cannot be dealt to rank {rank} of {world_size}; "
                              "the batch size must be a multiple of the number of ranks")
         self.rows = index.read(folder, split=split, gender=gender)
         if not self.rows:
             raise index.SetError(f"{index.index_path(folder)}: no rows of split {split!r}"
                                  + (f" and gender {gender!r}" if gender else ""))
         if drop_last and len(self.rows) < batch_size:
-            raise ValueError(f"{index.index_path(folder)}: {len(self.rows)} pairs in split {split!r} make no whole batch "
+            raise InputError(f"{index.index_path(folder)}: {len(self.rows)} pairs in split {split!r} make no whole batch "
                              f"of {batch_size}; use a smaller batch")
         if drop_last is False and world_size > 1 and len(self.rows) % world_size:
-            raise ValueError(f"{len(self.rows)} pairs cannot be dealt evenly to {world_size} ranks; set drop_last")
+            raise InputError(f"{len(self.rows)} pairs cannot be dealt evenly to {world_size} ranks; set drop_last")
         self.geometry, self.stage, self.seed = geometry, stage, seed
         self.rank, self.world_size, self.worker_count = rank, world_size, workers
         self.spec = Spec(str(folder), geometry.canvas, stage, seed, augmentation, files_of(self.rows, folder),

@@ -15,6 +15,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional
 
 import numpy as np
 
+from ..errors import InputError
 from . import index, models, sources
 from .journal import Journal
 from .portrait import Options, PortraitJob, Rejected
@@ -99,9 +100,9 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
     prepare.prepare_folder.  A run that ends in whatever way is continued by the same call; a larger ``count`` adds pairs.
     """
     if count < 1:
-        raise ValueError(f"expected at least one face, not {count}")
+        raise InputError(f"expected at least one face, not {count}")
     if not 0 <= truncation <= 1:
-        raise ValueError(f"truncation {truncation}: expected a number from 0 to 1")
+        raise InputError(f"truncation {truncation}: expected a number from 0 to 1")
     needed = ["face_mapping", "face_synthesis", "face_short", "face_full", "mesh"]
     lacking = models.missing(*needed, *(["person"] if options.background == "white" else []),
                              *(["hed"] if style == "lines" else []))

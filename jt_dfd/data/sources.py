@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from ..errors import UserError
 from ..pictures import SUFFIXES
 from . import index
 
@@ -18,7 +19,7 @@ _GENDERS = {"female": "female", "f": "female", "woman": "female", "w": "female",
             "male": "male", "m": "male", "man": "male", "1": "male"}
 
 
-class SourceError(ValueError):
+class SourceError(UserError, ValueError):
     """A source folder or table that cannot be used; the message names it and what was expected."""
 
 

@@ -17,10 +17,11 @@ import traceback
 from collections import deque
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
+from ..errors import InputError, UserError
 from ..runtime.signals import restore_signals
 
 
-class WorkerDied(RuntimeError):
+class WorkerDied(UserError, RuntimeError):
     """A worker process ended by itself; the message says how and what it was given."""
 
 
@@ -37,7 +38,7 @@ class Workers:
 
     def __init__(self, count: int, factory: str, *arguments):
         if count < 1:
-            raise ValueError(f"expected at least one worker, not {count}")
+            raise InputError(f"expected at least one worker, not {count}")
         environment = dict(os.environ)
         environment["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
         # several processes with several threads each would only get in each other's way

@@ -2,5 +2,6 @@
 
 metrics     distances between pictures and between sets of features; numpy only
 judges      networks behind perceptual, Frechet and kernel distance, and which files they came from
+command     the command line of tools/evaluate.py
 run         what is compared with what, on how many pictures, as a dictionary and sheets
 """

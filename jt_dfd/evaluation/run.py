@@ -9,7 +9,6 @@ import numpy as np
 from .. import checkpoints
 from ..components import COMPONENTS
 from ..data import index
-from ..data.dataset import FaceDataset
 from ..pictures import write_atomically, write_png
 from ..training import sheets
 from . import judges, metrics
@@ -31,6 +30,8 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     from ..synthesizer import Synthesizer
 
     folder = checkpoints.open_folder(params)
+    from ..data.dataset import FaceDataset
+
     distance, distance_note = judges.perceptual(perceptual_network)
     features = judges.features(inception)
     synthesizer = Synthesizer(params, device)
@@ -96,6 +97,8 @@ def _means(data, geometry, count) -> Optional[Dict[str, np.ndarray]]:
     """The mean crop of each component and the mean photograph of (some of) the training split, or None without one."""
     if not index.read(data, split="train"):
         return None
+    from ..data.dataset import FaceDataset
+
     train = FaceDataset(data, geometry, "synthesis", 1, split="train", shuffle=False, drop_last=False, cache_mb=0)
     items = [train[n] for n in _chosen(len(train.rows), count)]
     out = {c: np.mean([i.crops[c] for i in items], 0) for c in COMPONENTS}

@@ -46,11 +46,7 @@ def parse(argv):
 
 def main(argv=None) -> int:
     args = parse(argv)
-    try:
-        qt_platform.prepare()
-    except qt_platform.NoScreen as problem:
-        print(f"draw: {problem}", file=sys.stderr)
-        return 2
+    qt_platform.prepare()
     from PyQt5.QtCore import QCoreApplication, QSettings, Qt, QTimer
     from PyQt5.QtWidgets import QApplication
 

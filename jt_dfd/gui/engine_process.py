@@ -26,6 +26,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from ..errors import InputError, UserError
+
 
 class Superseded(Exception):
     """A newer request came in between two stages of the one at hand."""
@@ -95,7 +97,10 @@ class Server:
         try:
             self.synthesizer = self.factory(self.folder, self.device, self.progress)
         except Exception as error:
-            weights = isinstance(error, (ValueError, OSError))  # CheckpointError is a ValueError
+            from ..runtime.problems import RuntimeProblem
+
+            # of what the user can fix, all that is not the machine's is the weights'
+            weights = isinstance(error, UserError) and not isinstance(error, RuntimeProblem)
             self.tell("failed", weights=weights, message=str(error) or type(error).__name__,
                       details=traceback.format_exc())
             return
@@ -156,7 +161,7 @@ class Server:
             return face, vectors
         for name, vector in borrowed.items():
             if vector.shape != vectors[name].shape:
-                raise ValueError(f"the borrowed {name} comes from other weights: its vector has {vector.shape[0]} "
+                raise InputError(f"the borrowed {name} comes from other weights: its vector has {vector.shape[0]} "
                                  f"numbers, these weights use {vectors[name].shape[0]}")
         vectors = dict(vectors, **borrowed)
         return self.synthesizer.face_from_vectors(vectors), vectors

@@ -11,21 +11,19 @@ import sys
 from pathlib import Path
 from typing import MutableMapping
 
-
-class NoScreen(RuntimeError):
-    """There is nothing to show a window on; the message says what to do."""
+from ..errors import UserError
 
 
 def _plugins() -> Path:
     try:
         import PyQt5
     except ImportError:
-        raise NoScreen(f"PyQt5 is not installed for {sys.executable}; install it with: pip install PyQt5") from None
+        raise UserError(f"PyQt5 is not installed for {sys.executable}; install it with: pip install PyQt5") from None
     return Path(PyQt5.__file__).parent / "Qt5" / "plugins"
 
 
 def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set Qt's environment up; to be called before QApplication is made.  NoScreen where no window can be shown."""
+    """Set Qt's environment up; to be called before QApplication is made.  UserError where no window can be shown."""
     for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "QT_PLUGIN_PATH"):
         if f"{os.sep}cv2{os.sep}" in environment.get(name, "") + os.sep:
             del environment[name]
@@ -38,8 +36,8 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
     x11, wayland = bool(environment.get("DISPLAY")), bool(environment.get("WAYLAND_DISPLAY"))
     if not wanted:
         if not (x11 or wayland):
-            raise NoScreen("no screen: neither DISPLAY nor WAYLAND_DISPLAY is set. Start the drawing window in a "
-                           "desktop session, over `ssh -X`, or under `xvfb-run`.")
+            raise UserError("no screen: neither DISPLAY nor WAYLAND_DISPLAY is set. Start the drawing window in a "
+                            "desktop session, over `ssh -X`, or under `xvfb-run`.")
         # through X11 where both are there (XWayland): Qt 5 draws its own, plainer window frames on Wayland
         wanted = ";".join(name for name, there in (("xcb", x11), ("wayland", wayland)) if there)
     elif wanted.startswith("wayland") and ";" not in wanted and x11:
@@ -56,6 +54,6 @@ def _check_xcb(plugin: Path) -> None:
     try:
         ctypes.CDLL(str(plugin))
     except OSError as error:
-        raise NoScreen(f"Qt's X11 plugin cannot be loaded: {error}. On Debian and Ubuntu: apt-get install "
-                       "libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 "
-                       "libxkbcommon-x11-0 libgl1 libdbus-1-3") from None
+        raise UserError(f"Qt's X11 plugin cannot be loaded: {error}. On Debian and Ubuntu: apt-get install "
+                        "libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-xinerama0 "
+                        "libxcb-shape0 libxkbcommon-x11-0 libgl1 libdbus-1-3") from None

@@ -10,6 +10,7 @@ from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QLabel, QMainWind
                              QVBoxLayout, QWidget)
 
 from .. import __version__
+from ..errors import UserError
 from . import engine as engine_module
 from . import theme
 from .actions import Actions
@@ -339,7 +340,7 @@ class Window(QMainWindow):
             return
         try:
             opened = leftover.open()
-        except ValueError as problem:
+        except UserError as problem:
             self.filing.warn(tr("This drawing could not be recovered."), str(problem))
             leftover.release()
             return

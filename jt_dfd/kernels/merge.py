@@ -10,7 +10,7 @@ from typing import Dict
 
 import numpy as np
 
-from ..backend import jt
+from ..backend import derived, jt
 from ..components import COMPONENTS, MERGE_ORDER, Geometry
 from . import source
 
@@ -46,7 +46,8 @@ def reference(features: Dict[str, "jt.Var"], geometry: Geometry):
     return out
 
 
-class _Merge(jt.Function):
+@derived("Function")
+class _Merge:
     def __init__(self, geometry: Geometry):
         self.data = {}
         for i, part in enumerate(MERGE_ORDER):

@@ -20,6 +20,7 @@ from __future__ import annotations
 import sys
 from typing import Callable, Dict, Optional
 
+from ..errors import InputError
 from . import graph_lock, tf32
 from .problems import RuntimeProblem
 from .plan import Plan, make_plan
@@ -128,4 +129,4 @@ def _import_quietly() -> None:
 
 def _check_device(device: str) -> None:
     if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device {device!r}: expected 'auto', 'cpu' or 'cuda'")
+        raise InputError(f"device {device!r}: expected 'auto', 'cpu' or 'cuda'")

@@ -5,8 +5,10 @@ import os
 import shutil
 from typing import Dict, List, Sequence
 
+from ..errors import UserError
 
-class RuntimeProblem(RuntimeError):
+
+class RuntimeProblem(UserError, RuntimeError):
     """Jittor cannot start on this machine as it is.
 
     ``findings`` holds every cause found, each a dict with ``what`` (one sentence) and ``mend`` (a command or advice,

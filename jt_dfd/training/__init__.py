@@ -1,5 +1,6 @@
 """Training: stage I (component embedding), the feature banks, stage II (feature mapping and image synthesis).
 
+command       the command lines of the scripts in tools/
 options       every option of both stages, its default and where that comes from
 embedding     stage I: five autoencoders on component sketches
 bank          encodes the training sketches into feature banks

@@ -16,7 +16,7 @@ from ..backend import jt
 from ..components import COMPONENTS, MIRROR
 from ..data import index
 from ..data.augment import Augmentation
-from ..data.dataset import FaceDataset
+from ..errors import UserError
 from ..pictures import write_atomically
 from . import arrays as named
 from .weights import open_weights
@@ -24,7 +24,7 @@ from .weights import open_weights
 ROWS_FILE = "AE_whole/rows.json"
 
 
-class BankError(ValueError):
+class BankError(UserError, ValueError):
     """Banks that cannot be built; the message says why."""
 
 
@@ -83,6 +83,8 @@ def _groups(rows: List[index.Row], by_gender: bool) -> Dict[str, List[int]]:
 def _encode(encoders, data, config, split, chosen, mirrored, batch, progress):
     """(item, mirrored) -> {component: latent}."""
     from tqdm import tqdm
+
+    from ..data.dataset import FaceDataset
 
     wanted = sorted({n for numbers in chosen.values() for n in numbers})
     still = {f: 0.0 for f in Augmentation().to_dict()}

@@ -9,6 +9,7 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from .. import checkpoints
+from ..errors import UserError
 from ..networks.specification import specification_of
 from ..pictures import write_atomically
 from .arrays import under
@@ -16,10 +17,6 @@ from .bank import ROWS_FILE, banks_of, encoders_digest
 from .options import OPTIONS_FILE
 from .run_folder import RunFolder, commands
 from .weights import open_weights
-
-
-class ExportError(ValueError):
-    """Parts that do not belong together, or numbers that half precision cannot hold."""
 
 
 def export(embedding, synthesis, out, dtype: str = "float16", provenance: Optional[Dict[str, Any]] = None,
@@ -32,19 +29,19 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     step        stage II's checkpoint to take, its moving average; None: the best one by the held-out figure.  A GAN's
                 later pictures are often the better ones where no figure says so
 
-    ExportError where parts do not belong together or the checkpoint is not there; then nothing is written.
+    UserError where parts do not belong together or the checkpoint is not there; then nothing is written.
     """
     one, two, out = open_weights(embedding), open_weights(synthesis), Path(out)
     if one.config.to_dict() != two.config.to_dict():
-        raise ExportError(f"{embedding} and {synthesis} hold networks of different sizes")
+        raise UserError(f"{embedding} and {synthesis} hold networks of different sizes")
     digest = encoders_digest(one)
     if encoders_digest(two) != digest:
-        raise ExportError(f"{synthesis} was trained behind other encoders than those in {embedding}: stage I has gone "
-                          "on since. Train stage II behind the new ones (--init-from keeps what it learned), or take "
-                          "the old.")
+        raise UserError(f"{synthesis} was trained behind other encoders than those in {embedding}: stage I has gone "
+                        "on since. Train stage II behind the new ones (--init-from keeps what it learned), or take "
+                        "the old.")
     banks = banks_of(one)
     if not banks or banks.get("encoders") != digest:
-        raise ExportError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
+        raise UserError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
     chosen = averaged(synthesis, two.config, step) if step is not None else {}
     for (kind, component), shapes in specification_of(one.config).items():
         source = one if kind in ("encoder", "image_decoder") else two
@@ -70,7 +67,7 @@ def averaged(run, config, step: int) -> Dict[Tuple[str, str], Dict[str, np.ndarr
     folder = RunFolder(run)
     if step not in folder.steps():
         kept = ", ".join(map(str, folder.steps())) or "none"
-        raise ExportError(f"{run}: no checkpoint of step {step}; kept are: {kept}")
+        raise UserError(f"{run}: no checkpoint of step {step}; kept are: {kept}")
     arrays = folder.read(step)[1]
     out, average = {}, iter(range(len(arrays)))
     for (kind, component), names in specification_of(config).items():  # in the order the trainer has them
@@ -78,18 +75,18 @@ def averaged(run, config, step: int) -> Dict[Tuple[str, str], Dict[str, np.ndarr
             continue
         own = under(kind if not component else f"{kind}_{component}", arrays)
         if not own:
-            raise ExportError(f"{folder.file(step)}: holds no {kind}; is {run} a run of stage II?")
+            raise UserError(f"{folder.file(step)}: holds no {kind}; is {run} a run of stage II?")
         out[kind, component] = {n: arrays.get(f"average/a{i}", own[n]) for n, i in zip(names, average)}
     return out
 
 
 def narrowed(array: np.ndarray, dtype: str, path, name: str) -> np.ndarray:
-    """The array in ``dtype``.  ExportError where a number does not fit."""
+    """The array in ``dtype``.  UserError where a number does not fit."""
     with np.errstate(over="ignore"):
         out = np.asarray(array, dtype)
     if not np.isfinite(out).all():
-        raise ExportError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, too large for {dtype}; "
-                          "export as float32")
+        raise UserError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, too large for {dtype}; "
+                        "export as float32")
     return out
 
 

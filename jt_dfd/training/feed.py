@@ -2,14 +2,16 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Iterator, Optional
+from typing import TYPE_CHECKING, Iterator, Optional
 
 from ..config import Config
 from ..data import index
 from ..data.augment import Augmentation
-from ..data.dataset import Batch, FaceDataset
 from . import parallel
 from .options import Options
+
+if TYPE_CHECKING:
+    from ..data.dataset import Batch, FaceDataset
 
 #: fields of Augmentation that are not a strength to be scaled
 _FIXED = ("flip", "width_low", "width_high", "wobble_scale", "gap", "soft")
@@ -27,6 +29,8 @@ def augmentation(strength: float) -> Optional[Augmentation]:
 
 def training_data(options: Options, config: Config, stage: str) -> FaceDataset:
     """The train split, shuffled and augmented, dealt to the ranks."""
+    from ..data.dataset import FaceDataset
+
     return FaceDataset(options.data, config.geometry, stage, options.batch, seed=options.seed,
                        augmentation=augmentation(options.augment), workers=options.workers,
                        cache_mb=options.cache_mb, rank=parallel.rank(), world_size=parallel.world())
@@ -35,6 +39,8 @@ def training_data(options: Options, config: Config, stage: str) -> FaceDataset:
 def held_out_data(options: Options, config: Config, stage: str, split: str = "test") -> Optional[FaceDataset]:
     """A split in order and as it is, one batch of up to 8 at a time; None where there is no such split.
     Every rank sees all of it: no Jittor call may depend on the rank."""
+    from ..data.dataset import FaceDataset
+
     rows = len(index.read(options.data, split=split))
     if rows == 0:
         return None

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import checkpoints
 from ..backend import jt
+from ..errors import UserError
 from ..pictures import PictureError
 from . import feed, options as option_files, parallel, precision
 from .interrupt import Interrupt
@@ -25,10 +26,6 @@ from .run_folder import RunFolder, note_command
 
 #: steps between collections of Jittor's freed memory
 COLLECT_EVERY = 200
-
-
-class TrainingStopped(RuntimeError):
-    """A run that cannot go on; the message says why, what is kept and how to go on."""
 
 
 class Run:
@@ -69,8 +66,8 @@ class Run:
     def refuse_to_overwrite(self) -> None:
         for folder in self.folders.values():
             if folder.steps():
-                raise TrainingStopped(f"{folder.path} holds checkpoints up to step {folder.steps()[-1]}. Add --resume "
-                                      "to go on with them, or name another --out.")
+                raise UserError(f"{folder.path} holds checkpoints up to step {folder.steps()[-1]}. Add --resume "
+                                "to go on with them, or name another --out.")
 
     def note(self, text: str) -> None:
         if self.log is not None:
@@ -93,7 +90,7 @@ class Run:
     # the loop
 
     def train(self) -> bool:
-        """Steps until the last one; False where it was interrupted or its time was up.  TrainingStopped, with the last
+        """Steps until the last one; False where it was interrupted or its time was up.  UserError, with the last
         good checkpoint named, where losses or gradients are no longer finite or a file cannot be used."""
         o, trainer = self.options, self.trainer
         start = min(self.done.values())
@@ -165,12 +162,12 @@ class Run:
         # nothing has moved yet: weights and moments are those of the step before
         bad = [n for n, v in values.items() if not np.isfinite(v)]
         if bad:
-            raise TrainingStopped(f"step {step + 1}: {', '.join(bad)} no longer finite. Pictures of this step: "
-                                  f"{', '.join(row.file for row in batch.rows)}. {self._last_good()}")
+            raise UserError(f"step {step + 1}: {', '.join(bad)} no longer finite. Pictures of this step: "
+                            f"{', '.join(row.file for row in batch.rows)}. {self._last_good()}")
         high = [n for n, v in values.items() if n.startswith("gradient") and 0 < o.stop_gradient < v]
         if high:
-            raise TrainingStopped(f"step {step + 1}: {high[0]} is {values[high[0]]:.3g}, above --stop-gradient "
-                                  f"{o.stop_gradient:g}: the run has diverged. {self._last_good()}")
+            raise UserError(f"step {step + 1}: {high[0]} is {values[high[0]]:.3g}, above --stop-gradient "
+                            f"{o.stop_gradient:g}: the run has diverged. {self._last_good()}")
         apply()
         jt.sync_all()
         return values
@@ -180,7 +177,7 @@ class Run:
         self.log.curves()
 
     def _save(self, step: int, validated: bool = True) -> None:
-        """Validate, then checkpoint the parts at ``step``.  TrainingStopped where the disk does not take it."""
+        """Validate, then checkpoint the parts at ``step``.  UserError where the disk does not take it."""
         parts = [p for p in self.trainer.parts if self.done[p] == step]
         values = self.trainer.validate(self.held_out, parts) if validated and self.options.validate else {}
         if values:
@@ -199,8 +196,8 @@ class Run:
                     self._write_weights(weights)
             except OSError as error:
                 self.log.curves()
-                raise TrainingStopped(f"step {step}: cannot write the checkpoint of {part} in {folder.path} "
-                                      f"({error.strerror or error}). Make room. {self._last_good()}") from None
+                raise UserError(f"step {step}: cannot write the checkpoint of {part} in {folder.path} "
+                                f"({error.strerror or error}). Make room. {self._last_good()}") from None
         self._saved_at = time.monotonic()
 
     def _write_weights(self, weights) -> None:
@@ -224,7 +221,7 @@ class Run:
 
 
 def run(trainer, options, resume: bool, command=None) -> bool:
-    """Train to the end; False where it was stopped on the way.  Raises TrainingStopped."""
+    """Train to the end; False where it was stopped on the way.  Raises UserError."""
     this = Run(trainer, options, command)
     if resume:
         this.resume()
@@ -233,7 +230,7 @@ def run(trainer, options, resume: bool, command=None) -> bool:
     try:
         return this.train()
     except PictureError as error:
-        raise TrainingStopped(f"{error}. {this._last_good()}") from None
+        raise UserError(f"{error}. {this._last_good()}") from None
 
 
 def dry_run(trainer, options, steps: int = 3) -> int:

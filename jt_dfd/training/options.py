@@ -12,12 +12,13 @@ from typing import Any, Dict, Type
 
 from ..components import COMPONENTS
 from ..config import PRESETS
+from ..errors import UserError
 from ..pictures import write_atomically
 
 OPTIONS_FILE = "options.json"
 
 
-class OptionsError(ValueError):
+class OptionsError(UserError, ValueError):
     """Options that cannot be used; the message names the option."""
 
 

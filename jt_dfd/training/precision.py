@@ -16,7 +16,6 @@ from typing import Callable, Dict, Tuple
 import numpy as np
 
 from ..backend import jt
-from ..networks import half
 from . import parallel
 from .options import Options
 
@@ -36,6 +35,8 @@ def prepare(options: Options, networks) -> float:
     """Switch the networks over where ``options`` ask for it; the loss scale to begin with."""
     if not mixed(options):
         return 1.0
+    from ..networks import half
+
     for network in networks:
         half.use(network)
     return FIRST_SCALE

@@ -11,7 +11,8 @@ import pytest
 from conftest import HERE, ROOT, tool
 from jt_dfd.benchmark import fresh, report, run
 from jt_dfd.benchmark.client import Worker
-from jt_dfd.benchmark.stages import Stage, UnknownStage, every, select
+from jt_dfd.benchmark.stages import Stage, every, select
+from jt_dfd.errors import UserError
 
 SIDE = "false_side:Side"
 
@@ -134,7 +135,7 @@ def test_stages_by_name_and_family():
     assert [s.name for s in select(stages, "stroke.mouth,project")] == ["project", "project.20000", "stroke.mouth"]
     assert [s.name for s in select(stages, "decode.rest")] == ["decode.rest", f"decode.rest@{1 << 20}"]
     assert len({s.name for s in stages}) == len(stages)
-    with pytest.raises(UnknownStage, match="no stage 'decod'; there are encode, "):
+    with pytest.raises(UserError, match="no stage 'decod'; there are encode, "):
         select(stages, "decod")
 
 
@@ -149,7 +150,7 @@ def test_wrong_options(words, message):
 
 def test_weights_that_are_not_there(tmp_path):
     done = tool("--params", tmp_path / "none")
-    assert done.returncode == 1 and "no such folder of weights" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "no such folder of weights" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_help_and_list():

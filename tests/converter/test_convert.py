@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError, open_folder, read_arrays, write_arrays, write_config
+from jt_dfd.cli import run
 from jt_dfd.config import preset
 from jt_dfd.converter import command, formats
 from jt_dfd.converter.convert import convert_file
@@ -214,7 +215,7 @@ def test_a_source_that_is_not_there(source, hint, tmp_path, capsys):
         if source == "empty" and command_line[-1] == "x.safetensors":
             continue
         line = [str(tmp_path / word) if i else word for i, word in enumerate(command_line)]
-        assert command.main(line) == 1
+        assert run(command.main, line) == 2
         assert hint in capsys.readouterr().err, command_line
     assert os.listdir(tmp_path) == ["empty"]
 
@@ -252,8 +253,8 @@ def test_an_error_of_the_system_is_told_without_a_traceback(tiny_params, tmp_pat
         raise OSError(5, "Input/output error", "G.pkl")
 
     monkeypatch.setattr(inspect, "sha256", broken)
-    assert command.main(["inspect", str(tiny_params / "Combine/latest_net_G.pkl")]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    assert run(command.main, ["inspect", str(tiny_params / "Combine/latest_net_G.pkl")]) == 2
+    assert capsys.readouterr().err.endswith(": G.pkl: Input/output error\n")
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(tiny_params, tmp_path, monkeypatch):
@@ -337,8 +338,8 @@ def test_a_request_to_end_leaves_nothing(tiny_params, tmp_path, root):
     assert process.returncode == 130 and os.listdir(tmp_path) == [], said
 
 
-def test_errors_end_with_status_one_and_without_a_traceback(tmp_path, capsys):
-    assert command.main(["to-torch", str(tmp_path / "none.pkl"), str(tmp_path / "x.safetensors")]) == 1
+def test_errors_end_with_status_two_and_without_a_traceback(tmp_path, capsys):
+    assert run(command.main, ["to-torch", str(tmp_path / "none.pkl"), str(tmp_path / "x.safetensors")]) == 2
     assert "none.pkl" in capsys.readouterr().err
     with pytest.raises(SystemExit) as status:
         command.main(["to-torch"])
@@ -354,7 +355,7 @@ def test_without_pytorch(without, tiny_params, tmp_path):
     for arguments in (("to-torch", source, tmp_path / "g.pth"), ("to-torch", tiny_params, tmp_path / "folder"),
                       ("to-onnx", tiny_params, tmp_path / "g.onnx")):
         done = without("torch", *arguments)
-        assert done.returncode == 1 and "jt_dfd[torch]" in done.stderr and "Traceback" not in done.stderr, done
+        assert done.returncode == 2 and "jt_dfd[torch]" in done.stderr and "Traceback" not in done.stderr, done
     assert sorted(os.listdir(tmp_path)) == ["g.pkl", "g.safetensors"]
     done = without("torch", "verify", source, tmp_path / "g.safetensors")
     assert done.returncode == 0 and "PyTorch is not installed" in done.stdout

@@ -30,6 +30,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from jt_dfd.errors import UserError
+
 COMPONENTS = ("eye1", "eye2", "nose", "mouth", "rest")
 LATENT = 16
 
@@ -123,8 +125,10 @@ def load(folder, device, progress):
     fake = Fake(folder, device, progress)
     knobs = fake.knobs()
     fake.crash("load")
+    if knobs.get("bug"):
+        raise ValueError(knobs["bug"])
     if knobs.get("broken"):
-        raise ValueError(f"{folder}: {knobs['broken']}")
+        raise UserError(f"{folder}: {knobs['broken']}")
     pieces = int(knobs.get("compile", 0) / 0.5)
     if knobs.get("burn"):
         for _ in range(os.cpu_count() or 1):

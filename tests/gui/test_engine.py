@@ -167,6 +167,16 @@ def test_broken_weights_are_told_with_details_and_others_can_be_used(engine, wei
     assert faces[0].tag == "kept"
 
 
+def test_a_bug_at_the_start_is_not_blamed_on_the_weights(engine, weights, qtbot):
+    weights.set(bug="operands could not be broadcast together")
+    one, failures = engine(), []
+    one.failed.connect(lambda *what: failures.append(what))
+    one.start()
+    qtbot.waitUntil(lambda: bool(failures), timeout=PATIENCE)
+    is_weights, message, details = failures[0]
+    assert not is_weights and "broadcast" in message and "Traceback" in details
+
+
 def test_an_error_in_one_face_is_told_and_the_next_one_comes(running, weights, qtbot):
     one, faces, notices = running(), [], []
     one.face.connect(faces.append)

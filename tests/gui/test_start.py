@@ -8,6 +8,7 @@ import time
 import pytest
 from conftest import ENVIRONMENT, FAKE, PATIENCE, ROOT
 
+from jt_dfd.errors import UserError
 from jt_dfd.gui import app, qt_platform
 
 DRAW = str(ROOT / "tools" / "draw.py")
@@ -96,7 +97,7 @@ def test_opencv_s_plugins_are_not_used():
            "QT_PLUGIN_PATH": "/opt/mine"}
     try:
         qt_platform.prepare(env)
-    except qt_platform.NoScreen:
+    except UserError:
         pytest.skip("Qt's X11 plugin lacks system libraries here")
     assert "cv2" not in env["QT_QPA_PLATFORM_PLUGIN_PATH"] and "QT_QPA_FONTDIR" not in env
     assert env["QT_PLUGIN_PATH"] == "/opt/mine"

@@ -9,10 +9,11 @@ from conftest import embedding_trainer, synthesis_trainer, write_set
 from jt_dfd import checkpoints
 from jt_dfd.components import COMPONENTS
 from jt_dfd.data import index
+from jt_dfd.errors import UserError
 from jt_dfd.pictures import to_sketch
 from jt_dfd.training import loop
 from jt_dfd.training.bank import BankError, banks_of, build_banks
-from jt_dfd.training.export import ExportError, export
+from jt_dfd.training.export import export
 from jt_dfd.training.weights import open_weights
 
 
@@ -113,7 +114,7 @@ def test_a_later_checkpoint_than_the_best_can_be_taken(pairs, embedding, tmp_pat
         assert all(np.array_equal(stored[name], arrays[name]) for name in stored)
         assert any(not np.array_equal(stored[name], before[name]) for name in stored)
     assert last.meta["provenance"]["synthesis"]["step"] == 3
-    with pytest.raises(ExportError, match="step 9; kept are: 1, 2, 3"):
+    with pytest.raises(UserError, match="step 9; kept are: 1, 2, 3"):
         export(embedding, tmp_path / "run", tmp_path / "none", step=9)
     assert not (tmp_path / "none").exists()
 
@@ -122,11 +123,11 @@ def test_parts_that_do_not_belong_together_are_refused(pairs, embedding, exporte
     trainer, options = embedding_trainer(pairs, tmp_path / "later", steps=1, save_every=1,
                                          init_from=str(open_weights(embedding).path))
     loop.run(trainer, options, False, ["train"])
-    with pytest.raises(ExportError, match="other encoders"):
+    with pytest.raises(UserError, match="other encoders"):
         export(tmp_path / "later", exported / "run", tmp_path / "out")
     shutil.copytree(embedding, tmp_path / "bare")
     (tmp_path / "bare/weights/AE_whole/rows.json").unlink()
-    with pytest.raises(ExportError, match="build_bank"):
+    with pytest.raises(UserError, match="build_bank"):
         export(tmp_path / "bare", exported / "run", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

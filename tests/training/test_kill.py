@@ -66,4 +66,4 @@ def test_sigkill_and_resume_equals_the_uninterrupted_run_bit_for_bit(root, pairs
 def test_what_is_wrong_is_said_in_a_line_without_a_traceback(root, pairs, tmp_path):
     done = subprocess.run([sys.executable, str(root / "tools/train_synthesis.py"), "--data", str(pairs), "--out",
                            str(tmp_path / "run"), "--embedding", str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 1 and "Traceback" not in done.stderr and str(tmp_path) in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr and str(tmp_path) in done.stderr

@@ -5,6 +5,7 @@ import pytest
 
 from conftest import embedding_trainer, synthesis_trainer
 from jt_dfd.backend import jt
+from jt_dfd.errors import UserError
 from jt_dfd.networks import half
 from jt_dfd.training import feed, loop, losses, precision
 
@@ -87,7 +88,7 @@ def test_gradients_that_no_scale_mends_still_stop_the_run(pairs, embedding, tmp_
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", mixed_precision=1, gan=0.0)
     weight = trainer.generator.model[1].weight
     weight.update(weight * float("nan"))
-    with pytest.raises(loop.TrainingStopped, match="no longer finite"):
+    with pytest.raises(UserError, match="no longer finite"):
         loop.run(trainer, options, False, ["train"])
     assert trainer.adam.scale == 1 and trainer.adam._adam.n_step == 1
 

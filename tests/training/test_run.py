@@ -9,8 +9,10 @@ import pytest
 from conftest import embedding_trainer, synthesis_trainer
 from jt_dfd import checkpoints
 from jt_dfd.backend import jt
+from jt_dfd.cli import run
+from jt_dfd.errors import UserError
 from jt_dfd.pictures import read_picture
-from jt_dfd.training import loop
+from jt_dfd.training import command, loop, losses
 from jt_dfd.training.log import read
 from jt_dfd.training.run_folder import RunFolder
 
@@ -74,7 +76,7 @@ def test_components_are_resumed_each_on_its_own(pairs, tmp_path):
 def test_an_old_run_is_not_overwritten(pairs, embedding, tmp_path):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", steps=1)
     loop.run(trainer, options, False, ["train"])
-    with pytest.raises(loop.TrainingStopped, match="--resume"):
+    with pytest.raises(UserError, match="--resume"):
         loop.run(trainer, options, False, ["train"])
 
 
@@ -93,7 +95,7 @@ def poison(trainer, at):
 def test_a_nan_stops_the_run_before_anything_moves(pairs, embedding, tmp_path):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", save_every=3)
     poison(trainer, 3)
-    with pytest.raises(loop.TrainingStopped, match=r"step 4: .*l1.*step-00000003\.pkl.*--resume"):
+    with pytest.raises(UserError, match=r"step 4: .*l1.*step-00000003\.pkl.*--resume"):
         loop.run(trainer, options, False, ["train"])
     _, kept, _ = RunFolder(tmp_path / "run").newest()
     now = trainer.arrays()
@@ -104,7 +106,7 @@ def test_a_nan_stops_the_run_before_anything_moves(pairs, embedding, tmp_path):
 
 def test_an_exploding_gradient_stops_the_run(pairs, embedding, tmp_path):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", stop_gradient=1e-3)
-    with pytest.raises(loop.TrainingStopped, match="--stop-gradient"):
+    with pytest.raises(UserError, match="--stop-gradient"):
         loop.run(trainer, options, False, ["train"])
 
 
@@ -118,7 +120,7 @@ def test_a_file_that_vanishes_in_an_epoch_stops_the_run_with_its_name(own_pairs,
         return step(batch, number, parts)
 
     trainer.step = vanish
-    with pytest.raises(loop.TrainingStopped, match=r"005\.png.*step-\d+\.pkl.*--resume"):
+    with pytest.raises(UserError, match=r"005\.png.*step-\d+\.pkl.*--resume"):
         loop.run(trainer, options, False, ["train"])
 
 
@@ -164,7 +166,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_whole(pairs, embedding, small_dis
         return step(batch, number, parts)
 
     trainer.step = fill
-    with pytest.raises(loop.TrainingStopped, match=r"No space left.*step-00000002\.pkl"):
+    with pytest.raises(UserError, match=r"No space left.*step-00000002\.pkl"):
         loop.run(trainer, options, False, ["train"])
     run = RunFolder(small_disk / "run")
     assert run.steps() == [2] and run.newest()[0] == 2
@@ -202,3 +204,15 @@ def test_a_set_without_held_out_pairs_trains_and_shows_training_pairs(embedding,
     assert loop.run(trainer, options, False, ["train"])
     assert RunFolder(tmp_path / "run").steps() == [3] and (tmp_path / "run/samples/step-00000002.png").exists()
     assert checkpoints.open_folder(tmp_path / "run/weights").has("generator")
+
+
+def test_a_bug_in_a_loss_keeps_its_traceback(pairs, tmp_path, monkeypatch, capsys):
+    """It is no fault of the user's, whatever class of exception it is."""
+    def broken(*_):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(losses, "mse", broken)
+    with pytest.raises(ValueError, match="broadcast") as caught:
+        run(command.train_embedding, ["--data", str(pairs), "--out", str(tmp_path / "run"), "--preset", "tiny", "--steps",
+                                      "1", "--batch", "2", "--component", "eye1", "--tensorboard", "no", "--device", "cpu"])
+    assert "broken" in [entry.name for entry in caught.traceback]

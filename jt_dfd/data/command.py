@@ -1,0 +1,189 @@
+"""The command lines of tools/prepare_data.py and tools/generate_faces.py."""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from ..cli import when_stopped
+
+_PREPARE = """Photographs into a training set, and a check of a set.
+
+  prepare_data.py SRC --out DIR           any folder of portraits: faces found, aligned, sketched, indexed
+  prepare_data.py SRC --out DIR --aligned               FFHQ, CelebA-HQ or this project's own frame: taken as they are
+  prepare_data.py SRC --out DIR --celeba-landmarks F    CelebA's landmark file instead of detection
+  prepare_data.py check DIR               what is wrong with a set, and a contact sheet of pairs to look at
+
+Stopping (Ctrl-C, or worse) costs nothing: the same command goes on.  report.csv has the reason for every picture left out.
+"""
+_GENERATE = """A training set with no photographs at all: faces of people who do not exist, each from a seed, aligned and sketched.
+
+  generate_faces.py --count 200 --out set         about 5 minutes on two CPU cores
+  prepare_data.py check set                       what came out, as a contact sheet
+
+The same seed gives the same face; index.csv stores them.  Stopping (Ctrl-C, or worse) costs nothing: the same command
+goes on, and a larger --count adds to the set.  Faces turned too far away are left out; report.csv says which and why.
+Gender stays blank unless --labels has it.  The faces are for research and non-commercial use (see the README).
+"""
+#: for Ctrl-C before the first picture or after the last; in between a run ends in good order
+_STOPPED = "interrupted; the same command goes on from here"
+
+
+def prepare_data(argv=None) -> int:
+    """Exit status 0 where the set holds pairs, 130 where the run was interrupted, else 1."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["check"]:
+        return _check(argv[1:])
+    return _prepare(argv)
+
+
+def _whole(text: str) -> int:
+    """A number of things, for argparse."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def _share(text: str) -> float:
+    """A share, for argparse."""
+    if not 0 <= float(text) <= 1:
+        raise ValueError
+    return float(text)
+
+
+def _prepare(argv) -> int:
+    parser = argparse.ArgumentParser(prog="prepare_data.py", description=_PREPARE,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", metavar="SRC", help="folder of photographs, subfolders included")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
+    parser.add_argument("--style", choices=("lines", "photocopy"), default="lines", help="of the sketches (default lines)")
+    parser.add_argument("--sketch-dir", metavar="DIR", help="your own sketches instead, paired with the photographs by path, or by "
+                        "name alone; drawn of the aligned faces (they are resized, not aligned), so mostly with --aligned")
+    frame = parser.add_mutually_exclusive_group()
+    frame.add_argument("--aligned", action="store_true", help="the pictures are aligned already: only resize them to 512")
+    frame.add_argument("--celeba-landmarks", metavar="FILE", help="CelebA's landmark file, instead of detecting faces")
+    parser.add_argument("--labels", metavar="FILE",
+                        help="table with gender and split: a CSV with a column file, or list_attr_celeba.txt (default: "
+                             "index.csv or faces.csv in or above SRC; one in SRC also says which pictures are meant)")
+    parser.add_argument("--min-confidence", type=_share, default=0.9, metavar="P",
+                        help="leave the gender blank where the table is less sure than this (default 0.9)")
+    parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
+    parser.add_argument("--min-eyes", type=float, default=32, metavar="PX",
+                        help="pixels between the eyes at least (default 32)")
+    parser.add_argument("--max-yaw", type=float, default=20, metavar="DEG", help="turned left or right at most (default 20)")
+    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG", help="tilted up or down at most (default 30)")
+    parser.add_argument("--test-share", type=_share, default=0.05, metavar="P", help="share set aside for testing, where no "
+                                                                                  "table says otherwise (default 0.05)")
+    parser.add_argument("--limit", type=_whole, metavar="N", help="look at the first N pictures only")
+    parser.add_argument("--workers", type=_whole, default=None, metavar="N",
+                        help="processes for finding and aligning (default: as many as CPU cores, at most 16)")
+    args = parser.parse_args(argv)
+
+    from collections import Counter
+
+    from tqdm import tqdm
+
+    from . import prepare as data
+    from .portrait import Options
+
+    labels = args.labels
+    if labels is None:
+        labels = next((str(p) for p in (Path(args.source) / "index.csv", Path(args.source) / "faces.csv",
+                                        Path(args.source).parent / "faces.csv") if p.is_file()), None)
+    options = Options(frame="aligned" if args.aligned else "landmarks" if args.celeba_landmarks else "detect",
+                      background="keep" if args.keep_background else "white", min_eyes=args.min_eyes,
+                      max_yaw=args.max_yaw, max_pitch=args.max_pitch)
+    with when_stopped(_STOPPED):
+        summary = data.prepare_folder(
+            args.source, args.out, options, style=args.style, sketch_dir=args.sketch_dir, labels=labels,
+            landmarks=args.celeba_landmarks, min_confidence=args.min_confidence, test_share=args.test_share,
+            limit=args.limit, workers=args.workers or min(16, os.cpu_count() or 1),
+            progress=lambda items, total: tqdm(items, total=total, unit="picture", smoothing=0.05))
+    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now), {len(summary.rejected)} pictures left out")
+    for reason, count in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
+        print(f"  {count:6d}  {reason}")
+    if summary.rejected:
+        print(f"  each with its reason in {Path(args.out) / 'report.csv'}")
+    if summary.left:
+        print(f"interrupted with {summary.left} pictures to go; the same command goes on from here")
+        return 130
+    print(f"look at it: python tools/prepare_data.py check {args.out}")
+    return 0 if summary.pairs else 1
+
+
+def _check(argv) -> int:
+    parser = argparse.ArgumentParser(prog="prepare_data.py check",
+                                     description="Verify a training set and draw a contact sheet of its pairs. "
+                                                 "Exit status 0: nothing wrong (warnings aside), 1: something is.")
+    parser.add_argument("folder", metavar="DIR", help="a folder with index.csv")
+    parser.add_argument("--sheet", metavar="PNG", help="where to write the contact sheet (default DIR/sheet.png)")
+    parser.add_argument("--pairs", type=int, default=24, metavar="N", help="pairs on the sheet (default 24; 0 for none)")
+    parser.add_argument("--workers", type=_whole, default=None, metavar="N", help="processes that read (default: CPU cores)")
+    args = parser.parse_args(argv)
+
+    from tqdm import tqdm
+
+    from . import checking, sheet
+
+    if args.pairs < 0:
+        parser.error("--pairs: expected 0 or more")
+    result = checking.check(args.folder, workers=args.workers or min(16, os.cpu_count() or 1),
+                            progress=lambda items, total: tqdm(items, total=total, unit="pair", leave=False))
+    print(result.text())
+    if args.pairs and result.pairs:
+        path = args.sheet or str(Path(args.folder) / "sheet.png")
+        drawn = sheet.write_sheet(args.folder, path, args.pairs)
+        print(f"{path}: {drawn} pairs; windows of {sheet.LEGEND}")
+    return 1 if result.errors else 0
+
+
+
+
+def generate_faces(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=_GENERATE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, required=True, metavar="N", help="pairs in the set")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
+    parser.add_argument("--style", choices=("lines", "photocopy"), default="lines", help="of the sketches (default lines)")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="S", help="go through the seeds from here (default 0)")
+    parser.add_argument("--seeds", metavar="FILE", help="these seeds only: one a line, or a CSV with a column seed")
+    parser.add_argument("--labels", metavar="FILE", help="CSV with seed (or file), gender and split, for those that have one")
+    parser.add_argument("--min-confidence", type=float, default=0.9, metavar="P",
+                        help="leave the gender blank where the table is less sure than this (default 0.9)")
+    parser.add_argument("--truncation", type=float, default=0.7, metavar="T",
+                        help="0 always the mean face, 1 the widest variety and more broken ones (default 0.7)")
+    parser.add_argument("--max-yaw", type=float, default=12, metavar="DEG", help="turned left or right at most (default 12)")
+    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG", help="tilted up or down at most (default 30)")
+    parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
+    parser.add_argument("--test-share", type=float, default=0.05, metavar="P", help="share set aside for testing, where no "
+                                                                                  "table says otherwise (default 0.05)")
+    parser.add_argument("--workers", type=int, default=None, metavar="N",
+                        help="processes that generate (default: one for every 8 CPU cores)")
+    args = parser.parse_args(argv)
+
+    from collections import Counter
+
+    from tqdm import tqdm
+
+    from . import generate
+    from .portrait import Options
+
+    cores = os.cpu_count() or 1
+    workers = args.workers or max(1, cores // 8)
+    with when_stopped(_STOPPED):
+        summary = generate.generate_set(
+            args.out, args.count, Options(max_yaw=args.max_yaw, max_pitch=args.max_pitch,
+                                          background="keep" if args.keep_background else "white"),
+            style=args.style, first_seed=args.first_seed, seeds=generate.read_seeds(args.seeds) if args.seeds else None,
+            labels=args.labels, truncation=args.truncation, min_confidence=args.min_confidence,
+            test_share=args.test_share, workers=workers, threads=max(1, cores // workers),
+            progress=lambda total, initial: tqdm(total=total, initial=initial, unit="face", smoothing=0.05))
+    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now), {len(summary.rejected)} seeds left out")
+    for reason, number in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
+        print(f"  {number:6d}  {reason}")
+    if summary.left:
+        print(f"{summary.left} to go; the same command goes on from here" if not args.seeds else
+              f"{summary.left} fewer than asked for: interrupted, or no seeds left")
+        return 130
+    print(f"look at it: python tools/prepare_data.py check {args.out}")
+    return 0

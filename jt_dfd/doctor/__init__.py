@@ -1,0 +1,1 @@
+"""What a machine has for this project, and whether it computes right."""

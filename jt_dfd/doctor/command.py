@@ -1,0 +1,46 @@
+"""What this machine has for jt_dfd, what is chosen, what is missing and the command that mends it."""
+from __future__ import annotations
+
+import argparse
+
+from ..cli import when_stopped
+
+
+def main(arguments=None) -> int:
+    """Exit status 0 where Jittor can start, 1 where it cannot or a check failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Exit status: 0 where Jittor can start, 1 where it cannot or a check failed.")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
+                        help="look with this device in mind (default: auto, a GPU where one can be used)")
+    parser.add_argument("--warm", action="store_true",
+                        help="compile ahead: Jittor's core, and the operators of a synthesis where there are weights")
+    parser.add_argument("--params", metavar="P", help="weights to compile ahead for (default: Params/demo)")
+    parser.add_argument("--gpu", action="store_true",
+                        help="one-minute self-test on the GPU: operators, kernels, training steps against references")
+    parser.add_argument("--check", action="store_true", help="the same self-test on the device chosen")
+    parser.add_argument("--json", action="store_true", help="the findings as JSON")
+    options = parser.parse_args(arguments)
+
+    with when_stopped("stopped; what is compiled so far is kept"):
+        return _examine(options)
+
+
+def _examine(options) -> int:
+    import json
+
+    from ..runtime import doctor
+
+    device = "cuda" if options.gpu else options.device
+    report = doctor.examine(device)
+    print(json.dumps(report, indent=2, sort_keys=True) if options.json else doctor.words(report), flush=True)
+    if not report["can_start"]:
+        return 1
+    if options.warm:
+        print("\n".join(doctor.warm(device, options.params)), flush=True)
+    if options.gpu or options.check:
+        from .. import runtime, selftest
+
+        runtime.start(device)
+        return 1 if selftest.run(lambda line: print(line, flush=True))["failed"] else 0
+    return 0

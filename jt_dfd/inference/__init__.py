@@ -1,0 +1,1 @@
+"""From sketches to faces."""

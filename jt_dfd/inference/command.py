@@ -1,0 +1,71 @@
+"""Sketches to faces.
+
+    tools/synthesize.py sketch.png                          faces/sketch.png
+    tools/synthesize.py sketch.png -o face.png
+    tools/synthesize.py drawings/ more/a.webp -o faces --gender male --refine all=1 eye1=0.5
+
+A sketch is a face in black lines on white, at any size, in any common picture format. Exit status: 0 all done,
+1 some sketches failed (the others are written), 2 nothing could start.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..cli import when_stopped
+
+_DEMO = Path(__file__).resolve().parents[2] / "Params" / "demo"
+
+
+def _parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sketch", nargs="+", metavar="SKETCH", help="picture files, or folders of them")
+    parser.add_argument("--params", default=None, metavar="P", help="folder of weights (default: this repository's "
+                        "Params/demo); one with the authors' AE_whole/ and Combine/ works too")
+    parser.add_argument("--gender", default="female", choices=["female", "male"], help="bank to project on")
+    parser.add_argument("--refine", nargs="+", default=["all=1"], metavar="C=W", help="0 follows the drawing, 1 makes it "
+                        "plausible; components eye1 (at the left) eye2 nose mouth rest, or all (default: all=1)")
+    parser.add_argument("--k", type=int, default=15, help="neighbours projected on (default: 15, the release's)")
+    parser.add_argument("--anchor", default="nearest", choices=["nearest", "release"],
+                        help="release: pick the anchor as the authors' program does")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--precision", default="single", choices=["single", "half"],
+                        help="half: feature decoders and generator in float16, on a GPU only (default: single)")
+    parser.add_argument("--shadow", action="store_true", help="write the shadow guidance too, as NAME_shadow.png")
+    parser.add_argument("-o", "--output", default="faces", metavar="OUT", help="folder, or a .png for a single sketch "
+                        "(default: faces)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None) -> int:
+    """Exit status 0 where every face was made, 1 where some were not."""
+    options = _parse(arguments)
+    with when_stopped("stopped; the faces finished so far are written"):
+        return _synthesize(options)
+
+
+def _synthesize(options) -> int:
+    from .. import batch
+    from ..errors import UserError
+    from ..selection import check_k
+    from ..synthesizer import Synthesizer, refine_amounts
+
+    refine = refine_amounts(batch.parse_refine(options.refine))
+    check_k(options.k)
+    jobs = batch.plan(options.sketch, options.output)
+    if not jobs:
+        raise UserError("no pictures found in " + ", ".join(options.sketch))
+    synthesizer = Synthesizer(options.params or _DEMO, options.device, options.precision)
+    synthesizer.check_gender(options.gender)
+
+    from tqdm import tqdm
+
+    bar = tqdm(jobs, unit="face", disable=None if len(jobs) > 1 else True)
+    failed = batch.synthesize_all(synthesizer, bar, options.shadow, gender=options.gender, refine=refine, k=options.k,
+                                  anchor=options.anchor)
+    for reason in failed.values():
+        print(f"synthesize: {reason}", file=sys.stderr)
+    done = len(jobs) - len(failed)
+    print(f"{done} of {len(jobs)} faces written to {options.output}" if done else "no face was made")
+    return 1 if failed else 0

@@ -1,0 +1,184 @@
+"""The command lines of training: both stages, the feature banks, the export, and all of them in turn."""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..cli import when_stopped
+
+_TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+_EMBEDDING = """Stage I: train the component embedding, an autoencoder for each component's sketches.
+
+    python tools/train_embedding.py --data SET --out runs/embedding
+    python tools/train_embedding.py --data SET --out runs/embedding --component eye1 --resume
+    mpirun -np 2 python tools/train_embedding.py --data SET --out runs/embedding --batch 32
+
+The run folder gets options.json, log.jsonl, losses.png, samples/, COMPONENT/checkpoints/ and weights/, which
+tools/build_bank.py and tools/train_synthesis.py read.
+"""
+_SYNTHESIS = """Stage II: train feature mapping and image synthesis behind stage I's frozen encoders.
+
+    python tools/train_synthesis.py --data SET --embedding runs/embedding --out runs/synthesis
+    python tools/train_synthesis.py --data SET --init-from Params/demo --out runs/finer
+    mpirun -np 4 python tools/train_synthesis.py --data SET --embedding runs/embedding --out runs/synthesis --batch 16
+
+The run folder gets options.json, log.jsonl, losses.png, samples/ (sketch, what the image decoders make of it, face,
+truth), checkpoints/ and weights/; tools/export_weights.py makes a folder for inference of it.
+"""
+_BANK = """Encode the training sketches into the feature banks that inference projects on.
+
+    python tools/build_bank.py --params runs/embedding --data SET
+
+Banks by gender where the index names it, else one shared bank; raw rows as the authors' release keeps them, and
+AE_whole/rows.json, which says which training picture each row is.
+"""
+_EXPORT = """A folder of weights for inference out of stage I, the banks and stage II.
+
+    python tools/export_weights.py --embedding runs/embedding --synthesis runs/synthesis --out Params/mine
+"""
+_ALL = """Both stages, the banks and the export, one after the other: a set of pairs in, a folder of weights out.
+
+    python tools/train_all.py --data SET --out runs/mine --preset compact
+    python tools/train_all.py --data tests/data/samples --out runs/tiny --preset tiny --embedding-steps 200 \\
+        --synthesis-steps 200 --batch 4
+
+Run it again to go on where it was stopped.  The weights are in OUT/params.  Options of a single stage: train by hand
+with tools/train_embedding.py and tools/train_synthesis.py.
+"""
+
+
+def train_embedding(arguments=None) -> int:
+    """Exit status 0 where it is trained to the end, 3 where it was stopped on the way and saved."""
+    return _stage("embedding", _EMBEDDING, arguments)
+
+
+def train_synthesis(arguments=None) -> int:
+    """As ``train_embedding``."""
+    return _stage("synthesis", _SYNTHESIS, arguments)
+
+
+def _stage(stage: str, description: str, arguments) -> int:
+    from . import options as o
+
+    kind = o.EmbeddingOptions if stage == "embedding" else o.SynthesisOptions
+    parser = _parser(description)
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out, with its "
+                        "options except those given again; starts where there is none")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="build everything, make a few steps, time them; writes nothing")
+    o.add_arguments(parser, kind)
+    given = vars(parser.parse_args(arguments))
+    resume, dry = given.pop("resume"), given.pop("dry_run")
+    with when_stopped("stopped at once; nothing was saved since the last checkpoint"):
+        return _train(stage, o.gather(kind, given, resume), resume, dry)
+
+
+def _train(stage: str, options, resume: bool, dry: bool) -> int:
+    from ..data import index
+    from .weights import config_of
+
+    # what cannot be read is told before anything is compiled
+    config = config_of(options)
+    index.read(options.data)
+    from .. import runtime
+
+    jt = runtime.start(options.device)
+    from . import loop
+
+    jt.set_global_seed(options.seed)
+    if stage == "embedding":
+        from .embedding import EmbeddingTrainer as Trainer
+    else:
+        from .synthesis import SynthesisTrainer as Trainer
+    options.preset = config.preset
+    trainer = Trainer(options, config)
+    if dry:
+        return loop.dry_run(trainer, options)
+    return 0 if loop.run(trainer, options, resume) else 3
+
+
+def build_bank(arguments=None) -> int:
+    """Exit status 0: the banks are written."""
+    parser = _parser(_BANK)
+    parser.add_argument("--params", required=True, metavar="DIR", help="stage I's run folder, or a folder of weights")
+    parser.add_argument("--data", required=True, metavar="SET", help="folder with index.csv")
+    parser.add_argument("--split", default="train", choices=["train", "test"], help="default: train")
+    parser.add_argument("--shared", action="store_true", help="one bank for everybody")
+    parser.add_argument("--mirrored", action="store_true", help="a second row for each sketch, flipped left to right")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N pictures a bank (default: all)")
+    parser.add_argument("--batch", type=int, default=16, metavar="N", help="sketches at a time (default: 16)")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "float16"], help="default: float32")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
+    args = parser.parse_args(arguments)
+    from .. import runtime
+    from .bank import build_banks
+
+    runtime.prepare(args.device)  # Jittor starts with the first network, once weights and set are found good
+    rows = build_banks(args.params, args.data, split=args.split, mirrored=args.mirrored, limit=args.limit,
+                       batch=args.batch, by_gender=not args.shared, dtype=args.dtype)
+    for gender, count in rows.items():
+        print(f"{gender}: {count} rows")
+    return 0
+
+
+def export_weights(arguments=None) -> int:
+    """Exit status 0: the folder is written."""
+    parser = _parser(_EXPORT)
+    parser.add_argument("--embedding", required=True, metavar="DIR", help="stage I's run folder, with banks")
+    parser.add_argument("--synthesis", required=True, metavar="DIR", help="stage II's run folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="default: float16")
+    parser.add_argument("--step", type=int, metavar="N", help="stage II's checkpoint to take (default: the one with the "
+                        "best held-out figure; with a GAN the last may well look better)")
+    parser.add_argument("--note", default="", help="a line for the provenance in config.json")
+    args = parser.parse_args(arguments)
+    from .export import export
+
+    size = export(args.embedding, args.synthesis, args.out, args.dtype, {"note": args.note} if args.note else None,
+                  args.step)
+    print(f"{args.out}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def train_all(arguments=None) -> int:
+    """Exit status 0 where everything is done, else that of the step that was not."""
+    parser = _parser(_ALL)
+    parser.add_argument("--data", required=True, metavar="SET", help="folder with index.csv")
+    parser.add_argument("--out", required=True, metavar="DIR", help="gets embedding/, synthesis/ and params/")
+    parser.add_argument("--preset", default="compact", help="network sizes (default: compact)")
+    parser.add_argument("--embedding-steps", type=int, default=20000, metavar="N", help="default: 20000")
+    parser.add_argument("--synthesis-steps", type=int, default=40000, metavar="N", help="default: 40000")
+    parser.add_argument("--batch", type=int, default=4, metavar="N", help="pictures a step (default: 4)")
+    parser.add_argument("--perceptual-network", default="auto", help="see train_synthesis.py --help (default: auto)")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
+    args = parser.parse_args(arguments)
+    import subprocess
+
+    out = Path(args.out)
+    stage = ["--data", args.data, "--batch", str(args.batch), "--device", args.device, "--resume"]
+    commands = [
+        ["train_embedding.py", "--preset", args.preset, "--out", str(out / "embedding"), "--steps",
+         str(args.embedding_steps), *stage],
+        ["build_bank.py", "--params", str(out / "embedding"), "--data", args.data, "--device", args.device],
+        ["train_synthesis.py", "--embedding", str(out / "embedding"), "--out", str(out / "synthesis"), "--steps",
+         str(args.synthesis_steps), "--perceptual-network", args.perceptual_network, *stage],
+        ["export_weights.py", "--embedding", str(out / "embedding"), "--synthesis", str(out / "synthesis"), "--out",
+         str(out / "params")],
+    ]
+    for number, (script, *words) in enumerate(commands, 1):
+        print(f"[{number}/{len(commands)}] {script}", flush=True)
+        try:
+            status = subprocess.call([sys.executable, str(_TOOLS / script), *words])
+        except KeyboardInterrupt:
+            status = 130
+        if status:
+            print(f"{script} ended with status {status}; run this again to go on", file=sys.stderr)
+            return status
+    print(f"Weights: {out / 'params'}")
+    return 0
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
