@@ -1,7 +1,7 @@
 """One reading of drawings, for every way in: what a person meant, whatever paper, ink, format and shape it came in.
 
     reading = drawings.read("scan.jpg")
-    reading.sketch, [n.text for n in reading.notes], [w.code for w in reading.warnings]
+    reading.page, [n.text for n in reading.notes], [w.code for w in reading.warnings]
 
 Grey pages of black strokes on white are read bit for bit as the release reads them.  What else is done, and when, each
 module says: ``ink`` (colour, dark grounds, pencil, construction lines), ``paper`` (light and shade, ruling), ``frame``
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import List, Tuple, Union
+from typing import List, Tuple
 
 import numpy as np
 
@@ -35,16 +35,14 @@ _LARGEST = 4608
 class Reading:
     """What became of a picture.
 
-    sketch     (canvas, canvas) uint8, black strokes on white
+    page       (512, 512) uint8, black strokes on white
     notes      what was done to it, in order; empty for a clean page
     warnings   why it may not be what was meant
-    page       (512, 512) uint8, the sketch before it was brought to the canvas
     """
 
-    sketch: np.ndarray
+    page: np.ndarray
     notes: Tuple[Remark, ...] = ()
     warnings: Tuple[Remark, ...] = ()
-    page: np.ndarray = None
 
     @property
     def errors(self) -> Tuple[Remark, ...]:
@@ -52,17 +50,16 @@ class Reading:
         return tuple(w for w in self.warnings if w.is_error)
 
 
-def read(source, canvas: int = 512, as_is: bool = False, place: bool = False) -> Reading:
-    """A drawing as a sketch on the canvas.
+def read(source, as_is: bool = False, place: bool = False) -> Reading:
+    """A drawing as a sketch of 512x512 pixels.
 
     source   a path; a Pillow image of any mode; or an array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8 or uint16,
              RGB and straight alpha; bool, or integers that are all 0 or 1, are a mask, its rarer value the ink
-    canvas   edge of the sketch, 512, 256, 128 or 64
     as_is    decode it and nothing else: the red channel, squeezed to a square, as the release does
     place    move, turn and scale the drawn face to where a face belongs
     PictureError where it is no picture.
     """
-    name, pixels, ground = _decoded(source, as_is)
+    pixels, ground = _decoded(source, as_is)
     notes: List[Remark] = []
     warnings: List[Remark] = []
     if as_is:
@@ -89,8 +86,7 @@ def read(source, canvas: int = 512, as_is: bool = False, place: bool = False) ->
             (warnings if said.code in WARNINGS else notes).append(said)
     page = np.ascontiguousarray(page)
     warnings = list(warnings) + judge(page, bool(warnings))
-    sketch = page if canvas == 512 else pictures.to_sketch(page, canvas)
-    return Reading(sketch, tuple(notes), tuple(warnings), page)
+    return Reading(page, tuple(notes), tuple(warnings))
 
 
 def judge(page: np.ndarray, photograph: bool = False) -> List[Remark]:
@@ -112,20 +108,19 @@ def judge(page: np.ndarray, photograph: bool = False) -> List[Remark]:
     return []
 
 
-def _decoded(source, as_is: bool) -> Tuple[str, np.ndarray, str]:
-    """(name, (H, W) or (H, W, 3) uint8, "white" or "black": what lies under its transparency)."""
+def _decoded(source, as_is: bool) -> Tuple[np.ndarray, str]:
+    """((H, W) or (H, W, 3) uint8, "white" or "black": what lies under its transparency)."""
     if isinstance(source, (str, os.PathLike)):
-        name = os.fspath(source)
         pixels = pictures.read_pixels(source)
     elif hasattr(source, "convert") and hasattr(source, "mode"):
-        name, pixels = "the sketch", pictures.pixels_of(source)
+        pixels = pictures.pixels_of(source)
     else:
-        name, pixels = "the sketch", _checked(np.asarray(source))
+        pixels = _checked(np.asarray(source))
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         if not as_is and _is_light(pixels):
-            return name, _over(pixels, 0), "black"
-        return name, _over(pixels, 255), "white"
-    return name, pixels, "white"
+            return _over(pixels, 0), "black"
+        return _over(pixels, 255), "white"
+    return pixels, "white"
 
 
 def _checked(array: np.ndarray) -> np.ndarray:
@@ -168,7 +163,7 @@ def _no_larger(pixels: np.ndarray) -> np.ndarray:
         return pixels
     height, width = pixels.shape[:2]
     # by minimum first: lines of a pixel stay lines
-    if factor >= 1.5 and ink.neutral(pixels) is not None:
+    if factor >= 1.5 and ink.neutral(pixels) is not None and np.median(pixels) > 127:
         pixels = cv2.erode(pixels, np.ones((2, 2), np.uint8))
     return cv2.resize(pixels, (max(1, round(width / factor)), max(1, round(height / factor))),
                       interpolation=cv2.INTER_AREA)

@@ -84,7 +84,7 @@ def read(pixels: np.ndarray) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
 def _without_ruling(grey: np.ndarray, notes: List[Remark]) -> np.ndarray:
     """A clean page without what is ruled on it, where something is; else the same array."""
     ink = 1 - grey.astype(np.float32) / 255
-    ruled = paper.ruling(ink)
+    ruled = paper.ruling(ink, level=True)
     if ruled is None:
         return grey
     notes.append(remark("ruling"))

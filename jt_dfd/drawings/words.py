@@ -52,6 +52,10 @@ class Remark:
         return {**NOTES, **WARNINGS}[self.code].format(**dict(self.values))
 
     @property
+    def is_warning(self) -> bool:
+        return self.code in WARNINGS
+
+    @property
     def is_error(self) -> bool:
         return self.code in ERRORS
 

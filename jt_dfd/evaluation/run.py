@@ -64,7 +64,7 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
         for n in _progress(numbers, f"refine {amount:g}", progress):
             row = held_out.rows[n]
             gender = row.gender or "female"
-            face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount).face
+            face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount, as_is=True).face
             faces.append(_to_canvas(face, canvas))
         out["synthesis"][f"refine {amount:g}"] = figures(faces)
         examples.append(faces)
