@@ -136,7 +136,6 @@ class Synthesizer:
         clock = _Clock()
         reading = sketch if isinstance(sketch, drawings.Reading) else drawings.read(sketch, as_is=as_is, place=place)
         canvas = to_sketch(reading.page, self.config.canvas)
-        clock.lap("read")
         latents = self.encode(canvas)
         clock.lap("encode")
         near = {c: self._nearest(c, gender, latents[c], k, anchor) for c in COMPONENTS}

@@ -19,8 +19,6 @@ _COLOURED, _COLOURED_SHARE = 24, 0.0005
 _WHITE, _WHITE_SHARE, _INK, _INK_SHARE = 250, 0.35, 112, 0.0003
 #: a ground lighter than this is never a dark one
 _DARK = 150
-#: share of neither strokes nor paper from which a picture is a photograph
-PHOTOGRAPH = 0.22
 #: contrast below which a page holds nothing, of its paper's brightness
 _LEAST_CONTRAST = 0.05
 
@@ -68,7 +66,7 @@ def read(pixels: np.ndarray) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
         page = np.full(luma.shape, 0 if np.median(luma) < 64 else 255, np.uint8)
         return page, notes, []
     dark = is_dark(luma)
-    if paper.off_paper((255 - luma if dark else luma) / 255) > PHOTOGRAPH:
+    if paper.is_tonal((255 - luma if dark else luma) / 255):
         return np.round(luma).astype(np.uint8) if grey is None else grey, notes, [remark("photograph")]
     if dark:
         notes.append(remark("inverted"))
@@ -110,7 +108,8 @@ def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
         notes.append(remark("ruling"))
     if ratios.shape[2] == 3:
         ink = _without_construction(ratios, ink, noise, notes)
-    ink = np.clip(ink - 3.5 * noise, 0, 1) / max(1 - 3.5 * noise, 0.1)
+    grain = _grain(ink, noise)
+    ink = np.clip(ink - grain, 0, 1) / (1 - grain)
     strength = _strength(ink, noise)
     if strength < _LEAST_CONTRAST or strength * lit < 0.02:
         return np.full(ink.shape, 255, np.uint8)
@@ -129,6 +128,18 @@ def _noise(ink: np.ndarray) -> float:
     rough = np.abs(ink - cv2.medianBlur(ink, 5))[::step, ::step]
     plain = np.abs(ink)[::step, ::step]
     return float(1.4826 * max(np.median(rough), min(np.median(plain), 0.03) * 0.8))
+
+
+def _grain(ink: np.ndarray, noise: float) -> float:
+    """How dark the paper's own grain gets: what is to be white."""
+    if noise <= 0.002:
+        return 0.0
+    deepest = float(np.quantile(ink, 0.999))
+    reach = 2 * max(3, round(max(ink.shape) / 512 * 3)) + 1
+    near = cv2.dilate((ink > max(0.3 * deepest, 3.5 * noise)).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    # grain is everywhere: what only a hundredth of the paper shows are faint strokes
+    far = float(min(np.quantile(ink[~near], 0.99), 2 * np.quantile(ink[~near], 0.9) + 0.01)) if (~near).any() else 0.0
+    return float(np.clip(max(3.5 * noise, far), 0, max(0.35 * deepest, min(3.5 * noise, 0.5))))
 
 
 def _cores(ink: np.ndarray, least: float) -> np.ndarray:
@@ -171,7 +182,8 @@ def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
         notes.append(remark("construction"))
     if float((coloured & ~gone).mean()) > _COLOURED_SHARE:
         notes.append(remark("colour"))
-    return np.where(gone, np.clip(1 - ratios.max(2), 0, 1), ink).astype(np.float32)
+    left = np.clip(1 - ratios.max(2), 0, 1)
+    return np.where(gone, np.where(left < 0.2, 0, left), ink).astype(np.float32)
 
 
 def _spans(one: np.ndarray, other: np.ndarray) -> bool:
@@ -201,14 +213,12 @@ def _without_faint_lines(ink, strength, notes) -> np.ndarray:
 
 
 def _without_specks(ink: np.ndarray) -> np.ndarray:
-    """Grain that passed for ink goes: spots of a pixel or two of the canvas, far from any stroke."""
+    """Grain that passed for ink goes: what is faint, or a spot of a pixel or two of the canvas, far from any stroke."""
     scale = max(1.0, max(ink.shape) / 512)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((ink > 0.2).astype(np.uint8), connectivity=8)
     area = stats[:, cv2.CC_STAT_AREA]
     small = area < 5 * scale * scale
     small[0] = False
-    if not small.any():
-        return ink
     strokes = (~small[labels] & (labels > 0)).astype(np.uint8)
     reach = 2 * int(round(4 * scale)) + 1
     near = cv2.dilate(strokes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
