@@ -77,7 +77,7 @@ def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, *, a
     """Make and write every job's face (and ``<name>_shadow.png``); ``settings`` go to ``Synthesizer.synthesize``.
 
     as_is, place   how the drawings are read (drawings.read)
-    sketcher       photographs are handed in: path to an aligned face's drawings.Reading (drawings.photographs); the sketch
+    sketcher       photographs are handed in: path to an aligned face's drawings.Reading (data.from_photo); the sketch
                    is written too, as <name>_sketch.png
     strict         a drawing with a warning is not made
     said           is told what was done to each drawing, and what is wrong with it
