@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..components import COMPONENTS, RELEASE_CANVAS, Geometry
+from .. import drawings
 from ..pictures import PictureError, read_picture, to_sketch
 from . import augment, index
 
@@ -94,7 +95,13 @@ class ItemLoader:
         return augment.bend_picture(self._cached("sketch", item, self._read_sketch), strength, rng)
 
     def _read_sketch(self, item: int) -> np.ndarray:
-        return to_sketch(os.path.join(self.spec.folder, self.spec.files[item][1]), RELEASE_CANVAS)
+        path = os.path.join(self.spec.folder, self.spec.files[item][1])
+        sketch = to_sketch(path, RELEASE_CANVAS)
+        wrong = [w for w in drawings.judge(sketch) if w.code in drawings.UNFIT]
+        if wrong:
+            raise PictureError(f"{path}: {wrong[0]}; tools/prepare_data.py check {self.spec.folder} lists everything that is "
+                               "wrong with the set")
+        return sketch
 
     def _read_photo(self, item: int) -> np.ndarray:
         path = os.path.join(self.spec.folder, self.spec.files[item][0])

@@ -19,9 +19,9 @@ import numpy as np
 from .. import pictures
 from ..pictures import PictureError
 from . import frame, ink
-from .words import ERRORS, NOTES, WARNINGS, Remark, remark
+from .words import ERRORS, NOTES, UNFIT, WARNINGS, Remark, remark
 
-__all__ = ["ERRORS", "NOTES", "WARNINGS", "Reading", "Remark", "judge", "read"]
+__all__ = ["ERRORS", "NOTES", "UNFIT", "WARNINGS", "Reading", "Remark", "judge", "read"]
 
 #: a sketch with a smaller share of ink is empty; one with a larger is no drawing (ours)
 LEAST_INK, MOST_INK = 0.002, 0.6

@@ -1,8 +1,7 @@
 """What a reading says: codes, and the words for them in one place.
 
-A note says what was done to the drawing, a warning that it may not be what was meant.  Of the warnings, ERRORS are
-those with which a drawing cannot be used: ``--strict``, ``--sketch-dir``, training and ``prepare_data.py check`` refuse
-them.
+A note says what was done to the drawing, a warning that it may not be what was meant.  ``synthesize --strict`` leaves
+out drawings with any warning; ``--sketch-dir``, training and ``prepare_data.py check`` refuse those of UNFIT.
 """
 from __future__ import annotations
 
@@ -38,6 +37,8 @@ WARNINGS: Dict[str, str] = {
 }
 #: with these nothing usable came out
 ERRORS = ("empty", "black", "ink")
+#: with these a drawing is unfit for training: those, and what is hardly a drawing
+UNFIT = (*ERRORS, "little", "photograph")
 
 
 @dataclass(frozen=True)
