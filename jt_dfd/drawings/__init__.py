@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 
@@ -38,11 +38,13 @@ class Reading:
     page       (512, 512) uint8, black strokes on white
     notes      what was done to it, in order; empty for a clean page
     warnings   why it may not be what was meant
+    raw        (512, 512) uint8, the picture as it is read with as_is; the page where nothing was done
     """
 
     page: np.ndarray
     notes: Tuple[Remark, ...] = ()
     warnings: Tuple[Remark, ...] = ()
+    raw: Optional[np.ndarray] = None
 
     @property
     def errors(self) -> Tuple[Remark, ...]:
@@ -62,12 +64,15 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
     pixels, ground = _decoded(source, as_is)
     notes: List[Remark] = []
     warnings: List[Remark] = []
+    raw = page = None
     if as_is:
         page = pictures.to_sketch(pixels)
     else:
         if ground == "black":
             notes.append(remark("transparent"))
+            raw = np.full((512, 512), 255, np.uint8)
             pixels = 255 - pixels
+        before = pixels
         pixels = _no_larger(pixels)
         page, more, warnings = ink.read(pixels)
         notes += more
@@ -86,7 +91,9 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
             (warnings if said.code in WARNINGS else notes).append(said)
     page = np.ascontiguousarray(page)
     warnings = list(warnings) + judge(page, bool(warnings))
-    return Reading(page, tuple(notes), tuple(warnings))
+    if raw is None:
+        raw = pictures.to_sketch(before) if notes else page
+    return Reading(page, tuple(notes), tuple(warnings), raw)
 
 
 def judge(page: np.ndarray, photograph: bool = False) -> List[Remark]:

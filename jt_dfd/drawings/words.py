@@ -31,9 +31,14 @@ WARNINGS: Dict[str, str] = {
     "black": "a page that is black all over: there is nothing to make a face from",
     "ink": "{share:.0%} of the page is ink; expected strokes on white",
     "little": "hardly anything is drawn ({share:.2%} of the page is ink)",
-    "photograph": "a photograph or painting, not a line drawing; --from-photo makes a sketch of it",
-    "small": "the drawing takes up {share:.0%} of the page only; --place scales it to where a face belongs",
+    "photograph": "a photograph or painting, not a line drawing",
+    "small": "the drawing takes up {share:.0%} of the page only",
     "no-outline": "no outline of a face was found to place the drawing by",
+}
+#: what helps on the command line, by code
+HINTS: Dict[str, str] = {
+    "photograph": "--from-photo makes a sketch of the face in it",
+    "small": "--place scales the drawn face to where a face belongs",
 }
 #: with these nothing usable came out
 ERRORS = ("empty", "black", "ink")
@@ -49,8 +54,13 @@ class Remark:
     values: Any = ()  # ((name, value), ...): hashable, so that remarks can be compared and pickled
 
     @property
+    def source(self) -> str:
+        """The English sentence with {values}: what a translation goes by."""
+        return {**NOTES, **WARNINGS}[self.code]
+
+    @property
     def text(self) -> str:
-        return {**NOTES, **WARNINGS}[self.code].format(**dict(self.values))
+        return self.source.format(**dict(self.values))
 
     @property
     def is_warning(self) -> bool:

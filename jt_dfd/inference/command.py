@@ -60,6 +60,7 @@ def main(arguments=None) -> int:
 
 def _synthesize(options) -> int:
     from .. import batch
+    from ..drawings.words import HINTS
     from ..errors import UserError
     from ..selection import check_k
     from ..synthesizer import Synthesizer, refine_amounts
@@ -88,7 +89,8 @@ def _synthesize(options) -> int:
 
     def said(path, remark):
         kind = "warning: " if remark.is_warning else ""
-        bar.write(f"synthesize: {path}: {kind}{remark}", file=sys.stderr)
+        hint = f"; {HINTS[remark.code]}" if remark.code in HINTS else ""
+        bar.write(f"synthesize: {path}: {kind}{remark}{hint}", file=sys.stderr)
 
     failed = batch.synthesize_all(synthesizer, bar, options.shadow, as_is=options.as_is, place=options.place,
                                   strict=options.strict, sketcher=sketcher, said=said, gender=options.gender,
