@@ -361,3 +361,28 @@ def test_the_command_line_says_what_it_read_and_strict_leaves_out(root, tiny_par
     before = (tmp_path / "out" / "red.png").read_bytes()
     done = run("--as-is")
     assert done.returncode == 0 and "coloured" not in done.stderr and (tmp_path / "out" / "red.png").read_bytes() != before
+
+
+# -- placing
+
+@pytest.mark.parametrize("size, x, y, turn", [(0.5, 200, 60, 0), (0.7, 60, 110, 8), (0.35, 40, 20, 0)])
+def test_place_brings_a_face_to_where_faces_belong(drawing, size, x, y, turn):
+    from jt_dfd.components import CANONICAL_POINTS
+
+    matrix = cv2.getRotationMatrix2D((256, 256), turn, size)
+    matrix[:, 2] += x + 256 * size - 256, y + 256 * size - 256
+    page = cv2.warpAffine(drawing, matrix, (512, 512), flags=cv2.INTER_AREA, borderValue=255)
+    reading = drawings.read(page, place=True)
+    assert "placed" in codes(reading.notes)
+    for eye in ("left_eye", "right_eye"):
+        cx, cy = (int(v) for v in CANONICAL_POINTS[eye])
+        around = reading.page[cy - 34:cy + 34, cx - 40:cx + 40]
+        assert (around < 128).mean() > 0.04, "an eye lies in its place"
+    assert np.array_equal(drawings.read(page).page, page), "off by default"
+
+
+def test_place_leaves_a_page_without_a_face(drawing):
+    page = np.full((512, 512), 255, np.uint8)
+    cv2.line(page, (20, 40), (480, 430), 0, 3)
+    reading = drawings.read(page, place=True)
+    assert "no-outline" in codes(reading.warnings) and np.array_equal(reading.page, page)
