@@ -74,7 +74,7 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
             pixels = 255 - pixels
         before = pixels
         pixels = _no_larger(pixels)
-        page, more, warnings = ink.read(pixels)
+        page, more, warnings = ink.read(pixels, turned=ground == "black")
         notes += more
         photograph = any(w.code == "photograph" for w in warnings)
         clean = not more and not photograph and ground != "black"

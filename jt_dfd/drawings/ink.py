@@ -42,6 +42,11 @@ def is_clean(grey: np.ndarray) -> bool:
     return bool(any_ink == 0 or dark >= max(1.0, min(_INK_SHARE * total, 0.3 * any_ink)))
 
 
+def _is_black(grey: np.ndarray) -> bool:
+    """Are a page's strokes black?  Chalk and light screen colours leave less when light and dark are exchanged."""
+    return float(np.quantile(grey, 0.002)) <= 8
+
+
 def is_dark(luma: np.ndarray) -> bool:
     """Is the page (H, W), 0 to 255, a dark ground with light strokes, as a blackboard?  Where its middle is not light,
     and what is lighter than its surroundings outweighs what is darker."""
@@ -54,11 +59,12 @@ def is_dark(luma: np.ndarray) -> bool:
     return float(np.maximum(away, 0).sum()) > float(np.maximum(-away, 0).sum())
 
 
-def read(pixels: np.ndarray) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
-    """(page, notes, warnings) of a picture (H, W) or (H, W, 3), uint8: page is (H, W) uint8, black strokes on white."""
+def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
+    """(page, notes, warnings) of a picture (H, W) or (H, W, 3), uint8: page is (H, W) uint8, black strokes on white.
+    ``turned``: light and dark were exchanged already."""
     grey = neutral(pixels)
     notes: List[Remark] = []
-    if grey is not None and is_clean(grey):
+    if grey is not None and is_clean(grey) and (not turned or _is_black(grey)):
         return _without_ruling(grey, notes), notes, []
     luma = grey if grey is not None else np.round(pixels.astype(np.float32) @ np.float32([0.299, 0.587, 0.114]))
     luma = luma.astype(np.float32)
@@ -73,7 +79,7 @@ def read(pixels: np.ndarray) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
         pixels = 255 - pixels
         if grey is not None:
             grey = 255 - grey
-            if is_clean(grey):
+            if is_clean(grey) and _is_black(grey):
                 return _without_ruling(grey, notes), notes, []
     page = _corrected(grey if grey is not None else pixels, notes)
     return page, notes, []
