@@ -10,7 +10,7 @@ from typing import List, Optional, Tuple
 import cv2
 import numpy as np
 
-from . import paper
+from . import frame, paper
 from .words import Remark, remark
 
 #: channels further apart than this are a colour, where more than this share of the page shows it
@@ -71,6 +71,13 @@ def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Rem
     if float(np.ptp(paper.small(luma))) <= 255 * _LEAST_CONTRAST and float(np.ptp(luma)) <= 40:
         page = np.full(luma.shape, 0 if np.median(luma) < 64 else 255, np.uint8)
         return page, notes, []
+    on = frame.sheet(luma)
+    if on is not None:
+        left, top, right, bottom = on
+        inside = np.ascontiguousarray(pixels[top:bottom, left:right])
+        page, more, warnings = read(inside)
+        if not warnings and not any(n.code == "inverted" for n in more) and page.min() < 255:
+            return page, [remark("sheet"), *more], warnings
     dark = is_dark(luma)
     if paper.is_tonal((255 - luma if dark else luma) / 255):
         return np.round(luma).astype(np.uint8) if grey is None else grey, notes, [remark("photograph")]

@@ -19,6 +19,7 @@ NOTES: Dict[str, str] = {
     "pencil-under": "faint lines under dark ink: left out as construction lines",
     "ruling": "ruled or squared paper: its lines left out",
     "frame": "a frame around the drawing: left out",
+    "sheet": "a sheet of paper on something darker: what lies around it left out",
     "edge": "what lies along the picture's edge: left out",
     "beside": "small things beside the drawing, as a page number: left out",
     "square": "a page of {width}x{height} pixels: a square of {side} pixels round the drawing, nothing squeezed",

@@ -93,6 +93,7 @@ CHINESE = {
     "light coloured lines under dark ink: left out as construction lines": "深色墨迹下的浅色线条：作为辅助线略去",
     "faint lines under dark ink: left out as construction lines": "深色墨迹下的淡线：作为辅助线略去",
     "ruled or squared paper: its lines left out": "横格或方格纸：格线已略去", "a frame around the drawing: left out": "画面四周的边框：已略去",
+    "a sheet of paper on something darker: what lies around it left out": "纸张放在较暗的背景上：纸外的部分已略去",
     "what lies along the picture's edge: left out": "图片边缘的痕迹：已略去",
     "small things beside the drawing, as a page number: left out": "画面旁的小字（如页码）：已略去",
     "a page of {width}x{height} pixels: a square of {side} pixels round the drawing, nothing squeezed":

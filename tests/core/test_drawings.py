@@ -264,6 +264,20 @@ def test_frames_and_page_numbers_are_left_out(drawing):
     assert difference(drawings.read(numbered), drawing) < 1
 
 
+def test_a_sheet_on_a_desk_and_the_rim_of_a_scanner(drawing, rng):
+    desk = np.empty((700, 900, 3), np.float32)
+    desk[:] = 110, 80, 60
+    desk += 30 * cv2.GaussianBlur(rng.normal(0, 4, (700, 900)).astype(np.float32), (0, 0), 6)[..., None]
+    desk[50:650, 140:740] = laid(larger(drawing, 600), (40, 40, 45), (232, 228, 218))
+    reading = drawings.read(photographed(np.clip(desk, 0, 255), rng, 0.75))
+    assert "sheet" in codes(reading.notes) and not reading.warnings
+    assert np.abs(np.subtract(frame_of(reading.page), frame_of(drawing))).max() < 16
+    scan = pasted(drawing, 1754, 1240, 257, 0, 1240) * 0.97
+    scan[:, :14], scan[:9] = 40, 90
+    reading = drawings.read(np.clip(scan + rng.normal(0, 1.5, scan.shape), 0, 255).astype(np.uint8))
+    assert difference(reading, drawing) < 1.5 and "edge" in codes(reading.notes)
+
+
 # -- decoding
 
 def test_every_mode_of_pillow(drawing, tmp_path):
