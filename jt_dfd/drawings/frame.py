@@ -210,7 +210,7 @@ def _square_round(box, width: int, height: int) -> Tuple[int, int, int]:
     middle = (x0 + x1) / 2, (y0 + y1) / 2
     if span < _FILLS * shorter:
         side = round(span / _TYPICAL)
-        return round(middle[0] - side / 2), round(middle[1] - side / 2), side
+        return round(middle[0] - _MIDDLE[0] * side), round(middle[1] - _MIDDLE[1] * side), side
     if span > shorter:
         side = round(span / 0.95)
         return round(middle[0] - side / 2), round(middle[1] - side / 2), side
