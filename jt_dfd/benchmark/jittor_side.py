@@ -215,13 +215,13 @@ class Jittor(JittorSide):
 
     def _stroke(self, name, options):
         forget(self.synthesizer)
-        self.synthesizer.synthesize(inputs.sketch(self.geometry, 0), self.gender, k=K)
+        self.synthesizer.synthesize(inputs.sketch(self.geometry, 0), self.gender, k=K, as_is=True)
         strokes = inputs.strokes(self.geometry, options["component"])
         self._work.take()
         return Task(self._synthesize, lambda: next(strokes), self._tell)
 
     def _synthesize(self, sketch):
-        return self.synthesizer.synthesize(sketch, self.gender, k=K)
+        return self.synthesizer.synthesize(sketch, self.gender, k=K, as_is=True)
 
     def _tell(self, result):
         work = self._work.take()

@@ -96,7 +96,7 @@ def _of_style(synthesizer, held_out, numbers, refine, distance, features, means,
         faces = []
         for n in _progress(numbers, f"{style}, refine {amount:g}", progress):
             gender = held_out.rows[n].gender or "female"
-            face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount).face
+            face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount, as_is=True).face
             faces.append(_to_canvas(face, canvas))
         out["synthesis"][f"refine {amount:g}"] = figures(faces)
         examples.append(faces)

@@ -50,6 +50,8 @@ class Actions(QObject):
         add = self._add
         add("new", mark("&New"), "Ctrl+N")
         add("open", mark("&Open…"), "Ctrl+O", "open", mark("Open a picture as the drawing"))
+        add("as_is", mark("&Take pictures as they are"), tip=mark("Read pictures without correcting paper, ink and shape"),
+            check=True)
         add("save", mark("&Save drawing"), "Ctrl+S", "save", mark("Save the drawing with its settings"))
         add("save_as", mark("Save drawing &as…"), "Ctrl+Shift+S")
         add("save_face", mark("Save &face as…"), "Ctrl+E")
@@ -101,7 +103,7 @@ class Actions(QObject):
                     made.addAction(self[name])
             return made
 
-        menu(mark("&File"), "new", "open", self.recent_menu, "-", "save", "save_as", "save_face", "save_both", "export",
+        menu(mark("&File"), "new", "open", self.recent_menu, "as_is", "-", "save", "save_as", "save_face", "save_both", "export",
              "-", "quit")
         menu(mark("&Edit"), "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger")

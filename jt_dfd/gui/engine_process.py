@@ -149,8 +149,9 @@ class Server:
             if self.newest is not None:
                 raise Superseded
 
+        # as_is: what is on the page was read when it was opened
         r = self.synthesizer.synthesize(request["sketch"], gender=request["gender"], refine=request["refine"],
-                                        k=request["k"], on_shadow=on_shadow)
+                                        k=request["k"], on_shadow=on_shadow, as_is=True)
         face, vectors = self.borrow(r.face, r.vectors, request["borrowed"])
         self.tell("face", id=request["id"], face=np.ascontiguousarray(face), vectors=_plain(vectors),
                   shadow_ms=shadow_ms[0] if shadow_ms else 0.0, ms=(time.perf_counter() - started) * 1000)
@@ -170,7 +171,7 @@ class Server:
         levels = job["levels"]
         for n, level in enumerate(levels):
             self.interactive(job["id"])
-            r = self.synthesizer.synthesize(job["sketch"], gender=job["gender"], refine=level, k=job["k"])
+            r = self.synthesizer.synthesize(job["sketch"], gender=job["gender"], refine=level, k=job["k"], as_is=True)
             face, _ = self.borrow(r.face, r.vectors, job["borrowed"])
             self.tell("frame", id=job["id"], index=n, total=len(levels), face=np.ascontiguousarray(face))
         self.tell("done", id=job["id"])

@@ -25,10 +25,12 @@ RECENT = 10
 class Filing(QObject):
     """recent_changed
     said(str)         a line for the status bar
+    read(Opened)      a picture was opened or pasted: what was done to it is to be shown
     """
 
     recent_changed = pyqtSignal()
     said = pyqtSignal(str)
+    read = pyqtSignal(object)
 
     def __init__(self, document: Document, live: Live, settings: QSettings, window: QWidget):
         super().__init__(window)
@@ -54,11 +56,13 @@ class Filing(QObject):
             return
         path = os.path.abspath(path)
         self.said.emit(tr("Opening {name}…", name=os.path.basename(path)))
-        self.background.run(lambda: files.open_picture(path), self._opened,
+        as_is = self.as_is
+        self.background.run(lambda: files.open_picture(path, as_is), self._opened,
                             lambda problem: self._open_failed(path, problem))
 
     def _opened(self, opened: files.Opened) -> None:
         self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
+        self.read.emit(opened)
         self.remember(opened.path)
         self.said.emit(tr("Opened {name}", name=os.path.basename(opened.path)))
 
@@ -77,9 +81,37 @@ class Filing(QObject):
         bits = image.constBits()
         bits.setsize(image.byteCount())
         array = np.frombuffer(bits, np.uint8).reshape(h, image.bytesPerLine() // 4, 4)[:, :w].copy()
-        self.background.run(lambda: files.as_drawing(array),
-                            lambda pixels: self.document.replace(pixels, text="paste"),
+        as_is = self.as_is
+        self.background.run(lambda: files.read_array(array, as_is), self._placed,
                             lambda problem: self.warn(tr("This picture cannot be used."), str(problem)))
+
+    def _placed(self, opened: files.Opened) -> None:
+        self.document.replace(opened.pixels, text="paste")
+        self.read.emit(opened)
+
+    def sketch_photograph(self, photograph: np.ndarray) -> None:
+        """The face of a photograph as lines onto the page, drawn by the data tools in a process of their own: the edge
+        network runs under Jittor, which this process never imports."""
+        self.said.emit(tr("Looking for the face…"))
+
+        def failed(problem):
+            self.said.emit("")
+            self.warn(tr("No sketch could be made of this photograph."), str(problem))
+
+        def done(pixels):
+            self.document.replace(pixels, text="sketch")
+            self.said.emit(tr("The photograph's face is on the page, as lines to go on from."))
+
+        self.background.run(lambda: files.sketch_of(photograph), done, failed)
+
+    @property
+    def as_is(self) -> bool:
+        """Are pictures taken as they are, without correction?"""
+        return self._settings.value("as_is", False, type=bool)
+
+    @as_is.setter
+    def as_is(self, on: bool) -> None:
+        self._settings.setValue("as_is", on)
 
     def paste(self) -> None:
         data = QApplication.clipboard().mimeData()

@@ -24,6 +24,7 @@ from .history import HistoryStrip
 from .live import Live
 from .messages import EngineTrouble, KeySheet
 from .recovery import Autosave
+from .readingbar import ReadingBar
 from .recoverybar import RecoveryBar
 from .series import Morph, Series, Sweep
 from .stage import Stage
@@ -53,6 +54,7 @@ class Window(QMainWindow):
         self.actions = Actions(self, self.words)
         self.autosave = Autosave(self.document, recovery, self)
         self.recovery_bar = RecoveryBar(self.words)
+        self.reading_bar = ReadingBar(self.words)
         self._trouble: Optional[EngineTrouble] = None
         self._times = (0.0, 0.0)
         self._sample, self._sample_for = 0, 0  # the job, and the drawing's revision when it was asked for
@@ -93,6 +95,7 @@ class Window(QMainWindow):
         rows.setSpacing(0)
         rows.addWidget(self.recovery_bar)
         rows.addLayout(middle, 1)
+        rows.addWidget(self.reading_bar)
         rows.addLayout(strip)
         self.setCentralWidget(central)
         self.device_label, self.weights_label, self.time_label = QLabel(), QLabel(), QLabel()
@@ -135,6 +138,13 @@ class Window(QMainWindow):
         a.devices.triggered.connect(lambda action: self.set_device(action.data()))
         filing.recent_changed.connect(self._show_recent)
         filing.said.connect(self.say)
+        filing.read.connect(self.reading_bar.show_reading)
+        document.loaded.connect(self.reading_bar.release)
+        self.reading_bar.as_is_wanted.connect(self._take_as_it_is)
+        self.reading_bar.sketch_wanted.connect(lambda opened: self.filing.sketch_photograph(opened.photograph))
+        self.reading_bar.trace_wanted.connect(self._trace)
+        a["as_is"].setChecked(filing.as_is)
+        a["as_is"].toggled.connect(lambda on: setattr(filing, "as_is", on))
         document.path_changed.connect(lambda path: self._show_title())
         document.modified_changed.connect(self.setWindowModified)
         document.changed.connect(self._show_able)
@@ -226,6 +236,21 @@ class Window(QMainWindow):
     def _set_mirror(self, on: bool) -> None:
         self.canvas.mirror = on
         self.canvas.update()
+
+    # -- pictures from elsewhere -----------------------------------------------------------------------------------
+    def _take_as_it_is(self, opened) -> None:
+        """The picture that was just read, without any correction, as one step of undo."""
+        self.document.replace(opened.reading.raw, text="as it is")
+        self.reading_bar.release()
+
+    def _trace(self, opacity: int) -> None:
+        opened = self.reading_bar.opened
+        if opacity and opened is not None:
+            if self.canvas.underlay is None:
+                self.document.clear()
+            self.canvas.set_underlay(opened.photograph, opacity / 100)
+        else:
+            self.canvas.set_underlay(None)
 
     # -- faces -----------------------------------------------------------------------------------------------------
     def _face_shown(self, result) -> None:

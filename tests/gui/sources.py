@@ -22,4 +22,8 @@ def texts():
                 for argument in node.args:
                     if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and argument.value:
                         found.setdefault(argument.value, path.name)
+    from jt_dfd.drawings import NOTES, WARNINGS
+
+    for text in (*NOTES.values(), *WARNINGS.values()):
+        found.setdefault(text, "drawings/words.py")
     return found
