@@ -116,7 +116,7 @@ def _synthesis():
             o, features = self.options, self.features(batch.crops)
             fake = self.generator(features)
             total = o.l1 * losses.l1(fake, batch.photo)
-            maps = self.discriminator(jt.concat([features_at, features_at]), jt.concat([batch.photo, made]))
+            maps = self.discriminator(jt.concat([features_at, features_at]), jt.concat([batch.photo, fake]))
             real, fake_maps = losses.split(maps, BATCH)
             return (total + o.gan * losses.adversarial(fake_maps)
                     + o.feature_matching * losses.feature_matching(real, fake_maps)).item()

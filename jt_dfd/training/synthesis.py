@@ -132,7 +132,7 @@ class SynthesisTrainer:
         adversarial = self.discriminator is not None and step >= o.gan_from
         if adversarial:
             condition, count = features.detach(), real.shape[0]
-            maps = self.discriminator(jt.concat([condition, condition]), jt.concat([real, made]))
+            maps = self.discriminator(jt.concat([condition, condition]), jt.concat([real, fake]))
             real_maps, fake_maps = losses.split(maps, count)
             terms["gan"] = losses.adversarial(fake_maps)
             terms["feature_matching"] = losses.feature_matching(real_maps, fake_maps)

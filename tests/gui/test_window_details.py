@@ -9,7 +9,6 @@ from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QFileDialog, QMessageBox
 from test_window import LINE, faces, key, settle, shown
 
-from jt_dfd.gui import engine as engine_module
 from jt_dfd.gui import files
 from jt_dfd.gui.strokes import to_array
 from jt_dfd.gui.words import tr
