@@ -29,7 +29,10 @@ STEPS = {
     "tests": (300, True, ("compile",)),
     "benchmark": (300, True, ("compile",)),
     "training-benchmark": (180, True, ("compile",)),
+    "train-demo": (540, True, ("compile",)),
 }
+#: done only where they are asked for by name
+ASKED_FOR = ("train-demo",)
 #: what the tools and tests import; pytest for the tests alone
 NEEDED = "jittor numpy cv2 PIL tqdm pytest"
 #: characters of a step's output that the JSON keeps, from its end
@@ -251,6 +254,16 @@ def training_benchmark(run):
                       "--batch-size", "8")
 
 
+def train_demo(run):
+    minutes = max(1.0, (run.left("train-demo") - 30) / 60)
+    command = ["tests/gpu/train_demo.py", "run", "--minutes", f"{minutes:.1f}", "--out", run.report.folder]
+    if run.wheels:
+        command.append(Path(run.wheels) / "set.tar")
+    verdict, why, command, output = _checked(run, "train-demo", command)
+    # 3 is no failure: the piece's time was over
+    return ("PASS", "more to do: run it again", command, output) if why == "exit status 3" else (verdict, why, command, output)
+
+
 def _benchmark(run, name, *words):
     if not (ROOT / "tools/benchmark.py").is_file():
         return "SKIPPED", "tools/benchmark.py is not there", "", ""
@@ -291,8 +304,8 @@ class Run:
 
     def all(self):
         """1 where a step failed, else 0."""
-        functions = {"compile": compile_, "training-benchmark": training_benchmark}
-        wanted = (self.options.only or ",".join(STEPS)).split(",")
+        functions = {"compile": compile_, "training-benchmark": training_benchmark, "train-demo": train_demo}
+        wanted = (self.options.only or ",".join(s for s in STEPS if s not in ASKED_FOR)).split(",")
         unwanted = self.options.skip.split(",")
         for name, (_, needs_gpu, before) in STEPS.items():
             if name not in wanted or name in unwanted:
