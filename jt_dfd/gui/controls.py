@@ -8,20 +8,8 @@ from PyQt5.QtWidgets import (QButtonGroup, QCheckBox, QFrame, QGridLayout, QHBox
                              QSizePolicy, QSlider, QSpinBox, QVBoxLayout, QWidget)
 
 from ..components import COMPONENTS
-from .settings import K_RANGE, FaceSettings
-from .words import Words, mark, tr
-
-#: what the components are called in the window (release)
-LABELS: Dict[str, str] = {"eye1": mark("eyeL"), "eye2": mark("eyeR"), "nose": mark("Nose"), "mouth": mark("Mouth"),
-                          "rest": mark("Others")}
-LONG_LABELS: Dict[str, str] = {"eye1": mark("Left eye"), "eye2": mark("Right eye"), "nose": mark("Nose"),
-                               "mouth": mark("Mouth"), "rest": mark("Everything else")}
-TIPS: Dict[str, str] = {
-    "eye1": mark("The eye at the left of the picture, with its brow"),
-    "eye2": mark("The eye at the right of the picture, with its brow"),
-    "nose": mark("The nose"), "mouth": mark("The mouth"),
-    "rest": mark("Hair, outline, ears and everything that is not an eye, the nose or the mouth"),
-}
+from .settings import GENDERS, K_RANGE, FaceSettings
+from .words import Words, tr
 
 
 class Slider(QSlider):
@@ -83,13 +71,11 @@ class Controls(QWidget):
         row.setSpacing(6)
         self.genders = {}
         self._group = QButtonGroup(self)
-        for gender, label, tip in (
-                ("female", mark("Female"), mark("Complete the drawing from women's faces")),
-                ("male", mark("Male"), mark("Complete the drawing from men's faces"))):
+        for gender in GENDERS:
             button = QPushButton()
             button.setCheckable(True)
-            self._words.bind(button.setText, label)
-            self._words.bind(button.setToolTip, tip)
+            self._words.bind(button.setText, f"gender.{gender}")
+            self._words.bind(button.setToolTip, f"gender.{gender}.tip")
             self._group.addButton(button)
             self.genders[gender] = button
             row.addWidget(button)
@@ -101,11 +87,11 @@ class Controls(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(5)
-        title = _caption(self._words, mark("Refinement"))
+        title = _caption(self._words, "refine")
         grid.addWidget(title, 0, 0, 1, 3)
         ends = QHBoxLayout()
         ends.setSpacing(14)
-        for text, side in ((mark("follow my drawing"), Qt.AlignLeft), (mark("make it plausible"), Qt.AlignRight)):
+        for text, side in (("refine.low", Qt.AlignLeft), ("refine.high", Qt.AlignRight)):
             label = QLabel()
             label.setObjectName("quiet")
             label.setAlignment(side | Qt.AlignBottom)
@@ -114,14 +100,12 @@ class Controls(QWidget):
             ends.addWidget(label)
         grid.addLayout(ends, 1, 0, 1, 3)
         self.sliders, self.values = {}, {}
-        rows = [(name, LABELS[name], TIPS[name]) for name in COMPONENTS]
-        rows.append(("all", mark("All"), mark("All five at once")))
-        for n, (name, text, tip) in enumerate(rows, 2):
+        for n, name in enumerate(COMPONENTS + ("all",), 2):
             label, slider, value = QLabel(), Slider(), QLabel("100")
-            self._words.bind(label.setText, text)
+            self._words.bind(label.setText, f"part.{name}")
             for widget in (label, slider):
                 self._words.bind(lambda text, widget=widget: widget.setToolTip(
-                    text + "\n" + tr("0: follow my drawing, 100: make it plausible")), tip)
+                    text + "\n" + tr("refine.tip")), f"part.{name}.tip")
             value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
             value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
             label.setBuddy(slider)
@@ -147,10 +131,10 @@ class Controls(QWidget):
         grid.setHorizontalSpacing(8)
         self.shadow = QCheckBox()
         self.shadow.setChecked(True)
-        self._words.bind(self.shadow.setText, mark("Shadow"))
-        self._words.bind(self.shadow.setToolTip, mark("Show faces like yours under the strokes, as a guide"))
+        self._words.bind(self.shadow.setText, "shadow")
+        self._words.bind(self.shadow.setToolTip, "shadow.tip")
         self.strength = Slider(0, 100, 40)
-        self._words.bind(self.strength.setToolTip, mark("How dark the shadow is"))
+        self._words.bind(self.strength.setToolTip, "shadow.strength")
         self.strength_value = QLabel("40")
         self.strength_value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
         self.strength_value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
@@ -158,9 +142,9 @@ class Controls(QWidget):
         self.k.setRange(*K_RANGE)
         self.k.setValue(15)
         label.setBuddy(self.k)
-        self._words.bind(label.setText, mark("Neighbours K"))
+        self._words.bind(label.setText, "neighbours")
         for widget in (label, self.k):
-            self._words.bind(widget.setToolTip, mark("How many known faces each part is completed from"))
+            self._words.bind(widget.setToolTip, "neighbours.tip")
         grid.addWidget(self.shadow, 0, 0)
         grid.addWidget(self.strength, 0, 1)
         grid.addWidget(self.strength_value, 0, 2)
@@ -176,12 +160,12 @@ class Controls(QWidget):
         row = QHBoxLayout()
         self.real_time = QCheckBox()
         self.real_time.setChecked(True)
-        self._words.bind(self.real_time.setText, mark("Real time"))
-        self._words.bind(self.real_time.setToolTip, mark("A new face after every stroke and every change of a slider"))
+        self._words.bind(self.real_time.setText, "real_time")
+        self._words.bind(self.real_time.setToolTip, "real_time.tip")
         self.convert = QPushButton()
         self.convert.setObjectName("primary")
-        self._words.bind(self.convert.setText, mark("Convert"))
-        self._words.bind(self.convert.setToolTip, mark("Make the face now (Ctrl+Return)"))
+        self._words.bind(self.convert.setText, "convert")
+        self._words.bind(self.convert.setToolTip, "convert.tip")
         row.addWidget(self.real_time)
         row.addStretch(1)
         row.addWidget(self.convert)
@@ -254,8 +238,8 @@ class Controls(QWidget):
             self._borrowed_row.takeAt(0).widget().deleteLater()
         for name in COMPONENTS:
             if name in self._borrowed:
-                button = QPushButton("\u2715  " + tr("{part}: earlier face", part=tr(LABELS[name])))
-                button.setToolTip(tr("Taken from an earlier face; click to follow the drawing again"))
+                button = QPushButton("\u2715  " + tr("borrowed", part=tr(f"part.{name}")))
+                button.setToolTip(tr("borrowed.tip"))
                 button.setObjectName("borrowed")
                 button.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)  # the panel stays as wide as it is
                 button.clicked.connect(lambda checked, name=name: self.return_borrowed.emit(name))

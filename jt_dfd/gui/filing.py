@@ -42,8 +42,8 @@ class Filing(QObject):
 
     def ask_and_open(self) -> None:
         patterns = " ".join(f"*{suffix}" for suffix in pictures.SUFFIXES)
-        path, _ = QFileDialog.getOpenFileName(self._window, tr("Open a picture"), self._folder(),
-                                              tr("Pictures") + f" ({patterns});;" + tr("All files") + " (*)")
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("open.title"), self._folder(),
+                                              tr("open.pictures") + f" ({patterns});;" + tr("open.all") + " (*)")
         if path:
             self.open(path)
 
@@ -53,33 +53,33 @@ class Filing(QObject):
         if not self.may_discard():
             return
         path = os.path.abspath(path)
-        self.said.emit(tr("Opening {name}…", name=os.path.basename(path)))
+        self.said.emit(tr("open.opening", name=os.path.basename(path)))
         self.background.run(lambda: files.open_picture(path), self._opened,
                             lambda problem: self._open_failed(path, problem))
 
     def _opened(self, opened: files.Opened) -> None:
         self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
         self.remember(opened.path)
-        self.said.emit(tr("Opened {name}", name=os.path.basename(opened.path)))
+        self.said.emit(tr("open.opened", name=os.path.basename(opened.path)))
 
     def _open_failed(self, path: str, problem: Exception) -> None:
         self._forget(path)
         self.said.emit("")
-        self.warn(tr("This picture cannot be opened."), str(problem))
+        self.warn(tr("open.cannot"), str(problem))
 
     def place(self, image: QImage) -> None:
         """A picture from the clipboard or another program onto the page, as one step of undo."""
         image = image.convertToFormat(QImage.Format_RGBA8888)
         w, h = image.width(), image.height()
         if w * h == 0 or w * h > pictures.MAX_PIXELS:
-            self.said.emit(tr("There is no usable picture in the clipboard."))
+            self.said.emit(tr("paste.none"))
             return
         bits = image.constBits()
         bits.setsize(image.byteCount())
         array = np.frombuffer(bits, np.uint8).reshape(h, image.bytesPerLine() // 4, 4)[:, :w].copy()
         self.background.run(lambda: files.as_drawing(array),
                             lambda pixels: self.document.replace(pixels, text="paste"),
-                            lambda problem: self.warn(tr("This picture cannot be used."), str(problem)))
+                            lambda problem: self.warn(tr("place.cannot"), str(problem)))
 
     def paste(self) -> None:
         data = QApplication.clipboard().mimeData()
@@ -89,7 +89,7 @@ class Filing(QObject):
         elif data is not None and data.hasImage():
             self.place(QImage(data.imageData()))
         else:
-            self.said.emit(tr("There is no usable picture in the clipboard."))
+            self.said.emit(tr("paste.none"))
 
     # -- saving ----------------------------------------------------------------------------------------------------
     def save(self) -> bool:
@@ -97,23 +97,23 @@ class Filing(QObject):
         return self.save_to(self.document.path) if self.document.path else self.save_as()
 
     def save_as(self) -> bool:
-        path = self._ask_path(tr("Save the drawing"), self.document.path or "drawing.png")
+        path = self._ask_path(tr("save.title"), self.document.path or "drawing.png")
         return bool(path) and self.save_to(path)
 
     def save_to(self, path: str) -> bool:
         try:
             files.save_drawing(path, self.document.pixels(), self.document.settings)
         except OSError as problem:
-            self.warn(tr("The drawing could not be saved."), _where(path, problem))
+            self.warn(tr("save.cannot"), _where(path, problem))
             return False
         self.document.saved(path)
         self.remember(path)
-        self.said.emit(tr("Saved {name}", name=os.path.basename(path)))
+        self.said.emit(tr("save.saved", name=os.path.basename(path)))
         return True
 
     def save_face_as(self) -> None:
         if self.live.result is not None:
-            path = self._ask_path(tr("Save the face"), self._beside("face"))
+            path = self._ask_path(tr("save.face.title"), self._beside("face"))
             if path:
                 self.save_face_to(path, self.live.result)
 
@@ -124,14 +124,14 @@ class Filing(QObject):
         try:
             files.save_face(path, picture, sketch, result.settings, "side by side" if both else "face")
         except OSError as problem:
-            self.warn(tr("The picture could not be saved."), _where(path, problem))
+            self.warn(tr("save.picture.cannot"), _where(path, problem))
             return
         self.remember(path)
-        self.said.emit(tr("Saved {name}", name=os.path.basename(path)))
+        self.said.emit(tr("save.saved", name=os.path.basename(path)))
 
     def export_both(self) -> None:
         if self.live.result is not None:
-            path = self._ask_path(tr("Export side by side"), self._beside("both"))
+            path = self._ask_path(tr("export.title"), self._beside("both"))
             if path:
                 self.save_face_to(path, self.live.result, both=True)
 
@@ -139,17 +139,17 @@ class Filing(QObject):
         """Drawing and face into a new folder named by the time (as the release's program saves)."""
         if self.live.result is None:
             return
-        place = QFileDialog.getExistingDirectory(self._window, tr("Folder for drawing and face"), self._folder())
+        place = QFileDialog.getExistingDirectory(self._window, tr("save.both.title"), self._folder())
         if place:
             folder = Path(place) / time.strftime("face %Y-%m-%d %H.%M.%S")
             if self.save_to(str(folder / "drawing.png")):
                 self.save_face_to(str(folder / "face.png"), self.live.result)
-                self.said.emit(tr("Saved {name}", name=folder.name))
+                self.said.emit(tr("save.saved", name=folder.name))
 
     def copy_face(self) -> None:
         if self.live.result is not None:
             QApplication.clipboard().setImage(to_image(self.live.result.face))
-            self.said.emit(tr("The face is in the clipboard"))
+            self.said.emit(tr("copy.done"))
 
     # -- questions -------------------------------------------------------------------------------------------------
     def may_discard(self) -> bool:
@@ -157,14 +157,14 @@ class Filing(QObject):
         if not self.document.modified or (self.document.is_blank() and not self.document.path):
             return True
         answer = QMessageBox.question(
-            self._window, tr("Unsaved changes"), tr("The drawing has changes that are not saved. Save them?"),
+            self._window, tr("unsaved.title"), tr("unsaved.question"),
             QMessageBox.Save | QMessageBox.Discard | QMessageBox.Cancel, QMessageBox.Save)
         if answer == QMessageBox.Save:
             return self.save()
         return answer == QMessageBox.Discard
 
     def warn(self, text: str, details: str = "") -> None:
-        box = QMessageBox(QMessageBox.Warning, tr("DeepFaceDrawing"), text, QMessageBox.Ok, self._window)
+        box = QMessageBox(QMessageBox.Warning, "DeepFaceDrawing", text, QMessageBox.Ok, self._window)
         box.setInformativeText(details)
         box.setModal(True)
         box.open()
@@ -202,7 +202,7 @@ class Filing(QObject):
         if path and not path.lower().endswith(".png"):
             path += ".png"
             if os.path.exists(path):  # the dialog asked about another name
-                answer = QMessageBox.question(self._window, title, tr("{name} exists. Replace it?",
+                answer = QMessageBox.question(self._window, title, tr("replace.question",
                                                                       name=os.path.basename(path)))
                 if answer != QMessageBox.Yes:
                     return None

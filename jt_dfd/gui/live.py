@@ -14,21 +14,10 @@ from .document import Document
 from .engine import Engine, Result
 from .faceview import FaceView
 from .history import Entry, HistoryStrip
-from .words import mark, tr
+from .words import tr
 
 #: milliseconds after which a face counts as one to keep: while a slider moves, not every face on the way does (ours)
 SETTLED = 900
-
-#: what the engine calls its stages, and what the person is told
-STAGES = {"start": mark("Starting"), "weights": mark("Loading the weights"), "warm": mark("Warming up"),
-          "ready": mark("Loading Jittor"), "failed": mark("Loading Jittor"),
-          "preparing the compiler's tools": mark("Preparing the compiler"),
-          "compile": mark("Compiling operators (only the first time)"),
-          "compiling operators": mark("Compiling operators (only the first time)"),
-          "compiling Jittor's core": mark("Compiling Jittor's core (only the first time)"),
-          "compiling the CPU convolutions": mark("Compiling the CPU's convolutions (only the first time)"),
-          "compiling the GPU libraries' operators": mark("Compiling the GPU's operators (only the first time)"),
-          "waiting for another process that compiles": mark("Waiting for another process that compiles")}
 
 
 class Live(QObject):
@@ -216,12 +205,12 @@ class Live(QObject):
         state = self.engine.state
         if state in (engine_module.STARTING, engine_module.WAITING):
             stage, done, total = self._stage
-            text = tr(STAGES.get(stage, stage))
+            text = tr("stage." + stage)
             if total > 1:
                 text += f"  {done} / {total}"
-            self.view.show_note(tr("Preparing the engine"), text, tr("You can draw meanwhile."), done, total)
+            self.view.show_note(tr("note.preparing"), text, tr("note.meanwhile"), done, total)
         elif state == engine_module.FAILED:
-            self.view.show_note(tr("The engine is not running"), "", tr("Drawing and saving work all the same."),
+            self.view.show_note(tr("note.failed"), "", tr("note.without"),
                                 bar=False)
         else:
             self.view.hide_note()

@@ -154,7 +154,7 @@ def main(argv=None) -> int:
     parser.add_argument("-o", "--output", default="window.png", help="picture to write, PNG or JPEG (default: window.png)")
     parser.add_argument("--params", help="weights folder (default: as the window finds it)")
     parser.add_argument("--size", default="1400x830", help="of the virtual screen, in pixels (default: 1400x830)")
-    parser.add_argument("--language", default="en", choices=("en", "zh"))
+    parser.add_argument("--language", default="en", help="of the window (default: en)")
     parser.add_argument("--theme", default="light", choices=("light", "dark"))
     parser.add_argument("--gender", default="female", choices=("female", "male"))
     parser.add_argument("--wait", type=float, default=900,

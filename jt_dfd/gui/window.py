@@ -10,12 +10,13 @@ from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QLabel, QMainWind
                              QVBoxLayout, QWidget)
 
 from .. import __version__
+from ..components import COMPONENTS
 from ..errors import UserError
 from . import engine as engine_module
 from . import theme
 from .actions import Actions
 from .canvas import Canvas
-from .controls import LONG_LABELS, Controls
+from .controls import Controls
 from .document import Document
 from .engine import Engine
 from .faceview import FaceView
@@ -27,7 +28,7 @@ from .recovery import Autosave
 from .recoverybar import RecoveryBar
 from .series import Morph, Series, Sweep
 from .stage import Stage
-from .words import Words, mark, tr
+from .words import Words, tr
 
 _NOTICE_MS = 8000
 
@@ -79,8 +80,7 @@ class Window(QMainWindow):
         self.history_hint.setObjectName("quiet")
         self.history_hint.setAlignment(Qt.AlignCenter)
         self.history_hint.setWordWrap(True)
-        self.words.bind(self.history_hint.setText, mark(
-            "Faces you made appear here: double click to go back, right click for more"))
+        self.words.bind(self.history_hint.setText, "history.hint")
         strip = QHBoxLayout()
         strip.setContentsMargins(14, 2, 14, 4)
         strip.addWidget(self.history)
@@ -99,9 +99,9 @@ class Window(QMainWindow):
         for label in (self.device_label, self.weights_label, self.time_label):
             label.setContentsMargins(8, 0, 8, 0)
             self.statusBar().addPermanentWidget(label)
-        for label, tip in ((self.device_label, mark("Where faces are computed")),
-                           (self.weights_label, mark("The weights in use")),
-                           (self.time_label, mark("Time of the last shadow and face"))):
+        for label, tip in ((self.device_label, "status.device.tip"),
+                           (self.weights_label, "status.weights.tip"),
+                           (self.time_label, "status.times.tip")):
             self.words.bind(label.setToolTip, tip)
 
     def _connect(self) -> None:
@@ -154,7 +154,7 @@ class Window(QMainWindow):
         self.engine.failed.connect(self._engine_failed)
         self.engine.job_done.connect(self._job_done)
         self.recovery_bar.chosen.connect(self._recover)
-        self.autosave.failed.connect(lambda why: self.say(tr("Autosave does not work: {why}", why=why), _NOTICE_MS))
+        self.autosave.failed.connect(lambda why: self.say(tr("autosave.cannot", why=why), _NOTICE_MS))
         self.words.changed.connect(self._retranslate)
 
     # -- state between two sessions --------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ class Window(QMainWindow):
     def random_face(self) -> None:
         if self._sample:
             self.engine.cancel(self._sample)
-        self.say(tr("Looking for a face…"))
+        self.say(tr("random.looking"))
         self._sample_for = self.document.revision
         self._sample = self.engine.submit("sample", gender=self.controls.settings().gender,
                                           seed=random.randrange(2 ** 31))
@@ -246,7 +246,7 @@ class Window(QMainWindow):
         if job == self._sample:
             self._sample = 0
             if self.document.revision != self._sample_for:  # it may have waited for a compile of minutes
-                self.say(tr("You have drawn meanwhile; the random face was left out."), _NOTICE_MS)
+                self.say(tr("random.late"), _NOTICE_MS)
                 return
             self.say("")
             self.live.keep()
@@ -257,20 +257,20 @@ class Window(QMainWindow):
     def sweep(self) -> None:
         dialog = Sweep(self.engine, self.filing.background, self.document.pixels(), self.document.settings, self)
         dialog.chosen.connect(self.controls.sliders["all"].setValue)
-        dialog.error.connect(lambda text: self.filing.warn(tr("The pictures could not be saved."), text))
+        dialog.error.connect(lambda text: self.filing.warn(tr("series.cannot"), text))
         dialog.show()
 
     def morph(self) -> None:
         self.live.keep()
         entries = self.history.entries
         if len(entries) < 2:
-            self.say(tr("Morphing takes two faces in the history."), _NOTICE_MS)
+            self.say(tr("morph.two"), _NOTICE_MS)
             return
         chosen = [entries.index(entry) for entry in self.history.selected()][:2]
         # older to newer, as they came
         second, first = (chosen + [n for n in (0, 1) if n not in chosen])[:2]
         dialog = Morph(self.engine, self.filing.background, entries, first, second, self)
-        dialog.error.connect(lambda text: self.filing.warn(tr("The pictures could not be saved."), text))
+        dialog.error.connect(lambda text: self.filing.warn(tr("series.cannot"), text))
         dialog.show()
 
     # -- menus by the right button ---------------------------------------------------------------------------------
@@ -278,23 +278,23 @@ class Window(QMainWindow):
         menu = QMenu(self)
         if len(entries) == 1:
             entry = entries[0]
-            menu.addAction(tr("Back to this face")).triggered.connect(lambda c: self.live.restore(entry))
-            part = menu.addMenu(tr("Use on the present face"))
-            for name, label in LONG_LABELS.items():
-                part.addAction(tr(label)).triggered.connect(
+            menu.addAction(tr("history.back")).triggered.connect(lambda c: self.live.restore(entry))
+            part = menu.addMenu(tr("history.part"))
+            for name in COMPONENTS:
+                part.addAction(tr(f"part.{name}")).triggered.connect(
                     lambda c, name=name: self.controls.borrow(name, entry.vectors[name].copy()))
-            menu.addAction(tr("Save face as…")).triggered.connect(lambda c: self._save_entry(entry))
+            menu.addAction(tr("history.save")).triggered.connect(lambda c: self._save_entry(entry))
         if len(entries) == 2:
-            menu.addAction(tr("Morph between these")).triggered.connect(lambda c: self.morph())
+            menu.addAction(tr("history.morph")).triggered.connect(lambda c: self.morph())
         menu.addSeparator()
-        menu.addAction(tr("Remove")).triggered.connect(lambda c: self.history.remove(entries))
+        menu.addAction(tr("history.remove")).triggered.connect(lambda c: self.history.remove(entries))
         return menu
 
     def _history_menu(self, entries, position) -> None:
         self.history_menu(entries).popup(position)
 
     def _save_entry(self, entry) -> None:
-        path = self.filing._ask_path(tr("Save the face"), "face.png")
+        path = self.filing._ask_path(tr("save.face.title"), "face.png")
         if path:
             self.filing.save_face_to(path, entry)
 
@@ -321,7 +321,7 @@ class Window(QMainWindow):
         trouble.show()
 
     def choose_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, tr("Folder with the weights"), self.engine.params)
+        folder = QFileDialog.getExistingDirectory(self, tr("folder.title"), self.engine.params)
         if folder:
             self.engine.use(params=folder)
 
@@ -341,13 +341,13 @@ class Window(QMainWindow):
         try:
             opened = leftover.open()
         except UserError as problem:
-            self.filing.warn(tr("This drawing could not be recovered."), str(problem))
+            self.filing.warn(tr("recovery.cannot"), str(problem))
             leftover.release()
             return
         self.document.load(opened.pixels, opened.settings, unsaved=True)
         self.autosave.write()
         leftover.discard()
-        self.say(tr("The drawing is back; it is not saved yet."), _NOTICE_MS)
+        self.say(tr("recovery.back"), _NOTICE_MS)
 
     # -- what is said ----------------------------------------------------------------------------------------------
     def say(self, text: str, ms: int = 4000) -> None:
@@ -355,21 +355,21 @@ class Window(QMainWindow):
 
     def _show_status(self) -> None:
         info, state = self.engine.info, self.engine.state
-        words = {engine_module.STARTING: tr("engine starting"), engine_module.WAITING: tr("engine restarting"),
-                 engine_module.FAILED: tr("no engine"), engine_module.STOPPED: tr("no engine")}
+        words = {engine_module.STARTING: tr("status.starting"), engine_module.WAITING: tr("status.waiting"),
+                 engine_module.FAILED: tr("status.none"), engine_module.STOPPED: tr("status.none")}
         device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device"), info.get("device", ""))
         self.device_label.setText(words.get(state, device))
         name = Path(self.engine.params)
         self.weights_label.setText("/".join(name.parts[-2:]))
-        self.weights_label.setToolTip(tr("The weights in use") + "\n" + str(name))
+        self.weights_label.setToolTip(tr("status.weights.tip") + "\n" + str(name))
         shadow, face = self._times
-        self.time_label.setText(tr("shadow {a:.0f} ms, face {b:.0f} ms", a=shadow, b=face) if face else "")
+        self.time_label.setText(tr("status.times", a=shadow, b=face) if face else "")
 
     def _show_captions(self) -> None:
         zoom = f"   {self.canvas.zoom:.0%}" if self.canvas.zoom > 1 else ""
-        self.stage.captions[0].setText(tr("Drawing") + zoom)
-        self.stage.captions[1].setText(tr("Face (of an earlier drawing)") if self.live.stale and not
-                                       self.controls.real_time.isChecked() else tr("Face"))
+        self.stage.captions[0].setText(tr("caption.drawing") + zoom)
+        self.stage.captions[1].setText(tr("caption.stale") if self.live.stale and not
+                                       self.controls.real_time.isChecked() else tr("caption.face"))
 
     def _show_title(self) -> None:
         name = Path(self.document.path).name if self.document.path else tr("untitled")
@@ -414,12 +414,11 @@ class Window(QMainWindow):
             self.settings.setValue("language", name)
 
     def show_keys(self) -> None:
-        KeySheet(self).show()
+        KeySheet(self.actions.sheet(), self).show()
 
     def show_about(self) -> None:
-        QMessageBox.about(self, tr("About"), tr(
-            "<h3>DeepFaceDrawing in Jittor {version}</h3>A rough sketch of a face becomes a photograph of one."
-            "<p>After Chen, Su, Gao, Xia and Fu, SIGGRAPH 2020.", version=__version__))
+        QMessageBox.about(self, tr("about.title"), tr(
+            "about", version=__version__))
 
     def resizeEvent(self, event) -> None:
         self.actions.fit_bar(self.width())

@@ -135,7 +135,7 @@ def load(folder, device, progress):
             subprocess.Popen([sys.executable, "-c",
                               f"import time\nend = time.time() + {pieces / 2}\nwhile time.time() < end: pass"])
     for n in range(pieces):
-        progress("compile", n, pieces)
+        progress("operators", n, pieces)
         hold_the_lock(0.5)
     progress("weights", 0, 1)
     fake.wait("load_delay")

@@ -12,6 +12,7 @@ from processes import alive
 
 from jt_dfd.gui import engine as engine_module
 from jt_dfd.gui.settings import FaceSettings
+from jt_dfd.gui.words import tr
 
 PAGE = np.full((512, 512), 255, np.uint8)
 
@@ -120,7 +121,7 @@ def test_an_engine_killed_in_mid_request_does_it_again(running, weights, qtbot):
     weights.set()
     os.kill(first, signal.SIGKILL)
     qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
-    assert faces[0].tag == 3 and one.pid != first and "started again" in notices[0]
+    assert faces[0].tag == 3 and one.pid != first and "started again" in tr(notices[0])
 
 
 def test_a_request_that_crashes_the_engine_is_not_sent_for_ever(running, weights, qtbot):
@@ -129,7 +130,7 @@ def test_a_request_that_crashes_the_engine_is_not_sent_for_ever(running, weights
     one.notice.connect(lambda text, details: notices.append(text))
     weights.crash("face", times=2)
     one.request_face(page(4), FaceSettings())
-    qtbot.waitUntil(lambda: any("twice" in text for text in notices), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: any("twice" in tr(text) for text in notices), timeout=PATIENCE)
     qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=PATIENCE)
     one.request_face(page(5), FaceSettings(), 5)
     qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
@@ -143,7 +144,7 @@ def test_an_engine_that_crashes_at_every_start_gives_up_and_says_so(engine, weig
     one.failed.connect(lambda *what: failures.append(what))
     one.start()
     qtbot.waitUntil(lambda: bool(failures), timeout=PATIENCE)
-    assert "several times" in failures[0][1] and one.state == engine_module.FAILED
+    assert "several times" in tr(failures[0][1]) and one.state == engine_module.FAILED
     weights.set()
     one.retry()
     qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=PATIENCE)

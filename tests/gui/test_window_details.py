@@ -12,7 +12,7 @@ from test_window import LINE, faces, key, settle, shown
 from jt_dfd.gui import engine as engine_module
 from jt_dfd.gui import files
 from jt_dfd.gui.strokes import to_array
-from jt_dfd.gui.words import tr
+from jt_dfd.gui.words import plain, tr
 
 
 # -- the hand ----------------------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def test_a_borrowed_part_s_name_is_not_cut(window, qtbot, language):
     qtbot.wait(20)
     for n in range(5):
         button = w.controls._borrowed_row.itemAt(n).widget()
-        assert button.fontMetrics().horizontalAdvance(button.text()) + 18 <= button.width(), button.text()
+        assert button.fontMetrics().horizontalAdvance(plain(button.text())) + 18 <= button.width(), button.text()
     w.set_language("en")
 
 
