@@ -81,6 +81,7 @@ class Actions(QObject):
         add("random", "Ctrl+R", "random")
         add("sweep", "Ctrl+T", "sweep")
         add("morph", "Ctrl+M", "morph")
+        add("reset")
         add("folder")
         add("restart")
         add("keys", "F1")
@@ -106,7 +107,7 @@ class Actions(QObject):
         menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger")
         view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "-", "shadow", "-")
-        menu("menu.face", "convert", "real_time", "-", "random", "sweep", "morph")
+        menu("menu.face", "convert", "real_time", "reset", "-", "random", "sweep", "morph")
         engine = menu("menu.engine", "folder")
         menu("menu.help", "keys", "about")
         names = {"system": "desktop", "light": "theme.light", "dark": "theme.dark"}

@@ -1,15 +1,19 @@
 """The panel beside the face: gender, refinement, shadow, neighbours, real time."""
 from __future__ import annotations
 
+import time
 from typing import Dict, Sequence
 
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import (QButtonGroup, QCheckBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton,
-                             QSizePolicy, QSlider, QSpinBox, QVBoxLayout, QWidget)
+                             QSizePolicy, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget)
 
 from ..components import COMPONENTS
 from .settings import GENDERS, K_RANGE, FaceSettings
 from .words import Words, tr
+
+#: seconds between two steps by key or wheel that are still one gesture (ours)
+GESTURE = 1.0
 
 
 class Slider(QSlider):
@@ -23,6 +27,7 @@ class Slider(QSlider):
 
     def mousePressEvent(self, event) -> None:
         if event.button() == Qt.LeftButton:
+            self.setSliderDown(True)  # before the jump, which belongs to what follows
             room = max(1, self.width() - 14)
             part = min(max((event.x() - 7) / room, 0.0), 1.0)
             self.setValue(self.minimum() + round(part * (self.maximum() - self.minimum())))
@@ -33,14 +38,14 @@ class Slider(QSlider):
 
 
 class Controls(QWidget):
-    """changed          something that decides the face
+    """changed(str)     something that decides the face; changes with the same word, unless it is "", are one gesture
     shade_changed    the shadow's switch or strength: only the page
     convert_wanted   the button
     real_time_changed(bool)
     return_borrowed(str)   give a borrowed component back
     """
 
-    changed = pyqtSignal()
+    changed = pyqtSignal(str)
     shade_changed = pyqtSignal()
     convert_wanted = pyqtSignal()
     real_time_changed = pyqtSignal(bool)
@@ -51,6 +56,7 @@ class Controls(QWidget):
         self._words, self._quiet = words, False
         self._leading = self._following = False  # All moves the five, or the five move All
         self._borrowed: Dict[str, object] = {}
+        self._gesture, self._gestures, self._gesture_at = "", 0, 0.0
         self.setSizePolicy(QSizePolicy.Preferred, QSizePolicy.Minimum)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 10, 14, 10)
@@ -87,8 +93,12 @@ class Controls(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(5)
-        title = _caption(self._words, "refine")
-        grid.addWidget(title, 0, 0, 1, 3)
+        head = QHBoxLayout()
+        head.addWidget(_caption(self._words, "refine"), 1)
+        self.reset = QToolButton()
+        self.reset.setAutoRaise(True)
+        head.addWidget(self.reset)
+        grid.addLayout(head, 0, 0, 1, 3)
         ends = QHBoxLayout()
         ends.setSpacing(14)
         for text, side in (("refine.low", Qt.AlignLeft), ("refine.high", Qt.AlignRight)):
@@ -114,6 +124,8 @@ class Controls(QWidget):
             grid.addWidget(value, n, 2)
             self.sliders[name], self.values[name] = slider, value
             slider.valueChanged.connect(lambda v, name=name: self._moved(name, v))
+            slider.sliderPressed.connect(self._new_gesture)
+            slider.sliderReleased.connect(self._new_gesture)
         grid.setColumnStretch(1, 1)
         return grid
 
@@ -153,7 +165,7 @@ class Controls(QWidget):
         grid.setColumnStretch(1, 1)
         self.shadow.toggled.connect(self._shade)
         self.strength.valueChanged.connect(self._shade)
-        self.k.valueChanged.connect(lambda v: self._emit())
+        self.k.valueChanged.connect(lambda v: self._emit("k"))
         return grid
 
     def _make_running(self):
@@ -220,12 +232,12 @@ class Controls(QWidget):
                 for component in COMPONENTS:
                     self.sliders[component].setValue(value)
                 self._leading = False
-                self._emit()
+                self._emit("all")
         elif not self._leading:
             self._following = True
             self.sliders["all"].setValue(round(sum(self.sliders[c].value() for c in COMPONENTS) / len(COMPONENTS)))
             self._following = False
-            self._emit()
+            self._emit(name)
 
     def _shade(self) -> None:
         self.strength_value.setText(str(self.strength.value()))
@@ -246,9 +258,29 @@ class Controls(QWidget):
                 self._borrowed_row.addWidget(button)
         self.borrowed_box.setVisible(bool(self._borrowed))
 
-    def _emit(self) -> None:
-        if not self._quiet:
-            self.changed.emit()
+    def _emit(self, name: str = "") -> None:
+        """name: of the control, where it may move on in the same gesture."""
+        if self._quiet:
+            return
+        now = time.monotonic()
+        held = name in self.sliders and self.sliders[name].isSliderDown()
+        if name != self._gesture or not held and now - self._gesture_at > GESTURE:
+            self._new_gesture()
+        self._gesture, self._gesture_at = name, now
+        self.changed.emit(f"{name} {self._gestures}" if name else "")
+
+    def _new_gesture(self) -> None:
+        self._gestures += 1
+
+    def reset_sliders(self) -> None:
+        """All five as they are at first, as one step."""
+        self._new_gesture()
+        self._leading = True
+        for name in COMPONENTS:
+            self.sliders[name].setValue(100)
+        self._leading = False
+        self.sliders["all"].setValue(100)
+        self._emit()
 
 
 def _rule() -> QFrame:

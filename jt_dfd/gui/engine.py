@@ -92,6 +92,7 @@ class Engine(QObject):
     ready(dict)                   device, genders, preset, canvas, latent
     shadow(ndarray, float)        (512, 512) uint8 full-strength guidance and its milliseconds
     face(Result)
+    face_failed(str)              the face asked for last will not come: message
     frame(int, int, int, ndarray) job, index, total, face
     job_done(int, dict)           job, what it returned besides frames
     job_failed(int, str)          job, message
@@ -105,6 +106,7 @@ class Engine(QObject):
     ready = pyqtSignal(dict)
     shadow = pyqtSignal(object, float)
     face = pyqtSignal(object)
+    face_failed = pyqtSignal(str)
     frame = pyqtSignal(int, int, int, object)
     job_done = pyqtSignal(int, dict)
     job_failed = pyqtSignal(int, str)
@@ -355,8 +357,10 @@ class Engine(QObject):
     def _on_error(self, message) -> None:
         if self._jobs.pop(message["id"], None) is not None:
             self.job_failed.emit(message["id"], message["message"])
-        self._open.pop(message["id"], None)
+        of_a_face = self._open.pop(message["id"], None) is not None
         self._settle()
+        if of_a_face:
+            self.face_failed.emit(message["message"])
         self.notice.emit(message["message"], message["details"])
 
     def _settle(self) -> None:
@@ -394,6 +398,7 @@ class Engine(QObject):
         if last.tries < MOST_TRIES:
             self._wanted = last
         else:
+            self.face_failed.emit("engine.twice")
             self.notice.emit("engine.twice", "")
 
     def _fail_jobs(self, message: str) -> None:

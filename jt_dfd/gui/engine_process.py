@@ -29,6 +29,10 @@ import numpy as np
 from ..errors import InputError, UserError
 
 
+#: seconds: a face that is shown for longer is old, and the one at hand is finished although a newer one is wanted (ours)
+OLD = 0.6
+
+
 class Superseded(Exception):
     """A newer request came in between two stages of the one at hand."""
 
@@ -62,6 +66,7 @@ class Server:
         self.cancelled = set()
         self.synthesizer = None
         self._progress_at = 0.0
+        self._face_at = -OLD    # when the window was last told a face
 
     # -- messages --------------------------------------------------------------------------------------------------
     def tell(self, kind: str, **entries) -> None:
@@ -146,12 +151,14 @@ class Server:
             shadow_ms.append((time.perf_counter() - started) * 1000)
             self.tell("shadow", id=request["id"], shadow=np.ascontiguousarray(shadow), ms=shadow_ms[-1])
             self.read()
-            if self.newest is not None:
+            # who draws without a pause still sees faces: one a moment is finished, whatever is drawn meanwhile
+            if self.newest is not None and time.monotonic() - self._face_at < OLD:
                 raise Superseded
 
         r = self.synthesizer.synthesize(request["sketch"], gender=request["gender"], refine=request["refine"],
                                         k=request["k"], on_shadow=on_shadow)
         face, vectors = self.borrow(r.face, r.vectors, request["borrowed"])
+        self._face_at = time.monotonic()
         self.tell("face", id=request["id"], face=np.ascontiguousarray(face), vectors=_plain(vectors),
                   shadow_ms=shadow_ms[0] if shadow_ms else 0.0, ms=(time.perf_counter() - started) * 1000)
 

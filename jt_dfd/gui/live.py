@@ -2,6 +2,7 @@
 No widget of its own."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional
 
 import numpy as np
@@ -39,6 +40,7 @@ class Live(QObject):
         self.shadow: Optional[np.ndarray] = None
         self._kept: Optional[Result] = None     # the last result that went into the history
         self._stale = False
+        self._failed = ""                       # why the newest face could not be made
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLED)
@@ -57,7 +59,7 @@ class Live(QObject):
         engine.ready.connect(self._ready)
         engine.progress.connect(self._progress)
         engine.state_changed.connect(self._state_changed)
-        engine.notice.connect(lambda text, details: self._show_busy())  # a face that will not come
+        engine.face_failed.connect(self._face_failed)
         self._stage = ("start", 0, 0)
 
     @property
@@ -72,11 +74,17 @@ class Live(QObject):
     # -- asking ----------------------------------------------------------------------------------------------------
     def ask(self, tag: str = "") -> None:
         """Ask for the face of the present drawing."""
+        self._failed = ""
         self.engine.request_face(self.document.pixels(), self.document.settings, (tag, self.document.revision))
         self._show_busy()
 
     def _show_busy(self) -> None:
-        self.view.set_busy(self.engine.waiting and self.engine.state != engine_module.FAILED)
+        busy = self.engine.waiting and self.engine.state not in (engine_module.FAILED, engine_module.STOPPED)
+        self.view.set_state(busy, self._stale, self._failed)
+
+    def _face_failed(self, message: str) -> None:
+        self._failed = message
+        self._show_busy()
 
     def convert(self) -> None:
         """The button: a face now, of whatever is on the page."""
@@ -99,7 +107,7 @@ class Live(QObject):
     def _forget(self) -> None:
         """An empty page has no face."""
         self.keep()
-        self.result, self.shadow = None, None
+        self.result, self.shadow, self._failed = None, None, ""
         self.engine.forget()
         self.view.show_face(None)
         self._show_busy()
@@ -107,13 +115,22 @@ class Live(QObject):
         self._set_stale(False)
         self.face_gone.emit()
 
-    def _settings_changed(self) -> None:
-        self.document.settings = self.controls.settings()
+    def _settings_changed(self, gesture: str = "") -> None:
+        self.document.change_settings(self.controls.settings(), gesture)
         self._set_stale(self.result is not None)
         if self.controls.real_time.isChecked() and not self.document.is_blank():
             self.ask()
 
+    def _drop_foreign(self) -> None:
+        """Parts that were borrowed under other weights fit no longer; undo must not bring them back either."""
+        latent, settings = self.engine.info.get("latent"), self.document.settings
+        fit = {name: v for name, v in settings.borrowed.items() if not latent or v.shape == (latent,)}
+        if len(fit) < len(settings.borrowed):
+            self.document.settings = replace(settings, borrowed=fit)
+            self.controls.show_settings(self.document.settings)
+
     def _settings_came(self) -> None:
+        self._drop_foreign()
         self.controls.show_settings(self.document.settings)
         self._show_shade()
 
@@ -132,7 +149,7 @@ class Live(QObject):
 
     def _face_came(self, result: Result) -> None:
         tag, revision = result.tag
-        self.result = result
+        self.result, self._failed = result, ""
         self.view.show_face(result.face)
         current = revision == self.document.revision
         self._show_busy()
@@ -171,7 +188,7 @@ class Live(QObject):
         self._settings_came()
         self.result = Result(entry.face, entry.vectors, entry.drawing, settings, 0.0, 0.0,
                              ("restored", self.document.revision))
-        self._kept = self.result
+        self._kept, self._failed = self.result, ""
         self.view.show_face(entry.face)
         self._set_stale(False)
         self.face_shown.emit(self.result)
@@ -181,10 +198,7 @@ class Live(QObject):
     # -- the engine's state ----------------------------------------------------------------------------------------
     def _ready(self, info: dict) -> None:
         self.controls.set_genders(info["genders"])
-        wrong = [name for name, v in self.document.settings.borrowed.items()
-                 if info.get("latent") and v.shape != (info["latent"],)]
-        for name in wrong:  # borrowed under other weights
-            self.controls.give_back(name)
+        self._drop_foreign()
         if self.controls.genders[self.document.settings.gender].isChecked() is False:
             self._settings_changed()
         if self.controls.real_time.isChecked() and not self.engine.waiting and not self.document.is_blank():
@@ -218,4 +232,5 @@ class Live(QObject):
     def _set_stale(self, stale: bool) -> None:
         if stale != self._stale:
             self._stale = stale
+            self._show_busy()
             self.stale_changed.emit(stale)

@@ -116,7 +116,7 @@ class Window(QMainWindow):
                 "smaller": lambda: self.change_size(-1), "larger": lambda: self.change_size(1),
                 "zoom_in": lambda: self.canvas.set_zoom(self.canvas.zoom * 1.25),
                 "zoom_out": lambda: self.canvas.set_zoom(self.canvas.zoom / 1.25), "fit": self.canvas.fit,
-                "convert": self.live.convert, "random": self.random_face, "sweep": self.sweep, "morph": self.morph,
+                "convert": self.live.convert, "reset": self.controls.reset_sliders, "random": self.random_face, "sweep": self.sweep, "morph": self.morph,
                 "folder": self.choose_folder, "restart": self.engine.retry, "keys": self.show_keys,
                 "about": self.show_about}.items():
             a[name].triggered.connect(lambda checked, call=call: call())
@@ -129,6 +129,7 @@ class Window(QMainWindow):
         for able, name in ((document.stack.canUndoChanged, "undo"), (document.stack.canRedoChanged, "redo")):
             a[name].setEnabled(False)
             able.connect(a[name].setEnabled)
+        self.controls.reset.setDefaultAction(a["reset"])
         a.size.valueChanged.connect(self.set_size)
         a.themes.triggered.connect(lambda action: self.set_theme(action.data()))
         a.languages.triggered.connect(lambda action: self.set_language(action.data()))
@@ -140,8 +141,6 @@ class Window(QMainWindow):
         document.changed.connect(self._show_able)
         self.live.face_shown.connect(self._face_shown)
         self.live.face_gone.connect(self._show_able)
-        self.live.stale_changed.connect(lambda stale: self._show_captions())
-        self.controls.real_time_changed.connect(lambda on: self._show_captions())
         self.canvas.zoom_changed.connect(lambda zoom: self._show_captions())
         self.history.restore_wanted.connect(self.live.restore)
         self.history.menu_wanted.connect(self._history_menu)
@@ -368,8 +367,7 @@ class Window(QMainWindow):
     def _show_captions(self) -> None:
         zoom = f"   {self.canvas.zoom:.0%}" if self.canvas.zoom > 1 else ""
         self.stage.captions[0].setText(tr("caption.drawing") + zoom)
-        self.stage.captions[1].setText(tr("caption.stale") if self.live.stale and not
-                                       self.controls.real_time.isChecked() else tr("caption.face"))
+        self.stage.captions[1].setText(tr("caption.face"))
 
     def _show_title(self) -> None:
         name = Path(self.document.path).name if self.document.path else tr("untitled")

@@ -100,14 +100,32 @@ def memory(pid):
 
 
 def test_a_newer_request_stops_a_face_between_shadow_and_face(running, weights, qtbot):
-    weights.set(until_newer={"shadow": [1]})
+    """Where a face has come a moment ago.  (The bare numbers of engine_process.OLD are for people; here it is an hour.)"""
+    weights.set(until_newer={"shadow": [2]}, old=3600)
     one, faces = running(), []
     one.face.connect(faces.append)
-    one.request_face(page(1), FaceSettings(), 1)
-    qtbot.waitUntil(lambda: weights.arrived("shadow"), timeout=PATIENCE)
-    one.request_face(page(2), FaceSettings(), 2)
+    one.request_face(page(0), FaceSettings(), 0)
     qtbot.waitUntil(lambda: bool(faces), timeout=PATIENCE)
-    assert [f.tag for f in faces] == [2] and weights.faces == 1
+    one.request_face(page(1), FaceSettings(), 1)
+    qtbot.waitUntil(lambda: weights.arrived("shadow", 2), timeout=PATIENCE)
+    one.request_face(page(2), FaceSettings(), 2)
+    qtbot.waitUntil(lambda: len(faces) == 2, timeout=PATIENCE)
+    assert [f.tag for f in faces] == [0, 2] and weights.faces == 2
+
+
+def test_without_a_pause_in_the_drawing_faces_still_come(running, weights, qtbot):
+    """A newer request between every shadow and its face, as fast drawing has it: the face shown being old (here at
+    once), each is finished; of those that wait only the newest."""
+    weights.set(until_newer={"shadow": [1, 2, 3]}, old=0)
+    one, faces = running(), []
+    one.face.connect(faces.append)
+    one.request_face(page(0), FaceSettings(), 0)
+    for n in (1, 2, 3):
+        qtbot.waitUntil(lambda n=n: weights.arrived("shadow", n), timeout=PATIENCE)
+        one.request_face(page(10 * n), FaceSettings(), 10 * n)
+    one.request_face(page(31), FaceSettings(), 31)
+    qtbot.waitUntil(lambda: bool(faces) and faces[-1].tag == 31, timeout=PATIENCE)
+    assert [f.tag for f in faces][:3] == [0, 10, 20], "faces starved"
 
 
 def test_an_engine_killed_in_mid_request_does_it_again(running, weights, qtbot):

@@ -5,7 +5,7 @@ from conftest import PATIENCE, Weights
 from hands import draw, mouse, pen
 from PIL import Image
 from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PyQt5.QtGui import QDragEnterEvent, QDropEvent, QImage, QWheelEvent
+from PyQt5.QtGui import QDragEnterEvent, QDropEvent, QImage, QMouseEvent, QWheelEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication, QFileDialog, QMessageBox
 
@@ -210,10 +210,10 @@ def test_without_real_time_only_convert_makes_a_face(window, qtbot):
     w.controls.convert.click()
     qtbot.waitUntil(lambda: len(seen) == 1, timeout=PATIENCE)
     draw(w.canvas, [(60, 400), (400, 420)])
-    assert "earlier" in w.stage.captions[1].text()
+    assert "earlier" in w.face.word.text() and w.face.dimmed
     w.controls.real_time.click()
     qtbot.waitUntil(lambda: len(seen) == 2, timeout=PATIENCE)
-    assert "earlier" not in w.stage.captions[1].text()
+    assert not w.face.word.isVisible() and not w.face.dimmed
 
 
 def test_genders_are_grey_where_the_bank_has_none(window, weights, qtbot):
@@ -249,6 +249,62 @@ def test_an_emptied_page_has_no_face_even_if_one_was_on_its_way(window, weights,
     w.document.clear()
     qtbot.wait(600)
     assert w.live.result is None and w.live.shadow is None and w.face.image is None
+
+
+def drag(slider, *values):
+    """The handle taken, led over the values, and let go."""
+    def at(value):
+        return QPoint(round(7 + value / 100 * (slider.width() - 14)), slider.height() // 2)
+
+    QTest.mousePress(slider, Qt.LeftButton, pos=at(slider.value()))
+    for value in values:
+        QApplication.sendEvent(slider, QMouseEvent(QEvent.MouseMove, QPointF(at(value)), Qt.NoButton, Qt.LeftButton,
+                                                   Qt.NoModifier))
+    QTest.mouseRelease(slider, Qt.LeftButton, pos=at(values[-1]))
+
+
+def test_undo_takes_back_whatever_a_person_did(window, qtbot):
+    """Stroke, drag, keys, gender, K, a part, reset, clear: one step each, back to the beginning and forth again."""
+    w = window()
+    c = w.controls
+
+    def state():
+        s = c.settings()
+        return (w.document.pixels().tobytes(), s.face_key())
+
+    states = [state()]
+
+    def did(act):
+        count = w.document.stack.count()
+        act()
+        assert w.document.stack.count() == count + 1
+        states.append(state())
+        assert states[-1] != states[-2]
+
+    did(lambda: draw(w.canvas, LINE))
+    settle(w, qtbot)
+    did(lambda: drag(c.sliders["nose"], 80, 60, 50, 30))
+    assert c.sliders["nose"].value() < 40
+    did(lambda: drag(c.sliders["nose"], 50, 70))
+    did(lambda: drag(c.sliders["all"], 20, 10))
+    did(lambda: [QTest.keyClick(c.sliders["mouth"], Qt.Key_Right) for _ in range(3)])
+    did(lambda: c.genders["male"].click())
+    did(lambda: QTest.keyClick(c.k, Qt.Key_Down))
+    did(lambda: c.borrow("eye1", np.ones(16, np.float32)))
+    did(w.actions["reset"].trigger)
+    did(w.actions["clear"].trigger)
+    for before in reversed(states[:-1]):
+        key(w, Qt.Key_Z, Qt.ControlModifier)
+        assert state() == before
+    assert not w.actions["undo"].isEnabled() and not w.isWindowModified()
+    for after in states[1:]:
+        key(w, Qt.Key_Y, Qt.ControlModifier)
+        assert state() == after
+    seen = faces(w)
+    key(w, Qt.Key_Z, Qt.ControlModifier)
+    key(w, Qt.Key_Z, Qt.ControlModifier)
+    qtbot.waitUntil(lambda: bool(seen) and not w.engine.waiting, timeout=PATIENCE)
+    assert seen[-1].settings.face_key() == w.document.settings.face_key(), "the face follows"
 
 
 # -- history, sweep, morph, random -------------------------------------------------------------------------------------
