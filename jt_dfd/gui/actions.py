@@ -21,10 +21,13 @@ class Actions(QObject):
         super().__init__(window)
         self._window, self._words = window, words
         self._all: Dict[str, QAction] = {}
+        self._why: Dict[str, str] = {}  # why an action is grey
         self._make()
         self.recent_menu = QMenu(window)
         self.recent_menu.setToolTipsVisible(True)
         words.bind(self.recent_menu.setTitle, "menu.recent")
+        self.examples_menu = QMenu(window)
+        words.bind(self.examples_menu.setTitle, "menu.examples")
         self._make_menus()
         self.size = Slider(1, 20, 2)
         self.size_label = QLabel()
@@ -42,11 +45,29 @@ class Actions(QObject):
         text = f"action.{name}"
         tip = text + ".tip" if text + ".tip" in TEXTS["en"] else text
         self._words.bind(lambda words: (action.setText(words), action.setIconText(plain(words))), text)
-        first = action.shortcuts()[0].toString(QKeySequence.NativeText) if action.shortcuts() else ""
-        self._words.bind(lambda words: action.setToolTip(plain(words) + (f"  ({first})" if first else "")), tip)
+        self._words.bind(lambda words: self._show_tip(name), tip)
         self._window.addAction(action)
         self._all[name] = action
+        self._show_tip(name)
         return action
+
+    def _show_tip(self, name: str) -> None:
+        action, code = self._all.get(name), f"action.{name}"
+        if action is None:
+            return  # while it is being made
+        longer = code + ".tip"
+        tip = plain(tr(longer) if longer in TEXTS["en"] else tr(code))
+        if action.shortcuts():
+            tip += f"  ({action.shortcuts()[0].toString(QKeySequence.NativeText)})"
+        why = "" if action.isEnabled() else self._why.get(name, "")
+        action.setToolTip(tip + ("\n" + tr(why) if why else ""))
+
+    def allow(self, able: bool, why: str, *names: str) -> None:
+        """Grey actions out or not; ``why``: a code, told in the tool tip of a greyed one."""
+        for name in names:
+            self[name].setEnabled(able)
+            self._why[name] = why
+            self._show_tip(name)
 
     def _make(self) -> None:
         """name, keys, icon; the words for ``name`` are ``action.name`` and ``action.name.tip`` in the languages' files."""
@@ -75,6 +96,7 @@ class Actions(QObject):
         add("zoom_out", "Ctrl+-", "zoom-out")
         add("fit", "Ctrl+0", "fit")
         add("full", "F11", check=True)
+        add("guide", check=True)
         add("shadow", "S", check=True)
         add("real_time", "R", check=True)
         add("convert", ("Ctrl+Return", "Ctrl+Enter"))
@@ -100,13 +122,14 @@ class Actions(QObject):
                     made.addMenu(name)
                 else:
                     made.addAction(self[name])
+            made.setToolTipsVisible(True)
             return made
 
-        menu("menu.file", "new", "open", self.recent_menu, "-", "save", "save_as", "save_face", "save_both", "export",
+        menu("menu.file", "new", "open", self.recent_menu, self.examples_menu, "-", "save", "save_as", "save_face", "save_both", "export",
              "-", "quit")
         menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger")
-        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "-", "shadow", "-")
+        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "-", "guide", "shadow", "-")
         menu("menu.face", "convert", "real_time", "reset", "-", "random", "sweep", "morph")
         engine = menu("menu.engine", "folder")
         menu("menu.help", "keys", "about")

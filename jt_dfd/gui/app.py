@@ -29,6 +29,12 @@ def find_params(asked: Optional[str], remembered: str = "") -> str:
     return str(_ROOT / "Params" / "demo")
 
 
+def bundled() -> str:
+    """The folder of the weights that came with the program, "" where it is not there."""
+    folder = _ROOT / "Params" / "demo"
+    return str(folder) if folder.is_dir() else ""
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(
         prog="draw", description="The drawing window: draw a face, see its photograph.",

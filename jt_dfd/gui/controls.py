@@ -160,8 +160,23 @@ class Controls(QWidget):
         grid.addWidget(self.shadow, 0, 0)
         grid.addWidget(self.strength, 0, 1)
         grid.addWidget(self.strength_value, 0, 2)
-        grid.addWidget(label, 1, 0)
-        grid.addWidget(self.k, 1, 1, 1, 2, Qt.AlignLeft)
+        self.advanced = QToolButton()
+        self.advanced.setCheckable(True)
+        self.advanced.setAutoRaise(True)
+        self.advanced.setToolButtonStyle(Qt.ToolButtonTextBesideIcon)
+        self.advanced.setArrowType(Qt.RightArrow)
+        self._words.bind(self.advanced.setText, "advanced")
+        grid.addWidget(self.advanced, 1, 0, 1, 3, Qt.AlignLeft)
+        grid.addWidget(label, 2, 0)
+        grid.addWidget(self.k, 2, 1, 1, 2, Qt.AlignLeft)
+
+        def unfold(open_: bool) -> None:
+            self.advanced.setArrowType(Qt.DownArrow if open_ else Qt.RightArrow)
+            label.setVisible(open_)
+            self.k.setVisible(open_)
+
+        self.advanced.toggled.connect(unfold)
+        unfold(False)
         grid.setColumnStretch(1, 1)
         self.shadow.toggled.connect(self._shade)
         self.strength.valueChanged.connect(self._shade)
@@ -182,6 +197,8 @@ class Controls(QWidget):
         row.addStretch(1)
         row.addWidget(self.convert)
         self.real_time.toggled.connect(self.real_time_changed)
+        self.real_time.toggled.connect(lambda on: self.convert.setVisible(not on))
+        self.convert.hide()
         self.convert.clicked.connect(lambda: self.convert_wanted.emit())
         return row
 
@@ -220,6 +237,8 @@ class Controls(QWidget):
         several = len(known) > 1
         for name, button in self.genders.items():
             button.setEnabled(several and name in known)
+            tip = tr(f"gender.{name}.tip")
+            button.setToolTip(tip if button.isEnabled() else tip + "\n" + tr("why.gender"))
         if len(known) == 1 and known[0] in self.genders:
             self.genders[known[0]].setChecked(True)
 

@@ -210,6 +210,18 @@ class Document(QObject):
         self._said = self.modified
         self.modified_changed.emit(self._said)
 
+    def load_items(self, items: List[Item], settings: Optional[FaceSettings] = None, path: str = "") -> None:
+        """Start anew from strokes: each is a step of undo, none of them a change."""
+        self.load(None, settings, path)
+        self.blockSignals(True)
+        try:
+            for item in items:
+                self.stack.push(_Add(self, item, "stroke"))
+        finally:
+            self.blockSignals(False)
+        self._saved = list(self.items)
+        self._after_change(None)
+
     def saved(self, path: str) -> None:
         """Note that the drawing is in ``path`` now."""
         self.path = path

@@ -12,7 +12,7 @@ from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 
 from .. import pictures
-from . import files
+from . import files, svg
 from .background import Background
 from .document import Document
 from .live import Live
@@ -41,7 +41,7 @@ class Filing(QObject):
             self.document.load(None)
 
     def ask_and_open(self) -> None:
-        patterns = " ".join(f"*{suffix}" for suffix in pictures.SUFFIXES)
+        patterns = " ".join(f"*{suffix}" for suffix in (*pictures.SUFFIXES, ".svg"))
         path, _ = QFileDialog.getOpenFileName(self._window, tr("open.title"), self._folder(),
                                               tr("open.pictures") + f" ({patterns});;" + tr("open.all") + " (*)")
         if path:
@@ -54,6 +54,10 @@ class Filing(QObject):
             return
         path = os.path.abspath(path)
         self.said.emit(tr("open.opening", name=os.path.basename(path)))
+        if path.lower().endswith(".svg"):
+            self.background.run(lambda: svg.load(path), lambda found: self._strokes_opened(path, *found),
+                                lambda problem: self._open_failed(path, problem))
+            return
         self.background.run(lambda: files.open_picture(path), self._opened,
                             lambda problem: self._open_failed(path, problem))
 
@@ -61,6 +65,17 @@ class Filing(QObject):
         self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
         self.remember(opened.path)
         self.said.emit(tr("open.opened", name=os.path.basename(opened.path)))
+
+    def _strokes_opened(self, path: str, items, settings) -> None:
+        self.document.load_items(items, settings, path)
+        self.remember(path)
+        self.said.emit(tr("open.opened", name=os.path.basename(path)))
+
+    def open_example(self, path) -> None:
+        """A drawing that comes with the window; it belongs to no file."""
+        if self.may_discard():
+            items, settings = svg.load(path)
+            self.document.load_items(items, settings)
 
     def _open_failed(self, path: str, problem: Exception) -> None:
         self._forget(path)
@@ -97,12 +112,15 @@ class Filing(QObject):
         return self.save_to(self.document.path) if self.document.path else self.save_as()
 
     def save_as(self) -> bool:
-        path = self._ask_path(tr("save.title"), self.document.path or "drawing.png")
+        path = self._ask_path(tr("save.title"), self.document.path or "drawing.png", strokes=True)
         return bool(path) and self.save_to(path)
 
     def save_to(self, path: str) -> bool:
         try:
-            files.save_drawing(path, self.document.pixels(), self.document.settings)
+            if path.lower().endswith(".svg"):
+                svg.save(path, self.document.items, self.document.settings)
+            else:
+                files.save_drawing(path, self.document.pixels(), self.document.settings)
         except OSError as problem:
             self.warn(tr("save.cannot"), _where(path, problem))
             return False
@@ -196,11 +214,12 @@ class Filing(QObject):
         stem = Path(self.document.path).stem if self.document.path else "drawing"
         return f"{stem}_{word}.png"
 
-    def _ask_path(self, title: str, name: str) -> Optional[str]:
+    def _ask_path(self, title: str, name: str, strokes: bool = False) -> Optional[str]:
         start = name if os.path.isabs(name) else os.path.join(self._folder(), name)
-        path, _ = QFileDialog.getSaveFileName(self._window, title, start, "PNG (*.png)")
-        if path and not path.lower().endswith(".png"):
-            path += ".png"
+        kinds = "PNG (*.png)" + (";;" + tr("save.strokes") + " (*.svg)" if strokes else "")
+        path, kind = QFileDialog.getSaveFileName(self._window, title, start, kinds)
+        if path and not path.lower().endswith((".png", ".svg") if strokes else ".png"):
+            path += ".svg" if "*.svg" in kind else ".png"
             if os.path.exists(path):  # the dialog asked about another name
                 answer = QMessageBox.question(self._window, title, tr("replace.question",
                                                                       name=os.path.basename(path)))

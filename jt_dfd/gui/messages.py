@@ -1,6 +1,8 @@
 """Dialogs that say something: what went wrong, and which keys there are."""
 from __future__ import annotations
 
+import re
+
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtGui import QFontDatabase
 from PyQt5.QtWidgets import (QDialog, QDialogButtonBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QPlainTextEdit,
@@ -9,22 +11,32 @@ from PyQt5.QtWidgets import (QDialog, QDialogButtonBox, QFrame, QGridLayout, QHB
 from .words import plain, tr
 
 
+def plainly(message: str) -> str:
+    """A message for who sits at the window: without the sentences about options and scripts of the command line, and
+    without checksums.  The whole of it is among the details."""
+    message = re.sub(r"its sha256 is not the one in \S+: ", "", message)
+    parts = [part for part in re.split(r"(?<=[.;]) +", message) if not re.search(r"--\w|sha256|tools/\w", part)]
+    return " ".join(parts) or tr("trouble.weights")
+
+
 class EngineTrouble(QDialog):
     """The engine cannot run: why, the details, and what can be done.  Not modal: one can go on drawing.
 
     folder_wanted   pick another weights folder
+    bundled_wanted  use the weights that came with the program
     retry_wanted
     """
 
     folder_wanted = pyqtSignal()
+    bundled_wanted = pyqtSignal()
     retry_wanted = pyqtSignal()
 
-    def __init__(self, weights: bool, message: str, details: str, parent=None):
+    def __init__(self, weights: bool, message: str, details: str, bundled: bool = False, parent=None):
         super().__init__(parent)
         self.setAttribute(Qt.WA_ShowWithoutActivating)  # a stroke or a key may be under way
         self.setWindowTitle(tr("trouble.title") if not weights else tr("trouble.weights"))
         self.setMinimumWidth(640)
-        self.message = QLabel(tr(message))
+        self.message = QLabel(plainly(tr(message)))
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextSelectableByMouse)
         mood = QLabel()
@@ -41,6 +53,9 @@ class EngineTrouble(QDialog):
         self.details.hide()
         self.folder = QPushButton(tr("trouble.folder"))
         self.again = QPushButton(tr("trouble.again"))
+        self.bundled = QPushButton(tr("trouble.bundled"))
+        self.bundled.setVisible(weights and bundled)
+        self.bundled.clicked.connect(lambda: (self.accept(), self.bundled_wanted.emit()))
         more = QPushButton(tr("trouble.details"))
         more.setCheckable(True)
         more.setVisible(bool(details.strip()))
@@ -60,9 +75,9 @@ class EngineTrouble(QDialog):
         buttons.addWidget(more)
         buttons.addStretch(1)
         more.setAutoDefault(False)
-        for button in (self.again, close, self.folder):
+        for button in (self.again, close, self.folder, self.bundled):
             buttons.addWidget(button)
-        self.folder.setDefault(weights)
+        (self.bundled if bundled else self.folder).setDefault(weights)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(18, 18, 18, 14)
         layout.addLayout(top)

@@ -159,6 +159,7 @@ def main(argv=None) -> int:
     parser.add_argument("--gender", default="female", choices=("female", "male"))
     parser.add_argument("--wait", type=float, default=900,
                         help="seconds to wait for faces; a first compile takes minutes")
+    parser.set_defaults(guide=False)
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     need(["Xvfb", "xdotool"])
@@ -171,6 +172,9 @@ def main(argv=None) -> int:
         for name in ("params", "engine"):
             if getattr(args, name):
                 command += [f"--{name}", getattr(args, name)]
+        settings = Path(home) / "jt_dfd" / "drawing.conf"
+        settings.parent.mkdir()
+        settings.write_text(f"[General]\nguide={'true' if args.guide else 'false'}\n")  # the page is found by its white
         window = subprocess.Popen(command, env=env)
         try:
             screen = Screen(display)

@@ -14,6 +14,7 @@ from ..components import COMPONENTS
 from ..errors import UserError
 from . import engine as engine_module
 from . import theme
+from .app import bundled
 from .actions import Actions
 from .canvas import Canvas
 from .controls import Controls
@@ -21,6 +22,7 @@ from .document import Document
 from .engine import Engine
 from .faceview import FaceView
 from .filing import Filing, local_files
+from .guide import EXAMPLES, EmptyPage, picture
 from .history import HistoryStrip
 from .live import Live
 from .messages import EngineTrouble, KeySheet
@@ -54,6 +56,7 @@ class Window(QMainWindow):
         self.actions = Actions(self, self.words)
         self.autosave = Autosave(self.document, recovery, self)
         self.recovery_bar = RecoveryBar(self.words)
+        self.empty_page = EmptyPage(self.canvas, self.document, self.words, self)
         self._trouble: Optional[EngineTrouble] = None
         self._times = (0.0, 0.0)
         self._sample, self._sample_for = 0, 0  # the job, and the drawing's revision when it was asked for
@@ -127,8 +130,13 @@ class Window(QMainWindow):
             a[name].toggled.connect(box.setChecked)
             box.toggled.connect(a[name].setChecked)
         for able, name in ((document.stack.canUndoChanged, "undo"), (document.stack.canRedoChanged, "redo")):
-            a[name].setEnabled(False)
-            able.connect(a[name].setEnabled)
+            a.allow(False, f"why.{name}", name)
+            able.connect(lambda on, name=name: a.allow(on, f"why.{name}", name))
+        a["guide"].toggled.connect(self.empty_page.switch)
+        self.empty_page.chosen.connect(lambda name: filing.open_example(EXAMPLES[name]))
+        for n, name in enumerate(EXAMPLES, 1):
+            action = a.examples_menu.addAction(picture(name), str(n))
+            action.triggered.connect(lambda checked, name=name: filing.open_example(EXAMPLES[name]))
         self.controls.reset.setDefaultAction(a["reset"])
         a.size.valueChanged.connect(self.set_size)
         a.themes.triggered.connect(lambda action: self.set_theme(action.data()))
@@ -169,6 +177,9 @@ class Window(QMainWindow):
             self.document.settings = stored
             self.controls.show_settings(stored)
         self.controls.real_time.setChecked(s.value("real_time", True, type=bool))
+        self.controls.advanced.setChecked(s.value("advanced", False, type=bool))
+        self.actions["guide"].setChecked(s.value("guide", True, type=bool))
+        self.empty_page.switch(self.actions["guide"].isChecked())
         self.actions["mirror"].setChecked(s.value("mirror", False, type=bool))
         for tool in ("eraser", "brush"):
             self.canvas.tool = tool
@@ -189,6 +200,8 @@ class Window(QMainWindow):
         s.setValue("face", self.controls.settings().to_json())
         s.setValue("real_time", self.controls.real_time.isChecked())
         s.setValue("mirror", self.canvas.mirror)
+        s.setValue("advanced", self.controls.advanced.isChecked())
+        s.setValue("guide", self.actions["guide"].isChecked())
         for tool, size in self.canvas.sizes.items():
             s.setValue(f"size/{tool}", size)
         s.sync()
@@ -314,7 +327,9 @@ class Window(QMainWindow):
     def _engine_failed(self, weights: bool, message: str, details: str) -> None:
         if self._trouble is not None:
             self._trouble.close()
-        self._trouble = trouble = EngineTrouble(weights, message, details, self)
+        other = bundled() and Path(bundled()) != Path(self.engine.params).absolute()
+        self._trouble = trouble = EngineTrouble(weights, message, f"{message}\n{details}", bool(other), self)
+        trouble.bundled_wanted.connect(lambda: self.engine.use(params=bundled()))
         trouble.folder_wanted.connect(self.choose_folder)
         trouble.retry_wanted.connect(self.engine.retry)
         trouble.show()
@@ -375,11 +390,10 @@ class Window(QMainWindow):
 
     def _show_able(self) -> None:
         blank, face = self.document.is_blank(), self.live.result is not None
-        for name in ("save_face", "save_both", "export", "copy"):
-            self.actions[name].setEnabled(face)
-        self.actions["clear"].setEnabled(not blank)
-        self.actions["sweep"].setEnabled(not blank)
-        self.actions["morph"].setEnabled(self.history.count() + (face and not self.live.is_kept) >= 2)
+        allow = self.actions.allow
+        allow(face, "why.no_face", "save_face", "save_both", "export", "copy")
+        allow(not blank, "why.empty", "clear", "sweep")
+        allow(len(self.history.entries) + (face and not self.live.is_kept) >= 2, "morph.two", "morph")
         self.history_hint.setVisible(self.history.count() == 0)
 
     def _show_recent(self) -> None:

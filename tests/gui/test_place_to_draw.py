@@ -1,0 +1,183 @@
+"""The window as a place to draw: the empty page, words, drawings as strokes, room."""
+import numpy as np
+import pytest
+from conftest import PATIENCE, Weights
+from hands import draw, mouse
+from PyQt5.QtCore import QEvent, Qt
+from PyQt5.QtTest import QTest
+from PyQt5.QtWidgets import QFileDialog, QLabel, QMessageBox
+from test_window import LINE, faces, key, settle
+
+from jt_dfd.errors import UserError
+from jt_dfd.gui import app, messages, svg
+from jt_dfd.gui.guide import EXAMPLES
+from jt_dfd.gui.messages import EngineTrouble, plainly
+from jt_dfd.gui.settings import FaceSettings
+from jt_dfd.gui.strokes import Picture, Raster, Stroke, to_array
+
+
+def guide(w):
+    """How much of the page is painted in the guide's blue."""
+    picture = w.canvas.grab().toImage()
+    return sum(picture.pixelColor(x, y).blue() - picture.pixelColor(x, y).red() > 20
+               for x in range(0, picture.width(), 2) for y in range(0, picture.height(), 2))
+
+
+# -- the empty page ----------------------------------------------------------------------------------------------------
+def test_the_empty_page_speaks_until_something_is_drawn_and_can_be_silenced(window):
+    w = window(start=False)
+    said = w.empty_page.sentence
+    assert said.isVisible() and "Draw a face" in said.text() and guide(w) > 100
+    assert len(w.empty_page.buttons) == 3
+    assert w.document.pixels().min() == 255, "the guide is no part of the drawing"
+    mouse(w.canvas, QEvent.MouseButtonPress, 100, 200)
+    mouse(w.canvas, QEvent.MouseMove, 200, 220)
+    assert not said.isVisible() and guide(w) == 0
+    mouse(w.canvas, QEvent.MouseButtonRelease, 200, 220)
+    w.document.stack.undo()
+    assert said.isVisible() and guide(w) > 100
+    w.actions["guide"].trigger()
+    assert not said.isVisible() and guide(w) == 0 and not any(b.isVisible() for b in w.empty_page.buttons.values())
+    w.document.saved("")
+    w.close()
+    assert window(start=False).empty_page.sentence.isHidden(), "remembered"
+
+
+def test_one_can_draw_through_the_sentence(window):
+    w = window(start=False)
+    middle = w.canvas.at(w.empty_page.sentence.geometry().center() + w.canvas.rect().topLeft())
+    child = w.canvas.childAt(w.empty_page.sentence.geometry().center())
+    assert child is None or child.testAttribute(Qt.WA_TransparentForMouseEvents)
+    QTest.mouseClick(w.canvas, Qt.LeftButton, pos=w.canvas.pos(middle.x(), middle.y()).toPoint())
+    assert not w.document.is_blank()
+
+
+@pytest.mark.parametrize("way", ["click", "menu"])
+def test_an_example_is_a_drawing_to_go_on_from(window, qtbot, way):
+    w = window()
+    settle(w, qtbot)
+    seen = faces(w)
+    if way == "click":
+        QTest.mouseClick(w.empty_page.buttons[sorted(EXAMPLES)[1]], Qt.LeftButton)
+    else:
+        w.actions.examples_menu.actions()[1].trigger()
+    assert not w.document.is_blank() and w.controls.genders["male"].isChecked()
+    assert not w.isWindowModified() and w.document.path == "", "nothing of the person's is lost with it"
+    qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
+    steps = w.document.stack.count()
+    before = w.document.pixels()
+    key(w, Qt.Key_Z, Qt.ControlModifier)
+    assert steps > 10 and 0 < (w.document.pixels() != before).sum() < 3000, "one of its strokes"
+    draw(w.canvas, LINE)
+    assert w.isWindowModified()
+
+
+def test_an_example_asks_before_it_replaces_a_drawing(window, monkeypatch):
+    w = window(start=False)
+    draw(w.canvas, LINE)
+    pixels = w.document.pixels()
+    monkeypatch.setattr(QMessageBox, "question", lambda *a: QMessageBox.Cancel)
+    w.actions.examples_menu.actions()[0].trigger()
+    assert np.array_equal(w.document.pixels(), pixels)
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+def test_parts_have_plain_names_k_is_under_advanced_and_convert_only_without_real_time(window):
+    w = window(start=False)
+    labels = [label.text().replace("&&", "&") for label in w.controls.findChildren(QLabel)]
+    for name in ("Left eye", "Right eye", "Nose", "Mouth", "Hair & outline", "All"):
+        assert name in labels
+    assert not w.controls.k.isVisible() and not w.controls.convert.isVisible()
+    w.controls.advanced.click()
+    assert w.controls.k.isVisible()
+    w.controls.real_time.click()
+    assert w.controls.convert.isVisible()
+
+
+def test_a_greyed_action_says_why(window, qtbot):
+    w = window()
+    settle(w, qtbot)
+    for name, why in (("save_face", "no face yet"), ("clear", "empty"), ("undo", "nothing to undo"), ("morph", "two faces")):
+        assert not w.actions[name].isEnabled() and why in w.actions[name].toolTip(), name
+    assert all(menu.menu().toolTipsVisible() for menu in w.menuBar().actions())
+    draw(w.canvas, LINE)
+    qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
+    for name in ("save_face", "clear", "undo"):
+        assert w.actions[name].isEnabled() and "\n" not in w.actions[name].toolTip(), name
+
+
+def test_dialogs_do_not_speak_of_options_and_checksums():
+    long = ("/w/nose.pkl: its sha256 is not the one in /w/config.json: the file was changed or damaged. Fetch it again, or "
+            "write the folder anew. Point --params at a folder that does. See tools/fetch_release.py.")
+    assert plainly(long) == ("/w/nose.pkl: the file was changed or damaged. Fetch it again, or write the folder anew.")
+    assert plainly("use --params") == "The weights cannot be used"
+
+
+def test_bundled_weights_are_one_click_away(window, weights, qtbot, tmp_path, monkeypatch):
+    good = Weights(tmp_path / "bundled")
+    from jt_dfd.gui import window as window_module
+
+    monkeypatch.setattr(window_module, "bundled", lambda: str(good.folder))
+    weights.set(broken="its sha256 is not the one in config.json: the file was changed or damaged. Point --params at others.")
+    w = window()
+    draw(w.canvas, LINE)
+    qtbot.waitUntil(lambda: w.findChild(EngineTrouble) is not None, timeout=PATIENCE)
+    dialog = w.findChild(EngineTrouble)
+    assert "damaged" in dialog.message.text()
+    assert not any(word in dialog.message.text() for word in ("--", "sha256"))
+    assert "--params" in dialog.details.toPlainText(), "the whole of it is there for who asks"
+    QTest.mouseClick(dialog.bundled, Qt.LeftButton)
+    qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
+    assert w.engine.params == str(good.folder)
+    assert not messages.EngineTrouble(True, "", "", False, w).bundled.isVisibleTo(w) and app.bundled().endswith("demo")
+
+
+# -- strokes as SVG ----------------------------------------------------------------------------------------------------
+def page(items):
+    raster = Raster(1)
+    raster.show(items)
+    return to_array(raster.image)
+
+
+def test_a_drawing_of_all_kinds_comes_back_from_svg_stroke_by_stroke(tmp_path):
+    items = [Picture(np.random.default_rng(0).integers(200, 256, (512, 512)).astype(np.uint8)),
+             Stroke(3.0, points=[(10, 10, 1.0), (200, 300, 1.0)]), Stroke(9.0, mirror=True, points=[(50, 60, 0.2), (90, 99, 0.9)]),
+             Stroke(20.0, erase=True, points=[(100, 100, 1.0)])]
+    path = tmp_path / "d.svg"
+    svg.save(path, items, FaceSettings("male", k=4))
+    found, settings = svg.load(path)
+    assert len(found) == 4 and (settings.gender, settings.k) == ("male", 4)
+    assert np.abs(page(found).astype(int) - page(items)).max() <= 3
+    assert [p.name for p in tmp_path.iterdir()] == ["d.svg"]
+
+
+@pytest.mark.parametrize("text", ["", "<svg/>", "no", '<svg xmlns="http://www.w3.org/2000/svg" data-program="jt_dfd">'
+                                  '<polyline data-width="x" points="1,2" data-pressure="1"/></svg>',
+                                  '<!DOCTYPE s [<!ENTITY a "b">]><svg data-program="jt_dfd">&a;</svg>'])
+def test_what_is_no_drawing_of_ours_is_named(tmp_path, text):
+    (tmp_path / "x.svg").write_text(text)
+    with pytest.raises(UserError, match="x.svg"):
+        svg.load(tmp_path / "x.svg")
+
+
+def test_strokes_saved_as_svg_can_be_undone_after_opening(window, qtbot, tmp_path, monkeypatch):
+    w = window(start=False)
+    draw(w.canvas, LINE)
+    one = w.document.pixels()
+    draw(w.canvas, [(60, 400), (300, 420)])
+    two = w.document.pixels()
+    w.controls.sliders["nose"].setValue(20)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(tmp_path / "mine"), "Strokes, SVG (*.svg)"))
+    w.actions["save"].trigger()
+    assert (tmp_path / "mine.svg").exists() and not w.isWindowModified()
+    w.actions["new"].trigger()
+    w.filing.open(str(tmp_path / "mine.svg"))
+    qtbot.waitUntil(lambda: not w.document.is_blank(), timeout=PATIENCE)
+    assert np.abs(w.document.pixels().astype(int) - two).max() <= 3 and not w.isWindowModified()
+    assert w.controls.sliders["nose"].value() == 20
+    w.document.stack.undo()
+    assert np.abs(w.document.pixels().astype(int) - one).max() <= 3 and w.isWindowModified()
+    w.document.stack.redo()
+    assert not w.isWindowModified()
+    w.actions["save"].trigger()  # to where it came from, without asking
+    assert len(svg.load(tmp_path / "mine.svg")[0]) == 2
