@@ -14,6 +14,10 @@ from .theme import THEMES
 from .words import LANGUAGES, TEXTS, Words, plain, tr
 
 
+#: width of the window below which the tool bar's pictures are smaller, logical pixels (ours)
+_COMPACT = 800
+
+
 class Actions(QObject):
     """Every action by name, in ``self[name]``; the window connects what is not connected here."""
 
@@ -96,6 +100,7 @@ class Actions(QObject):
         add("zoom_out", "Ctrl+-", "zoom-out")
         add("fit", "Ctrl+0", "fit")
         add("full", "F11", check=True)
+        add("panel", "F9", "panel", check=True)
         add("guide", check=True)
         add("shadow", "S", check=True)
         add("real_time", "R", check=True)
@@ -129,7 +134,7 @@ class Actions(QObject):
              "-", "quit")
         menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger")
-        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "-", "guide", "shadow", "-")
+        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "shadow", "-")
         menu("menu.face", "convert", "real_time", "reset", "-", "random", "sweep", "morph")
         engine = menu("menu.engine", "folder")
         menu("menu.help", "keys", "about")
@@ -180,7 +185,7 @@ class Actions(QObject):
         space = QWidget()
         space.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Preferred)
         bar.addWidget(space)
-        for name in ("random", "sweep", "morph"):
+        for name in ("random", "sweep", "morph", "panel"):
             bar.addAction(self[name])
         self._window.addToolBar(bar)
         self._window.setContextMenuPolicy(Qt.NoContextMenu)  # no menu that hides the tool bar
@@ -188,18 +193,20 @@ class Actions(QObject):
 
     def fit_bar(self, width: int) -> None:
         """Words beside the pictures only where there is room for them; the window gets no narrower than the rest."""
-        self.size.setFixedWidth(110 if width >= self._roomy else 70)
+        self.size.setFixedWidth(110 if width >= self._roomy else 70 if width >= _COMPACT else 44)
+        edge = 22 if width >= _COMPACT else 17
+        self.bar.setIconSize(QSize(edge, edge))
         style = Qt.ToolButtonTextBesideIcon if width >= self._roomy else Qt.ToolButtonIconOnly
         for name in ("random", "sweep", "morph"):
             self.bar.widgetForAction(self[name]).setToolButtonStyle(style)
         if style == Qt.ToolButtonIconOnly:
-            self._window.setMinimumWidth(self.bar.sizeHint().width())
+            self._window.setMinimumWidth(min(_COMPACT, self.bar.sizeHint().width()))
 
     @property
     def _roomy(self) -> int:
         words = sum(self.bar.fontMetrics().horizontalAdvance(self[name].iconText())
                     for name in ("random", "sweep", "morph"))
-        return 780 + words
+        return 830 + words
 
     def show_size(self, low: int, high: int, size: int) -> None:
         self.size.blockSignals(True)

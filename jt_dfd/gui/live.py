@@ -14,7 +14,7 @@ from .controls import Controls
 from .document import Document
 from .engine import Engine, Result
 from .faceview import FaceView
-from .history import Entry, HistoryStrip
+from .history import Entry, History
 from .words import tr
 
 #: milliseconds after which a face counts as one to keep: while a slider moves, not every face on the way does (ours)
@@ -32,13 +32,14 @@ class Live(QObject):
     stale_changed = pyqtSignal(bool)
 
     def __init__(self, document: Document, engine: Engine, canvas: Canvas, face: FaceView, controls: Controls,
-                 history: HistoryStrip, parent=None):
+                 history: History, parent=None):
         super().__init__(parent)
         self.document, self.engine, self.canvas = document, engine, canvas
         self.view, self.controls, self.history = face, controls, history
         self.result: Optional[Result] = None    # what is shown
         self.shadow: Optional[np.ndarray] = None
         self._kept: Optional[Result] = None     # the last result that went into the history
+        self.session = 0                        # of the history: a drawing and what it grew from
         self._stale = False
         self._failed = ""                       # why the newest face could not be made
         self._settle = QTimer(self)
@@ -99,14 +100,14 @@ class Live(QObject):
 
     def _loaded(self) -> None:
         """Another drawing is opened: what lies under the strokes, or is on its way, was another one's."""
-        self.keep()
+        self.new_session()
         self.engine.forget()
         self.shadow = None
         self._show_shade()
 
     def _forget(self) -> None:
         """An empty page has no face."""
-        self.keep()
+        self.new_session()
         self.result, self.shadow, self._failed = None, None, ""
         self.engine.forget()
         self.view.show_face(None)
@@ -167,11 +168,16 @@ class Live(QObject):
         self._settle.stop()
         if self.result is not None and self.result is not self._kept:
             self._kept = self.result
-            self.history.add(Entry.of(self.result))
+            self.history.add(Entry.of(self.result), self.session)
+
+    def new_session(self) -> None:
+        """Another drawing begins."""
+        self.keep()
+        self.session += 1
 
     def restore(self, entry: Entry) -> None:
         """Back to a face of the history: its drawing, settings and picture."""
-        self.keep()
+        self.new_session()
         settings = entry.settings.copy()
         settings.shadow, settings.strength = self.document.settings.shadow, self.document.settings.strength
         real_time = self.controls.real_time.isChecked()

@@ -185,7 +185,7 @@ def main(argv=None) -> int:
             page = screen.find_page(START, still=True)  # where the layout has it after the change of size
             screen.draw(STROKES, page)
             wait_for_face(screen, page, args.wait, window)
-            screen.draw(LAST, page)  # the strip below shows the face before it
+            screen.draw(LAST, page)  # the history shows the face before it
             time.sleep(2)
             wait_for_face(screen, page, args.wait, window)
             screen.do("mousemove", int(width) // 2, int(height) - 8)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Optional
 
 from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
-from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QLabel, QMainWindow, QMenu, QMessageBox, QScrollArea,
+from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QInputDialog, QLabel, QMainWindow, QMenu, QMessageBox, QScrollArea,
                              QVBoxLayout, QWidget)
 
 from .. import __version__
@@ -23,7 +23,7 @@ from .engine import Engine
 from .faceview import FaceView
 from .filing import Filing, local_files
 from .guide import EXAMPLES, EmptyPage, picture
-from .history import HistoryStrip
+from .history import History
 from .live import Live
 from .messages import EngineTrouble, KeySheet
 from .recovery import Autosave
@@ -50,7 +50,7 @@ class Window(QMainWindow):
         self.canvas = Canvas(self.document)
         self.face = FaceView()
         self.controls = Controls(self.words)
-        self.history = HistoryStrip()
+        self.history = History()
         self.live = Live(self.document, engine, self.canvas, self.face, self.controls, self.history, self)
         self.filing = Filing(self.document, self.live, self.settings, self)
         self.actions = Actions(self, self.words)
@@ -70,7 +70,13 @@ class Window(QMainWindow):
     def _build(self) -> None:
         self.stage = Stage(self.canvas, self.face)
         self.side = side = QScrollArea()  # on a low screen the panel scrolls rather than make the window higher
-        side.setWidget(self.controls)
+        column = QWidget()
+        rows = QVBoxLayout(column)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(0)
+        rows.addWidget(self.controls)
+        rows.addWidget(self.history, 1)
+        side.setWidget(column)
         side.setWidgetResizable(True)
         side.setFrameShape(QFrame.NoFrame)
         side.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
@@ -84,9 +90,6 @@ class Window(QMainWindow):
         self.history_hint.setAlignment(Qt.AlignCenter)
         self.history_hint.setWordWrap(True)
         self.words.bind(self.history_hint.setText, "history.hint")
-        strip = QHBoxLayout()
-        strip.setContentsMargins(14, 2, 14, 4)
-        strip.addWidget(self.history)
         hint = QHBoxLayout(self.history)
         hint.addWidget(self.history_hint)
         self.history_hint.setAttribute(Qt.WA_TransparentForMouseEvents)
@@ -96,7 +99,6 @@ class Window(QMainWindow):
         rows.setSpacing(0)
         rows.addWidget(self.recovery_bar)
         rows.addLayout(middle, 1)
-        rows.addLayout(strip)
         self.setCentralWidget(central)
         self.device_label, self.weights_label, self.time_label = QLabel(), QLabel(), QLabel()
         for label in (self.device_label, self.weights_label, self.time_label):
@@ -124,6 +126,8 @@ class Window(QMainWindow):
                 "about": self.show_about}.items():
             a[name].triggered.connect(lambda checked, call=call: call())
         a["mirror"].toggled.connect(self._set_mirror)
+        a["panel"].setChecked(True)
+        a["panel"].toggled.connect(self.side.setVisible)
         a["full"].toggled.connect(lambda on: self.showFullScreen() if on else self.showNormal())
         for name, box in (("shadow", self.controls.shadow), ("real_time", self.controls.real_time)):
             a[name].setChecked(box.isChecked())
@@ -137,7 +141,6 @@ class Window(QMainWindow):
         for n, name in enumerate(EXAMPLES, 1):
             action = a.examples_menu.addAction(picture(name), str(n))
             action.triggered.connect(lambda checked, name=name: filing.open_example(EXAMPLES[name]))
-        self.controls.reset.setDefaultAction(a["reset"])
         a.size.valueChanged.connect(self.set_size)
         a.themes.triggered.connect(lambda action: self.set_theme(action.data()))
         a.languages.triggered.connect(lambda action: self.set_language(action.data()))
@@ -152,8 +155,7 @@ class Window(QMainWindow):
         self.canvas.zoom_changed.connect(lambda zoom: self._show_captions())
         self.history.restore_wanted.connect(self.live.restore)
         self.history.menu_wanted.connect(self._history_menu)
-        self.history.model().rowsInserted.connect(lambda *rows: self._show_able())
-        self.history.model().rowsRemoved.connect(lambda *rows: self._show_able())
+        self.history.changed.connect(self._show_able)
         self.face.menu_wanted.connect(self._face_menu)
         self.engine.state_changed.connect(lambda state: self._show_status())
         self.engine.ready.connect(lambda info: self._engine_ready())
@@ -261,7 +263,7 @@ class Window(QMainWindow):
                 self.say(tr("random.late"), _NOTICE_MS)
                 return
             self.say("")
-            self.live.keep()
+            self.live.new_session()
             self.document.replace(answer["sketch"], text="random face")
             if not self.controls.real_time.isChecked():
                 self.live.convert()
@@ -295,6 +297,13 @@ class Window(QMainWindow):
             for name in COMPONENTS:
                 part.addAction(tr(f"part.{name}")).triggered.connect(
                     lambda c, name=name: self.controls.borrow(name, entry.vectors[name].copy()))
+            steps, open_ = len(self.history.steps(entry)), self.history.is_unfolded(entry)
+            if steps > 1:
+                menu.addAction(tr("history.fold") if open_ else tr("history.unfold", n=steps)).triggered.connect(
+                    lambda c: self.history.unfold(entry, not open_))
+            menu.addAction(tr("history.unpin") if entry.pinned else tr("history.pin")).triggered.connect(
+                lambda c: self.history.pin(entry, not entry.pinned))
+            menu.addAction(tr("history.name")).triggered.connect(lambda c: self._name_entry(entry))
             menu.addAction(tr("history.save")).triggered.connect(lambda c: self._save_entry(entry))
         if len(entries) == 2:
             menu.addAction(tr("history.morph")).triggered.connect(lambda c: self.morph())
@@ -304,6 +313,11 @@ class Window(QMainWindow):
 
     def _history_menu(self, entries, position) -> None:
         self.history_menu(entries).popup(position)
+
+    def _name_entry(self, entry) -> None:
+        name, well = QInputDialog.getText(self, tr("history.name"), tr("history.name.ask"), text=entry.name)
+        if well:
+            self.history.name(entry, name)
 
     def _save_entry(self, entry) -> None:
         path = self.filing._ask_path(tr("save.face.title"), "face.png")
@@ -394,7 +408,7 @@ class Window(QMainWindow):
         allow(face, "why.no_face", "save_face", "save_both", "export", "copy")
         allow(not blank, "why.empty", "clear", "sweep")
         allow(len(self.history.entries) + (face and not self.live.is_kept) >= 2, "morph.two", "morph")
-        self.history_hint.setVisible(self.history.count() == 0)
+        self.history_hint.setVisible(not self.history.count())
 
     def _show_recent(self) -> None:
         self.actions.show_recent(self.filing.recent(), self.filing.open, self.filing.forget_all)
@@ -410,7 +424,9 @@ class Window(QMainWindow):
 
     def _fit_panel(self) -> None:
         """As wide as its words are, in this language and font, with room for a scroll bar."""
-        self.side.setFixedWidth(max(270, self.controls.minimumSizeHint().width()) + 16)
+        width = max(270, self.controls.minimumSizeHint().width()) + 16
+        narrow, wide = self.width() < 800, self.width() >= 1600  # three pictures in a row where there is room
+        self.side.setFixedWidth(self.controls.minimumSizeHint().width() + 12 if narrow else width + 110 * wide)
 
     def set_theme(self, name: str, remember: bool = True) -> None:
         name = name if name in theme.THEMES else "system"
@@ -434,7 +450,12 @@ class Window(QMainWindow):
 
     def resizeEvent(self, event) -> None:
         self.actions.fit_bar(self.width())
+        self._fit_panel()
         super().resizeEvent(event)
+
+    def showEvent(self, event) -> None:
+        super().showEvent(event)
+        self._fit_panel()  # only now are fonts and margins those that are seen
 
     # -- drag and drop ---------------------------------------------------------------------------------------------
     def dragEnterEvent(self, event) -> None:

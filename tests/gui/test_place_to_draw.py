@@ -181,3 +181,88 @@ def test_strokes_saved_as_svg_can_be_undone_after_opening(window, qtbot, tmp_pat
     assert not w.isWindowModified()
     w.actions["save"].trigger()  # to where it came from, without asking
     assert len(svg.load(tmp_path / "mine.svg")[0]) == 2
+
+
+# -- past faces --------------------------------------------------------------------------------------------------------
+def a_face(w, qtbot, points):
+    draw(w.canvas, points)
+    settle(w, qtbot)
+    w.live.keep()
+
+
+def menu_entry(menu, beginning):
+    return next(a for a in menu.actions() if a.text().startswith(beginning))
+
+
+def test_the_faces_of_one_drawing_are_one_entry_with_its_steps_inside(window, qtbot):
+    w = window()
+    for n in range(3):
+        a_face(w, qtbot, [(60, 100 + 40 * n), (400, 120 + 40 * n)])
+    assert w.history.count() == 1 and len(w.history.entries) == 3
+    w.document.saved("")
+    w.actions["new"].trigger()
+    a_face(w, qtbot, LINE)
+    assert w.history.count() == 2 and len(w.history.entries) == 4
+    session = w.history.item(1).data(Qt.UserRole)
+    menu_entry(w.history_menu([session]), "Show its 3 steps").trigger()
+    assert w.history.count() == 4
+    first = w.history.item(3).data(Qt.UserRole)
+    assert first is w.history.entries[-1]
+    w.history.itemDoubleClicked.emit(w.history.item(3))
+    assert np.array_equal(w.document.pixels(), first.drawing)
+    menu_entry(w.history_menu([session]), "Put the steps").trigger()
+    assert w.history.count() == 2
+    w.history.item(1).setSelected(True)
+    QTest.keyClick(w.history, Qt.Key_Delete)
+    assert w.history.count() == 1 and len(w.history.entries) == 1, "folded, it goes with its steps"
+
+
+def test_a_face_can_be_pinned_and_named(window, qtbot, monkeypatch):
+    from PyQt5.QtWidgets import QInputDialog
+
+    from jt_dfd.gui import history
+
+    monkeypatch.setattr(history, "MOST", 3)
+    w = window()
+    a_face(w, qtbot, LINE)
+    dear = w.history.entries[0]
+    menu_entry(w.history_menu([dear]), "Pin").trigger()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *a, **k: ("Aunt", True))
+    menu_entry(w.history_menu([dear]), "Name").trigger()
+    for n in range(5):
+        a_face(w, qtbot, [(60, 200 + 30 * n), (400, 220 + 30 * n)])
+    assert w.history.item(0).data(Qt.UserRole) is dear and w.history.item(0).text() == "Aunt"
+    assert len(w.history.entries) == 3, "others made room, it did not"
+
+
+@pytest.mark.parametrize("size, least, columns", [((1920, 1040), 700, 3), ((1366, 740), 500, 2), ((683, 384), 150, 2)])
+def test_page_face_and_history_use_the_room(window, qtbot, size, least, columns):
+    w = window(size=size)
+    for n in range(2 * columns):
+        w.document.saved("")
+        w.actions["new"].trigger()
+        a_face(w, qtbot, [(60, 100 + 40 * n), (400, 120 + 40 * n)])
+    assert (w.width(), w.height()) == size
+    assert w.canvas.width() >= least and w.face.width() == w.canvas.width()
+    boxes = [w.history.visualItemRect(w.history.item(n)) for n in range(2 * columns)]
+    assert len({box.top() for box in boxes}) == 2 and len({box.left() for box in boxes}) == columns
+    assert w.history.iconSize().width() >= (100 if size[0] > 700 else 75)
+    right = w.history.mapTo(w, w.history.rect().topRight()).x()
+    assert right <= w.width() and w.side.horizontalScrollBar().maximum() == 0
+
+
+def test_at_half_a_small_screen_the_panel_makes_room_for_the_page(window, qtbot):
+    """683 x 384: a screen of 1366 x 768 at 200 %."""
+    w = window(start=False, size=(683, 384))
+    assert (w.width(), w.height()) == (683, 384)
+    before = w.canvas.width()
+    key(w, Qt.Key_F9)
+    qtbot.waitUntil(lambda: w.canvas.width() > 1.2 * before)
+    assert not w.side.isVisible() and w.canvas.width() >= 230
+    for name in ("open", "brush", "random", "morph", "panel"):
+        button = w.actions.bar.widgetForAction(w.actions[name])
+        assert button.isVisible() and button.geometry().right() < w.actions.bar.width()
+    key(w, Qt.Key_F9)
+    w.side.ensureWidgetVisible(w.controls.real_time)
+    QTest.mouseClick(w.controls.real_time, Qt.LeftButton, pos=w.controls.real_time.rect().center() * 0.3)
+    assert not w.controls.real_time.isChecked()

@@ -316,7 +316,7 @@ def two_faces(w, qtbot):
     draw(w.canvas, [(60, 400), (300, 420)])
     settle(w, qtbot)
     w.live.keep()
-    assert w.history.count() >= 2
+    assert len(w.history.entries) >= 2
     return first
 
 
