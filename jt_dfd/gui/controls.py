@@ -24,6 +24,7 @@ class Slider(QSlider):
         self.setRange(low, high)
         self.setValue(value)
         self.setPageStep(10)
+        self.setMinimumWidth(44)
 
     def mousePressEvent(self, event) -> None:
         if event.button() == Qt.LeftButton:

@@ -35,6 +35,20 @@ class _Add(QUndoCommand):
         self._document._pop(self._before)
 
 
+class _Put(QUndoCommand):
+    """Other strokes in place of all that is drawn."""
+
+    def __init__(self, document: "Document", items: List[Item], text: str):
+        super().__init__(text)
+        self._document, self._before, self._after = document, document.items, items
+
+    def redo(self):
+        self._document._put(self._after)
+
+    def undo(self):
+        self._document._put(self._before)
+
+
 class _Set(QUndoCommand):
     """Other settings; with a ``gesture``, changes of the same one (a slider's drag) are one step."""
 
@@ -160,6 +174,14 @@ class Document(QObject):
     def replace(self, pixels: np.ndarray, settings: Optional[FaceSettings] = None, text: str = "picture") -> None:
         """Another picture on the page, and other settings where given, as one step of undo."""
         self.stack.push(_Add(self, Picture(_checked(pixels)), text, settings))
+
+    def put(self, items: List[Item], text: str = "strokes") -> None:
+        """Other strokes on the page in place of what is drawn, as one step of undo."""
+        self.stack.push(_Put(self, list(items), text))
+
+    def _put(self, items: List[Item]) -> None:
+        self.items = items
+        self._after_change(None)
 
     def _push(self, item: Item, settings: Optional[FaceSettings]) -> None:
         self.items = self.items + [item]

@@ -8,7 +8,7 @@ Messages are dicts over a multiprocessing connection.  From the window:
     {"do": "face", "id", "sketch", "gender", "refine", "k", "borrowed"}    the newest replaces all before it
     {"do": "sweep", "id", "sketch", "gender", "k", "levels", "borrowed"}   faces at several refinements
     {"do": "morph", "id", "a", "b", "steps"}                               faces between two sets of vectors
-    {"do": "sample", "id", "gender", "seed"}                               a random drawing from the bank
+    {"do": "sample", "id", "gender", "seed"}                               a random drawing from the bank, and its lines
     {"do": "cancel", "id"}                                                 drop a sweep or morph
     {"do": "quit"}
 To the window: "hello", "progress", "ready", "failed", "shadow", "face", "dropped", "frame", "done", "error".
@@ -27,6 +27,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from ..errors import InputError, UserError
+from .tracing import trace
 
 
 #: seconds: a face that is shown for longer is old, and the one at hand is finished although a newer one is wanted (ours)
@@ -193,7 +194,7 @@ class Server:
 
     def sample(self, job) -> None:
         _, sketch = self.synthesizer.sample_vectors(job["gender"], job["seed"])
-        self.tell("done", id=job["id"], sketch=np.ascontiguousarray(sketch))
+        self.tell("done", id=job["id"], sketch=np.ascontiguousarray(sketch), lines=trace(sketch))
 
 
 def _plain(vectors):

@@ -30,6 +30,7 @@ from .recovery import Autosave
 from .recoverybar import RecoveryBar
 from .series import Morph, Series, Sweep
 from .stage import Stage
+from .strokes import Stroke
 from .words import Words, tr
 
 _NOTICE_MS = 8000
@@ -264,7 +265,7 @@ class Window(QMainWindow):
                 return
             self.say("")
             self.live.new_session()
-            self.document.replace(answer["sketch"], text="random face")
+            self.document.put([Stroke(2.0, points=[(x, y, 1.0) for x, y in line]) for line in answer["lines"]], "random")
             if not self.controls.real_time.isChecked():
                 self.live.convert()
 

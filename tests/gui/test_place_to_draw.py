@@ -266,3 +266,45 @@ def test_at_half_a_small_screen_the_panel_makes_room_for_the_page(window, qtbot)
     w.side.ensureWidgetVisible(w.controls.real_time)
     QTest.mouseClick(w.controls.real_time, Qt.LeftButton, pos=w.controls.real_time.rect().center() * 0.3)
     assert not w.controls.real_time.isChecked()
+
+
+# -- a random face -----------------------------------------------------------------------------------------------------
+def soft_face():
+    """Grey smudge with two windows' borders, as networks decode drawings, and lines in it."""
+    lines = [Stroke(4.0, points=[(256 + 120 * np.cos(a), 260 + 160 * np.sin(a), 1.0) for a in np.linspace(0, 6.28, 60)]),
+             Stroke(4.0, points=[(200, 250, 1.0), (240, 240, 1.0)]), Stroke(4.0, points=[(210, 340, 1.0), (300, 345, 1.0)])]
+    soft = page(lines).astype(float)
+    soft = (soft + np.roll(soft, 1, 0) + np.roll(soft, 1, 1) + np.roll(soft, -1, 0)) / 4
+    soft -= 18
+    soft[200:300, 150:280] -= 15
+    return np.clip(soft + np.random.default_rng(0).normal(0, 4, soft.shape), 0, 255).astype(np.uint8), page(lines)
+
+
+def test_a_soft_drawing_becomes_thin_lines_where_its_lines_were():
+    from jt_dfd.gui.tracing import thin, trace
+
+    soft, drawn = soft_face()
+    lines = trace(soft)
+    assert 3 <= len(lines) <= 6
+    again = page([Stroke(2.0, points=[(x, y, 1.0) for x, y in line]) for line in lines])
+    assert set(np.unique(again[:150, :100])) == {255}, "no smudge"
+    missed = np.nonzero((drawn < 60) & (page([Stroke(9.0, points=[(x, y, 1.0) for x, y in line]) for line in lines]) > 200))
+    assert len(missed[0]) < 0.05 * (drawn < 60).sum()
+    around = np.minimum.reduce([np.roll(drawn, (dy, dx), (0, 1)) for dy in (-4, 0, 4) for dx in (-4, 0, 4)])
+    assert ((again < 128) & (around > 240)).sum() < 0.1 * (again < 128).sum(), "lines where none was"
+    skeleton = thin(drawn < 128)
+    blocks = skeleton[1:, 1:] & skeleton[:-1, 1:] & skeleton[1:, :-1] & skeleton[:-1, :-1]
+    assert skeleton.any() and blocks.sum() == 0, "one pixel wide"
+
+
+def test_a_random_face_is_strokes_that_can_be_erased_and_undone_in_one_step(window, qtbot):
+    w = window()
+    settle(w, qtbot)
+    draw(w.canvas, LINE)
+    before = w.document.pixels()
+    w.actions["random"].trigger()
+    qtbot.waitUntil(lambda: w.document.stack.count() == 2, timeout=PATIENCE)
+    assert all(isinstance(item, Stroke) for item in w.document.items)
+    assert 0 < (w.document.pixels() < 128).sum() < 3000
+    key(w, Qt.Key_Z, Qt.ControlModifier)
+    assert np.array_equal(w.document.pixels(), before)
