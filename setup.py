@@ -34,6 +34,7 @@ EXTRAS = {
     "data": ["h5py>=3.8", "openvino>=2024.4", "ai-edge-litert>=1.2; python_version>='3.9'", "ml_dtypes<0.6"],
     # TensorBoard events of the trainers; stlpips-pytorch (its VGG16 for the perceptual loss) must come with --no-deps
     "train": ["tensorboardX"],
+    "heic": ["pillow-heif"],   # photographs as iPhones store them
     "test": ["pytest", "pytest-qt", "hypothesis"],
 }
 
@@ -46,7 +47,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.8,<3.13",
     packages=find_packages(include=["jt_dfd", "jt_dfd.*"]),
-    package_data={"jt_dfd": ["runtime/cuda_headers/*", "gui/*.png", "gui/languages/*.json", "gui/examples/*.svg", "data/*.json"]},
+    package_data={"jt_dfd": ["runtime/cuda_headers/*", "gui/*.png", "gui/languages/*.json", "gui/examples/*.svg", "data/*.json", "data/*.npz"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     zip_safe=False,

@@ -17,8 +17,7 @@ from . import runtime
 
 #: modules that start Jittor when they are imported
 DERIVING = frozenset("jt_dfd." + name for name in (
-    "networks.layers", "networks.component_embedding", "networks.feature_mapping", "networks.image_synthesis",
-    "networks.discriminator", "networks.folding", "networks.half", "networks.channels_last", "pipeline",
+    "networks.layers", "networks.modules", "networks.folding", "networks.half", "networks.channels_last", "pipeline",
     "data.dataset", "data.hed", "benchmark.release_layers"))
 
 
@@ -30,7 +29,8 @@ class _Lazy(types.ModuleType):
         self.__dict__["_find"] = find
 
     def __getattr__(self, name: str):
-        if name.startswith("__"):  # asked of any object by Python's own tools (inspect, copy, pytest)
+        # asked of any object by Python's own tools (inspect, copy, pytest)
+        if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         value = getattr(self._find(), name)
         if not isinstance(value, (int, str)):  # functions, classes, flags; states such as in_mpi change

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from . import drawings
 from .errors import InputError
-from .pictures import SUFFIXES, PictureError, write_png
+from .pictures import SUFFIXES, PictureError, why_no_picture, write_png
 
 
 class Job(NamedTuple):
@@ -14,29 +15,37 @@ class Job(NamedTuple):
     face: Path
 
 
-def find_sketches(sources: Iterable[str], output: str) -> List[Tuple[Path, Path]]:
+def find_sketches(sources: Iterable[str], output: str, passed_over: Optional[Dict[Path, str]] = None
+                  ) -> List[Tuple[Path, Path]]:
     """(file, its name below the output) for every picture: a file gives itself, a folder all pictures in it and below,
-    in alphabetical order, but for an ``output`` folder inside it, where an earlier run's faces are.  Files that do not
-    exist are returned too, to be reported when their turn comes."""
+    by their content whatever their names end in, in alphabetical order, but for an ``output`` folder inside it, where an
+    earlier run's faces are.  Files that do not exist are returned too, to be reported when their turn comes.  What else
+    lies in a folder goes into ``passed_over`` with the reason."""
     found = []
     for word in sources:
         source, own = Path(word), Path(output).resolve()
         if not word:
             raise InputError("a sketch without a name; name a picture or a folder")
-        if source.is_dir():
-            inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
-                            and not any(part.startswith(".") for part in p.relative_to(source).parts)
-                            and (own == source.resolve() or own not in p.resolve().parents))
-            found += [(p, p.relative_to(source)) for p in inside]
-        else:
+        if not source.is_dir():
             found.append((source, Path(source.name)))
+            continue
+        for path in sorted(source.rglob("*")):
+            hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
+            if hidden or own != source.resolve() and own in path.resolve().parents or not path.is_file():
+                continue
+            # a damaged .png is named when its turn comes
+            reason = "" if path.suffix.lower() in SUFFIXES else why_no_picture(path)
+            if not reason:
+                found.append((path, path.relative_to(source)))
+            elif passed_over is not None:
+                passed_over[path] = reason
     return found
 
 
-def plan(sources: Iterable[str], output: str) -> List[Job]:
+def plan(sources: Iterable[str], output: str, passed_over: Optional[Dict[Path, str]] = None) -> List[Job]:
     """Where each sketch's face goes: ``output`` itself where it names a PNG and there is one sketch, else
     ``<output>/<name>.png``; two sketches of the same name get numbers.  ValueError where that cannot be."""
-    found = find_sketches(sources, output)
+    found = find_sketches(sources, output, passed_over)
     ending, folder = Path(output).suffix.lower(), os.path.isdir(output)
     if ending in SUFFIXES and ending != ".png" and not folder:
         raise InputError(f"{output}: faces are written as PNG; name a .png or a folder")
@@ -62,18 +71,34 @@ def _same_file(face: Path, sketch: Path) -> bool:
     return face.resolve() == sketch.resolve()
 
 
-def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, **settings) -> Dict[Path, str]:
+def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, *, as_is: bool = False, place: bool = False,
+                   strict: bool = False, sketcher: Optional[Callable] = None,
+                   said: Optional[Callable[[Path, drawings.Remark], None]] = None, **settings) -> Dict[Path, str]:
     """Make and write every job's face (and ``<name>_shadow.png``); ``settings`` go to ``Synthesizer.synthesize``.
 
+    as_is, place   how the drawings are read (drawings.read)
+    sketcher       photographs are handed in: path to an aligned face's drawings.Reading (data.from_photo); the sketch
+                   is written too, as <name>_sketch.png
+    strict         a drawing with a warning is not made
+    said           is told what was done to each drawing, and what is wrong with it
     Returns {sketch: what went wrong} of those that could not be done.
     """
     failed = {}
     for job in jobs:
         try:
-            result = synthesizer.synthesize(job.sketch, **settings)
+            reading = sketcher(job.sketch) if sketcher else drawings.read(job.sketch, as_is=as_is, place=place)
+            for remark in (*reading.notes, *reading.warnings):
+                if said is not None:
+                    said(job.sketch, remark)
+            if strict and reading.warnings:
+                failed[job.sketch] = f"{job.sketch}: left out, as --strict asks: {reading.warnings[0]}"
+                continue
+            result = synthesizer.synthesize(reading, **settings)
             write_png(job.face, result.face, Software="jt_dfd")
             if shadows:
                 write_png(job.face.with_name(job.face.stem + "_shadow.png"), result.shadow, Software="jt_dfd")
+            if sketcher:
+                write_png(job.face.with_name(job.face.stem + "_sketch.png"), reading.page, Software="jt_dfd")
         except PictureError as error:
             failed[job.sketch] = str(error)
         except OSError as error:

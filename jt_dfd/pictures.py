@@ -1,23 +1,33 @@
-"""Pictures in and out: any common file or array to a sketch on the canvas, and atomic writing.
+"""Pictures in and out: any common file as pixels, the release's own reading of a sketch, and PNG files out.
 
-A sketch is one channel, black strokes on white.  Of a colour picture the release reads channel 0 (red); so do we.
+A sketch is one channel, black strokes on white.  Of a colour picture the release reads channel 0 (red); ``to_sketch``
+does the same.  What a person meant by a drawing on real paper is the business of :mod:`jt_dfd.drawings`.
 """
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Union
 
 import numpy as np
 
+from .atomic import write_atomically
 from .errors import UserError
 
 #: file name endings taken for pictures when a folder is listed
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif", ".jpe", ".avif",
+            ".heic", ".heif")
 #: pictures with more pixels are refused before they are decoded (ours; a guard against decompression bombs)
 MAX_PIXELS = 100_000_000
+#: frames of an animation, or pages of a TIFF, that are looked at for the first one with something on it (ours)
+MAX_FRAMES = 100
+#: a frame whose channels vary by no more than this, of 255, is empty (ours: what JPEG and dithering leave)
+_EMPTY = 8
+#: largest values of the kinds of integer pixels there are, 1-bit masks to 16-bit; the smallest that holds all is white
+_FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
+#: brands in the first bytes of a HEIC file
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
 class PictureError(UserError, ValueError):
@@ -27,22 +37,118 @@ class PictureError(UserError, ValueError):
 def read_picture(path: Union[str, os.PathLike]) -> np.ndarray:
     """A picture file as a uint8 array, (H, W) grey or (H, W, 3) RGB.
 
-    Transparency is laid over white, 16-bit and floating grey are scaled to 8 bit, EXIF rotation is applied,
-    of an animation the first frame is taken.  PictureError names the file where it cannot be read.
+    Transparency is laid over white, deeper and floating pixels are scaled to 8 bit by their own range, EXIF rotation is
+    applied, of an animation or a file of several pages the first that is not empty is taken.  PictureError names the
+    file where it cannot be read.
     """
-    from PIL import Image, ImageOps
+    return _decoded(Path(path), opaque)
 
-    path = Path(path)
+
+def read_pixels(path: Union[str, os.PathLike]) -> np.ndarray:
+    """The same with transparency left: (H, W), (H, W, 3), or (H, W, 4) RGB and straight alpha, uint8."""
+    return _decoded(Path(path), pixels_of)
+
+
+def opaque(image) -> np.ndarray:
+    """A Pillow image of any mode as uint8, (H, W) or (H, W, 3), transparency laid over white."""
+    from PIL import Image
+
+    array = pixels_of(image)
+    if array.ndim == 3 and array.shape[2] == 4:
+        white = Image.new("RGBA", array.shape[1::-1], (255, 255, 255, 255))
+        array = np.asarray(Image.alpha_composite(white, Image.fromarray(array)).convert("RGB"))
+    return array
+
+
+def pixels_of(image) -> np.ndarray:
+    """A Pillow image of any mode as uint8, (H, W), (H, W, 3) or (H, W, 4); a palette image by its colours."""
+    mode = image.mode
+    if mode.startswith("I;16") or mode in ("I", "F"):
+        return scaled(np.asarray(image))
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        if mode in ("1", "L"):
+            image = image.convert("LA")
+        return np.asarray(image.convert("RGBA"))
+    if mode in ("1", "L"):
+        return np.asarray(image.convert("L"))
+    if mode == "LAB":  # not among Pillow's own conversions
+        from PIL import ImageCms
+
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return np.asarray(ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB"))
+    return np.asarray(image.convert("RGB"))
+
+
+def scaled(values: np.ndarray) -> np.ndarray:
+    """Pixels of any numeric type as uint8, by their own range: integers by the smallest full scale of 1, 8, 10, 12, 14
+    or 16 bit that holds them, numbers up to 1 or 255 as they are meant, anything else from its least to its greatest.
+    """
+    values = np.asarray(values)
+    whole = values.dtype.kind in "iub"
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise PictureError("holds pixels that are not numbers")
+    low, high = min(0.0, values.min(initial=0)), values.max(initial=0)
+    if whole and low == 0:
+        high = next((top for top in _FULL_SCALES if top >= high), high)
+    elif low == 0 and high <= 1:
+        high = 1.0
+    elif low == 0 and 128 <= high <= 255:
+        high = 255.0
+    return np.clip(np.round((values - low) * (255.0 / max(high - low, 1e-12))), 0, 255).astype(np.uint8)
+
+
+def why_no_picture(path: Union[str, os.PathLike]) -> str:
+    """"" where a file is a picture by its content, whatever its name ends in; else the reason, for a list of files that
+    were passed over."""
+    from PIL import Image
+
+    try:
+        head = open(path, "rb").read(16)
+        if not head:
+            return "an empty file"
+        if _is_heic(head):
+            return ""
+        if head.startswith(b"%PDF") or head.startswith(b"%!PS"):
+            return "a document; export the page as PNG"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path):
+                return ""
+    except OSError as error:
+        if Path(path).suffix.lower() in (".svg", ".svgz"):
+            return "a vector drawing; export it as PNG"
+        return error.strerror.lower() if error.strerror else "not a picture"
+    except Exception:
+        return "not a picture"
+
+
+def _is_heic(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIC
+
+
+def _decoded(path: Path, pixels) -> np.ndarray:
+    """``pixels(image)`` of the file's first frame with something on it; errors name the file."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow thinks of odd tags; the pixels are read or they are not
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise PictureError(f"{path}: {image.width}x{image.height} pixels; at most {MAX_PIXELS} are read")
-                image.load()
-                image = ImageOps.exif_transpose(image)
-                return _to_array(image)
+            with open(path, "rb") as f:
+                head = f.read(16)
+            if _is_heic(head):
+                _know_heic()
+            try:
+                with Image.open(path) as image:
+                    if image.width * image.height > MAX_PIXELS:
+                        raise PictureError(f"{path}: {image.width}x{image.height} pixels; at most {MAX_PIXELS} are read")
+                    _go_to_first_drawn_frame(image)
+                    return pixels(ImageOps.exif_transpose(image))
+            except UnidentifiedImageError:
+                if head[:4] in (b"II*\0", b"MM\0*"):  # colour TIFFs of 16 bit or floats are not among Pillow's modes
+                    return _tiff_by_opencv(path)
+                raise
     except PictureError as error:
         # what looks at pixels knows no name
         raise error if str(path) in str(error) else PictureError(f"{path}: {error}") from None
@@ -56,27 +162,53 @@ def read_picture(path: Union[str, os.PathLike]) -> np.ndarray:
         raise PictureError(f"{path}: not a readable picture ({error or type(error).__name__})") from None
 
 
-def _to_array(image) -> np.ndarray:
-    from PIL import Image
+def _know_heic() -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise PictureError("a HEIC photograph, which needs the package pillow-heif: pip install pillow-heif; or share it "
+                           "as JPEG or PNG (on an iPhone: Settings, Camera, Formats, Most Compatible)") from None
+    register_heif_opener()
 
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image).astype(np.float64)
-        if not np.isfinite(values).all():
-            raise PictureError("holds pixels that are not numbers")
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        if image.mode == "F" and values.max(initial=0) <= 1:
-            top = 1.0
-        if image.mode.startswith("I;16"):
-            top = 65535.0
-        return np.clip(np.round(values * (255.0 / top)), 0, 255).astype(np.uint8)
-    if image.mode in ("1", "L"):
-        if "transparency" not in image.info:
-            return np.asarray(image.convert("L"))
-        image = image.convert("LA")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
-    return np.asarray(image.convert("RGB"))
+
+def _go_to_first_drawn_frame(image) -> None:
+    """Leaves a multi-frame image at its first frame that is not of one colour; at frame 0 where there is none."""
+    image.load()
+    frames = min(getattr(image, "n_frames", 1), MAX_FRAMES)
+    for number in range(frames if frames > 1 else 0):
+        try:
+            image.seek(number)
+            image.load()
+        except Exception:  # a damaged later frame: the first one is what there is
+            break
+        if not _is_empty(pixels_of(image)):
+            return
+    if frames > 1:
+        image.seek(0)
+        image.load()
+
+
+def _is_empty(array: np.ndarray) -> bool:
+    if array.ndim == 3 and array.shape[2] == 4:  # the colour of what cannot be seen does not count
+        seen = (array[:, :, 3:] > 0)
+        array = np.concatenate([np.where(seen, array[:, :, :3], array[:, :, :3].max(initial=0)), array[:, :, 3:]], 2)
+    flat = array.reshape(-1, array.shape[2] if array.ndim == 3 else 1)
+    return bool(((flat.max(0).astype(int) - flat.min(0)) <= _EMPTY).all())
+
+
+def _tiff_by_opencv(path: Path) -> np.ndarray:
+    import cv2
+
+    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise PictureError("not a readable TIFF")
+    array = array if array.dtype == np.uint8 else scaled(array)
+    if array.ndim == 3:
+        array = np.ascontiguousarray(array[:, :, (2, 1, 0, 3)[:array.shape[2]]])
+        if array.shape[2] == 4:
+            white = 255 - array[:, :, 3:].astype(np.uint16)
+            array = np.clip(array[:, :, :3] * (array[:, :, 3:] / 255) + white, 0, 255).astype(np.uint8)
+    return array
 
 
 def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) -> np.ndarray:
@@ -112,31 +244,6 @@ def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) ->
     if canvas != 512:
         array = cv2.resize(array, (canvas, canvas), interpolation=cv2.INTER_AREA)
     return array
-
-
-def write_atomically(path: Union[str, os.PathLike], write) -> None:
-    """Call ``write(temporary_path)`` beside ``path`` and rename over it: a killed process leaves the old file or
-    the new one.  The temporary file is removed if ``write`` fails."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-    try:
-        os.close(handle)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        write(Path(temporary))
-        os.chmod(temporary, mode)
-        with open(temporary, "rb") as f:
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
 
 
 def write_png(path: Union[str, os.PathLike], array: np.ndarray, **info) -> None:

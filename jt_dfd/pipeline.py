@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Dict, List, Tuple
+from typing import Callable, Dict, Tuple
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from .networks import channels_last, half
 from .networks.folding import fold
 from .networks.layers import Res, Up
 from .networks.loading import load_arrays
-from .runtime import tf32
+from .runtime import tf32, ways
 
 #: bytes of one layer's output up to which pictures are decoded together (ours, measured: more in one batch falls out
 #: of the processor's caches and gets slower)
 BATCH_BYTES = 40 << 20
+#: neighbours with which the image decoders' ways are timed: the most that a face usually has (release)
+NEIGHBOURS = 15
 #: size of a feature map from which scratch is given back at every step (ours)
 STEP_BYTES = 24 << 20
 #: networks that compute in float16 where half precision is asked for: most of the arithmetic, none of the choosing.
@@ -72,7 +74,7 @@ class Networks:
     def __init__(self, folder: Folder, precision: str = "single"):
         self.config, self.geometry, self.precision = folder.config, folder.config.geometry, precision
         self._of: Dict[Tuple[str, str], object] = {}
-        self._runs: Dict[Tuple[str, str], List] = {}
+        self._folder, self._runs = folder, {}
         # the large ones first: while a file is read its contents are in memory twice
         self.generator = self._read(folder, "generator", "rest")
         for component in reversed(COMPONENTS):
@@ -95,13 +97,67 @@ class Networks:
     def _layers(self, kind: str, component: str = "rest"):
         """The convolutional part of a decoder or the generator: [(layer, function from picture to picture)]."""
         if (kind, component) not in self._runs:
+            plain = jt.flags.use_cuda or self.precision == "half" \
+                or ways.taken(self._way_name(kind, component)) == ways.PLAIN
             network = self.generator if kind == "generator" else self._of[kind, component]
-            layers = list(network.model if kind == "generator" else network.conv)
-            plain = jt.flags.use_cuda or self.precision == "half"
-            run = list(zip(layers, layers if plain else channels_last.steps(layers)))
-            self._runs[kind, component] = run if plain else [
-                (None, channels_last.enter), *run, (None, channels_last.leave)]
+            self._runs[kind, component] = self._steps(kind, network, plain)
         return self._runs[kind, component]
+
+    @staticmethod
+    def _steps(kind: str, network, plain: bool):
+        """Those steps one way or the other; after the channels-last way the layers cannot be used plainly any more."""
+        layers = list(network.model if kind == "generator" else network.conv)
+        if plain:
+            return list(zip(layers, layers))
+        return [(None, channels_last.enter), *zip(layers, channels_last.steps(layers)), (None, channels_last.leave)]
+
+    def choose_ways(self, progress: Callable[[str, int, int], None] = lambda stage, done, total: None) -> Dict[str, Dict]:
+        """Time both ways of every network on this CPU that was not timed before, and take the quicker; see
+        ``runtime.ways``.  Returns what is kept for these networks; {} on a GPU, where there is one way.
+
+        progress  called with (network, done, total)
+        """
+        if jt.flags.use_cuda or self.precision == "half":
+            return {}
+        every = [("generator", "rest")] + [(kind, c) for c in COMPONENTS for kind in ("image_decoder", "feature_decoder")]
+        for done, (kind, component) in enumerate(every):
+            name = self._way_name(kind, component)
+            progress(name, done, len(every))
+            if ways.taken(name) is None:
+                self._choose_way(kind, component, name)
+        progress("", len(every), len(every))
+        kept = ways.read().get(ways.machine(), {})
+        return {name: kept[name] for name in (self._way_name(*which) for which in every)}
+
+    def _choose_way(self, kind: str, component: str, name: str) -> None:
+        pictures = self._most(component) if kind == "image_decoder" else 1
+        if kind == "generator":
+            shape = (1, self.config.feature_channels, self.config.canvas, self.config.canvas)
+        else:
+            shape = (pictures, self.config.encoder_widths[-1], *[self.config.grid(component)] * 2)
+        self._runs.pop((kind, component), None)
+        # two copies, run in turn: channels last brings the weights into another order
+        copies = [self._read(self._folder, kind, component) for _ in range(2)]
+        runs = [self._steps(kind, network, plain) for network, plain in zip(copies, (False, True))]
+        with jt.no_grad():
+            x = jt.array(np.random.default_rng(0).standard_normal(shape, np.float32))
+            x.sync()
+            ours, plain = ways.pairs(*((lambda steps=steps: self._run_steps(steps, x).sync(True)) for steps in runs))
+        taken = int(ways.keep(name, ours, plain) == ways.PLAIN)
+        self._runs[kind, component] = runs[taken]
+        if kind == "generator":
+            self.generator = copies[taken]
+        else:
+            self._of[kind, component] = copies[taken]
+        self._tidy()
+
+    def _way_name(self, kind: str, component: str) -> str:
+        return ways.network(kind, component, self.config, self._most(component) if kind == "image_decoder" else 1)
+
+    def _most(self, component: str) -> int:
+        """Neighbours that an image decoder decodes together at most."""
+        size = self.geometry.window(component).size
+        return min(NEIGHBOURS, max(1, BATCH_BYTES // (size * size * self.config.image_widths[-1] * 4)))
 
     def encode(self, crops: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """{component: (S, S) uint8} -> {component: (latent,) float32}."""
@@ -162,8 +218,11 @@ class Networks:
 
     def _in_steps(self, kind: str, component: str, x, tidy: bool = True):
         """The layers one after the other; where maps are large, what a step leaves is given back before the next."""
+        return self._run_steps(self._layers(kind, component), x, tidy)
+
+    def _run_steps(self, steps, x, tidy: bool = True):
         tidy = tidy and self._frugal()
-        for layer, step in self._layers(kind, component):
+        for layer, step in steps:
             if tidy and isinstance(layer, (Res, Up, nn.Conv, nn.ConvTranspose, nn.ReflectionPad2d)):
                 x.sync()
                 if x.numel() * 4 > STEP_BYTES:

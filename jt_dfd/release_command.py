@@ -33,7 +33,7 @@ def main(arguments=None) -> int:
 def _fetch(options) -> None:
     from tqdm import tqdm
 
-    from . import release_files
+    from .checkpoints import release_files
 
     bars = {}
 

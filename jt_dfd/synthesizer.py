@@ -11,11 +11,13 @@ computed again.
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
+from . import drawings
 from .checkpoints import open_folder
 from .components import COMPONENTS, MERGE_ORDER
 from .errors import InputError
@@ -42,6 +44,7 @@ class Result:
     shadows   {component: (size, size) uint8}, each component's guidance before masks
     rows, weights   {component: (k,)}: the bank's rows that were projected on, the anchor first, and their weights
     milliseconds    {stage: time spent}
+    reading   what was done to the sketch before it became a face, and what is wrong with it (drawings.Reading)
     """
 
     face: np.ndarray
@@ -52,17 +55,29 @@ class Result:
     rows: Dict[str, np.ndarray]
     weights: Dict[str, np.ndarray]
     milliseconds: Dict[str, float] = field(default_factory=dict)
+    reading: Optional[drawings.Reading] = None
+
+    @property
+    def notes(self) -> Tuple[drawings.Remark, ...]:
+        """What was done to the sketch: remarks with ``code`` and ``text``; empty for black strokes on a white square."""
+        return self.reading.notes if self.reading else ()
+
+    @property
+    def warnings(self) -> Tuple[drawings.Remark, ...]:
+        """Why the sketch may not be what was meant: an empty page, a photograph, and so on."""
+        return self.reading.warnings if self.reading else ()
 
 
 class Synthesizer:
     """Weights in memory and the way from a sketch to a face.
 
-    params     a folder of weights: ``Params/demo``, or one in the release's layout
+    params     a folder of weights in any format: ``Params/demo``, one in the release's layout, or a converted one
     device     "auto", "cpu" or "cuda"
     precision  "single": float32.  "half", on a GPU only: the feature decoders and the generator compute in float16,
                with float32 sums, statistics and activations; encoders, projection and shadow stay as they are, so the
                neighbours are the same.  The face differs by less than 2 grey levels on average (0.5, and 4 at most,
-               with the release's sizes and the same roundings on a CPU)
+               with the release's sizes and the same roundings on a CPU).  On a GPU that gains nothing by it (no tensor
+               cores) float32 is used, with a RuntimeWarning; ``precision`` says which
 
     CheckpointError names the file where weights are missing or unfit; RuntimeProblem says what Jittor lacks; ValueError
     where the device has no half precision.
@@ -83,6 +98,10 @@ class Synthesizer:
                              "they would fall back to plain loops, hundreds of times slower. Leave it out here, or use "
                              "device 'cuda' where there is a GPU (tools/doctor.py says what is found)")
 
+        if precision == "half" and not runtime.half_precision_gains():
+            warnings.warn("half precision gains nothing on this GPU, which has no tensor cores: computing in float32",
+                          RuntimeWarning, stacklevel=2)
+            precision = "single"
         self.folder, self.config, self.geometry = folder, folder.config, folder.config.geometry
         self.device, self.precision = pipeline.device(), precision
         folder.check_banks()  # before the large files: a damaged bank must not come to light in the middle of a drawing
@@ -99,16 +118,20 @@ class Synthesizer:
 
     def synthesize(self, sketch, gender: str = "female", refine: Union[float, Mapping[str, float]] = 1.0,
                    k: int = DEFAULT_K, anchor: str = "nearest",
-                   on_shadow: Optional[Callable[[np.ndarray], None]] = None) -> Result:
+                   on_shadow: Optional[Callable[[np.ndarray], None]] = None, as_is: bool = False,
+                   place: bool = False) -> Result:
         """One sketch to one face.
 
-        sketch     (H, W) or (H, W, 3) uint8 array, or a path; black strokes on white, any size
+        sketch     a path, a Pillow image, an (H, W), (H, W, 3) or (H, W, 4) uint8 array, or a drawings.Reading: strokes on
+                   any paper, read as drawings.read says; black on a white square as the release reads it
         gender     "male" or "female": the bank to project on; without meaning where the folder's bank is shared
         refine     0 follows the drawing, 1 is full projection; a number for all components or {component: number},
                    components left out at 1, "all" for the rest of them
         k          neighbours, 1 to 64
         anchor     "nearest", or "release" for the release's own choice among the neighbours
         on_shadow  called with the (512, 512) uint8 shadow as soon as it is there, before the face
+        as_is      take the sketch's red channel, squeezed to a square, and correct nothing
+        place      move and scale the drawn face to where a face belongs
 
         ValueError (PictureError for the sketch) says which argument is wrong.
         """
@@ -117,7 +140,8 @@ class Synthesizer:
         check_k(k)
         check_anchor(anchor)
         clock = _Clock()
-        canvas = to_sketch(sketch, self.config.canvas)
+        reading = sketch if isinstance(sketch, drawings.Reading) else drawings.read(sketch, as_is=as_is, place=place)
+        canvas = to_sketch(reading.page, self.config.canvas)
         latents = self.encode(canvas)
         clock.lap("encode")
         near = {c: self._nearest(c, gender, latents[c], k, anchor) for c in COMPONENTS}
@@ -130,7 +154,7 @@ class Synthesizer:
         face = self.face_from_vectors(vectors)
         clock.lap("face")
         return Result(face, page, latents, vectors, shadows, {c: n.rows for c, n in near.items()},
-                      {c: n.weights for c, n in near.items()}, clock.milliseconds())
+                      {c: n.weights for c, n in near.items()}, clock.milliseconds(), reading)
 
     def encode(self, canvas: np.ndarray) -> Dict[str, np.ndarray]:
         """{component: (latent,) float32} of a sketch that is already (canvas, canvas) uint8."""

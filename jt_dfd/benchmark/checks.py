@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from ..components import COMPONENTS
-from ..networks.specification import specification
+from ..layout import specification
 from . import process
 from .task import NotHere
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -13,6 +14,7 @@ from .. import checkpoints
 from ..cli import when_stopped
 from ..config import PRESETS, preset
 from ..errors import UserError
+from ..runtime import isa
 from . import flops, inputs, machine, report, run, stages
 from .client import Worker, WorkerFailed
 
@@ -30,6 +32,10 @@ def main(argv=None) -> int:
             print(f"{stage.name:<18} {stage.what}  [{', '.join(stage.sides)}]")
         return 0
     chosen = stages.select(wanted, o.stages)
+    if o.isa:
+        if list(isa.SETS).index(o.isa) < list(isa.SETS).index(isa.processor()):
+            raise UserError(f"--isa {o.isa}: this processor has {isa.processor()} only")
+        os.environ.update(isa.environment_of_others(o.isa), JT_DFD_ISA=o.isa)   # what every worker inherits
     # a scheduler's request to end is Ctrl-C: workers end, seeded weights go, the table so far is printed
     signal.signal(signal.SIGTERM, _interrupt)
     scratch = Path(tempfile.mkdtemp(prefix="jt_dfd-benchmark-", dir=o.scratch))
@@ -141,6 +147,10 @@ begin, 130 after Ctrl-C (the table then holds what was measured before).""")
     p.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds after warm-up (default: 5)")
     p.add_argument("--warmup", type=int, default=2, metavar="N", help="runs that do not count (default: 2)")
     p.add_argument("--threads", type=int, metavar="N", help="threads of each framework (default: theirs)")
+    p.add_argument("--isa", choices=list(isa.SETS),
+                   help="no more vector instructions than these, in compiled kernels, oneDNN and PyTorch, as on a "
+                        "processor that has no more; compiles into a cache of its own, minutes the first time "
+                        "(default: all that this processor has)")
     p.add_argument("--tf32", choices=("yes", "no"), default="yes",
                    help="let convolutions on a GPU use TF32, in both frameworks (default: yes)")
     p.add_argument("--precision", choices=("single", "half"), default="single",

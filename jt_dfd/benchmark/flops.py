@@ -1,4 +1,4 @@
-"""Operations of each network, counted from the configuration: a multiplication and an addition are two.
+"""Operations of each network, counted from its layers: a multiplication and an addition are two.
 
 Convolutions, transposed convolutions and linear layers are counted; norms, activations and padding are not, as usual in
 the field (they are bound by memory).  Nothing here imports a framework.
@@ -7,80 +7,40 @@ from __future__ import annotations
 
 from typing import Dict, Mapping
 
+from .. import layout
 from ..components import COMPONENTS
 from ..config import Config
+from ..layout import operations
 
 #: neighbours of a component that are decoded for the shadow (release)
 NEIGHBOURS = 15
+#: step of a face -> network that computes it
+_KINDS = {"encode": "encoder", "decode": "image_decoder", "features": "feature_decoder", "generator": "generator"}
 
 
-def _conv(out: int, into: int, kernel: int, height: int, width: int = 0) -> int:
-    """``height`` x ``width`` are the output's; a transposed convolution is given its input's."""
-    return 2 * out * into * kernel * kernel * height * (width or height)
-
-
-def _res(channels: int, size: int) -> int:
-    return 2 * _conv(channels, channels, 3, size)
+def network(kind: str, config: Config, component: str = "rest") -> int:
+    """One picture or latent through a network; of the discriminator, through all scales."""
+    return sum(operations(sequence.layers, sequence.size) for sequence in layout.network(kind, config, component))
 
 
 def encoder(config: Config, component: str) -> int:
     """One picture through a component's encoder."""
-    size, into, total = config.geometry.window(component).size, 1, 0
-    for width in config.encoder_widths:
-        size //= 2
-        total += _conv(width, into, 4, size) + _res(width, size)
-        into = width
-    return total + 2 * into * size * size * config.latent
-
-
-def _decoder(config: Config, component: str, widths, channels: int) -> int:
-    size, width = config.grid(component), config.encoder_widths[-1]
-    total = 2 * config.latent * width * size * size + _res(width, size)
-    for up in widths:
-        total += _conv(up, width, 4, size)  # 4x4 weights for every input cell
-        size, width = size * 2, up
-        total += _res(up, size)
-    return total + _conv(channels, width, 5, size)
+    return network("encoder", config, component)
 
 
 def image_decoder(config: Config, component: str) -> int:
     """One latent through a component's image decoder."""
-    return _decoder(config, component, config.image_widths, 1)
+    return network("image_decoder", config, component)
 
 
 def feature_decoder(config: Config, component: str) -> int:
     """One latent through a component's feature decoder."""
-    return _decoder(config, component, config.feature_widths, config.feature_channels)
+    return network("feature_decoder", config, component)
 
 
 def generator(config: Config) -> int:
     """One merged feature map to one picture."""
-    size, width = config.canvas, config.generator_width
-    total = _conv(width, config.feature_channels, 7, size)
-    for _ in range(config.generator_downs):
-        size //= 2
-        total += _conv(width * 2, width, 3, size)
-        width *= 2
-    total += config.generator_blocks * _res(width, size)
-    for _ in range(config.generator_downs):
-        total += _conv(width // 2, width, 3, size)
-        size, width = size * 2, width // 2
-    return total + _conv(3, width, 7, size)
-
-
-def discriminator(config: Config) -> int:
-    """One picture with its feature map through all scales."""
-    total, canvas = 0, config.canvas
-    for _ in range(config.discriminator_scales):
-        size, into, width = canvas, config.feature_channels + 3, config.discriminator_width
-        for layer in range(config.discriminator_layers + 2):
-            last = layer == config.discriminator_layers + 1
-            stride = 2 if layer < config.discriminator_layers else 1
-            size = (size + 4 - 4) // stride + 1
-            total += _conv(1 if last else width, into, 4, size)
-            into, width = width, min(width * 2, 512)
-        canvas //= 2
-    return total
+    return network("generator", config)
 
 
 def projection(config: Config, rows: int) -> int:
@@ -99,10 +59,8 @@ def face(config: Config, decoded: Mapping[str, int] = None) -> int:
 def of_work(config: Config, work: Mapping[str, Mapping[str, int]]) -> int:
     """Operations of what a side says it did: {"encode" | "decode" | "features": {component: count}, "generator":
     {"rest": count}}."""
-    per = {"encode": encoder, "decode": image_decoder, "features": feature_decoder,
-           "generator": lambda config, component: generator(config)}
-    return sum(per[kind](config, component) * count for kind, counts in work.items() for component, count in
-               counts.items())
+    return sum(network(_KINDS[step], config, component) * count
+               for step, counts in work.items() for component, count in counts.items())
 
 
 def training_step(config: Config, stage: str, batch: int, gan: bool = True) -> int:
@@ -117,7 +75,7 @@ def training_step(config: Config, stage: str, batch: int, gan: bool = True) -> i
     total = sum(encoder(config, c) + 3 * feature_decoder(config, c) for c in COMPONENTS) + 3 * generator(config)
     if gan:
         # forward 2, gradients of activations and weights for its own loss 2 * 2, of activations for the picture's 1
-        total += 7 * discriminator(config)
+        total += 7 * network("discriminator", config)
     return batch * total
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..checkpoints import GENDERS, bank_path, network_path, write_config
 from ..components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
 from ..config import Config
-from ..networks import specification_of
+from ..layout import specification_of
 from ..pictures import to_sketch
 
 SEED = 20200601

@@ -43,7 +43,16 @@ class JittorSide:
         return {"framework": "jittor", "version": jt.__version__, "device": self.device,
                 "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or None,
                 "tf32": "convolutions" if self.device == "cuda" and request["tf32"] else None,
-                **self.more_facts()}
+                **self.vectors(), **self.more_facts()}
+
+    def vectors(self):
+        """The instruction sets that compiled kernels and oneDNN use, on a CPU."""
+        if self.device == "cuda":
+            return {}
+        from ..kernels.source import vector_set
+        from ..runtime import isa
+
+        return {"compiler": vector_set().name, "onednn": isa.onednn_set()}
 
     def more_facts(self):
         return {}
@@ -206,13 +215,13 @@ class Jittor(JittorSide):
 
     def _stroke(self, name, options):
         forget(self.synthesizer)
-        self.synthesizer.synthesize(inputs.sketch(self.geometry, 0), self.gender, k=K)
+        self.synthesizer.synthesize(inputs.sketch(self.geometry, 0), self.gender, k=K, as_is=True)
         strokes = inputs.strokes(self.geometry, options["component"])
         self._work.take()
         return Task(self._synthesize, lambda: next(strokes), self._tell)
 
     def _synthesize(self, sketch):
-        return self.synthesizer.synthesize(sketch, self.gender, k=K)
+        return self.synthesizer.synthesize(sketch, self.gender, k=K, as_is=True)
 
     def _tell(self, result):
         work = self._work.take()

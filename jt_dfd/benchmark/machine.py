@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from ..runtime import isa
 from . import process
 
 #: load average from which a machine counts as busy: other work then takes a share of the cores
@@ -24,7 +25,7 @@ def facts(threads: Optional[int]) -> Dict:
 
     cores = cores_usable()
     threads = threads or int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or cores)
-    return {"system": platform.platform(), "cpu": cpu_model(), "cores": cores, "threads": threads,
+    return {"system": platform.platform(), "cpu": cpu_model(), "isa": {"processor": isa.processor(), "limit": isa.setting() or None}, "cores": cores, "threads": threads,
             "memory_bytes": _memory_total(), "memory_available_bytes": process.available(), "load": load(),
             "gpu": gpus(), "python": platform.python_version(), "numpy": numpy.__version__, "jt_dfd": __version__,
             "command": " ".join(map(shlex.quote, [Path(sys.argv[0]).name, *sys.argv[1:]])),

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from ..pictures import write_atomically
+from ..atomic import write_text
 from . import machine
 
 FORMAT = 1
@@ -20,7 +20,7 @@ def record(header: Dict, rows: List[Dict], state: str) -> Dict:
 def write(path, header: Dict, rows: List[Dict], state: str) -> None:
     """Atomically: a killed benchmark leaves the stages before, never half a file."""
     text = json.dumps(record(header, rows, state), indent=1) + "\n"
-    write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(Path(path), text)
 
 
 def head(header: Dict) -> List[str]:
@@ -30,6 +30,8 @@ def head(header: Dict) -> List[str]:
     lines = [f"command   {m['command']}",
              f"machine   {m['cpu']}, {m['cores']} core(s) usable, {m['threads']} thread(s) used, "
              f"{_bytes(m['memory_bytes'])} memory; {m['system']}"]
+    limit = f", no more than {m['isa']['limit']} used" if m["isa"]["limit"] else ""
+    lines.append(f"vectors   {m['isa']['processor']} in the processor{limit}")
     lines += [f"gpu       {name}" for name in m["gpu"]]
     lines.append(f"load      {', '.join(map(str, load)) if load else 'unknown'} (1, 5, 15 minutes), {m['time']}")
     if header.get("load_end"):

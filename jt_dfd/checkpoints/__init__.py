@@ -1,16 +1,26 @@
-"""Checkpoints: the release's folder layout, read without executing anything, written atomically.
+"""Checkpoints: every file format and whole folders of any of them, read without executing anything, written atomically.
 
-    folder = checkpoints.open_folder("Params/demo")
-    arrays = folder.network("encoder", "eye1")      # {name: float32 array}, checked against the configuration
-    rows = folder.bank("eye1", "female")            # (rows, latent) float32
+    folder = checkpoints.open_folder("Params/demo")  # or one for PyTorch
+    arrays = folder.network("encoder", "eye1")       # {name: float32 array}, checked against the configuration
+    rows = folder.bank("eye1", "female")             # (rows, latent) float32
 
-Nothing here imports Jittor.
+    with checkpoints.new_folder("mine", config, ".safetensors") as folder:
+        folder.write_network("encoder", "eye1", arrays)
+        ...
+        folder.write_config()
+
+folder.py       a folder: places, configuration, sums
+formats.py      one file in any format: pickle_file.py, torch_file.py, tensors_file.py; banks.py for raw rows
+unwrap.py, foreign.py, recognise.py     what a file holds, whoever wrote it
+strict.py       names, shapes and values against what a network needs
+
+Nothing here imports Jittor, and PyTorch only to write its files.
 """
 from .banks import read_bank, write_bank
 from .errors import CheckpointError
-from .files import read_arrays, write_arrays
-from .folder import GENDERS, SHARED_BANK, Folder, bank_path, network_path, open_folder, write_config
+from .folder import GENDERS, SHARED_BANK, Folder, bank_path, network_path, new_folder, open_folder, write_config
+from .pickle_file import read_arrays, write_arrays
 from .strict import check_arrays
 
 __all__ = ["CheckpointError", "Folder", "GENDERS", "SHARED_BANK", "bank_path", "check_arrays", "network_path",
-           "open_folder", "read_arrays", "read_bank", "write_arrays", "write_bank", "write_config"]
+           "new_folder", "open_folder", "read_arrays", "read_bank", "write_arrays", "write_bank", "write_config"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..pictures import write_atomically
+from ..atomic import write_atomically
 from .errors import CheckpointError
 
 

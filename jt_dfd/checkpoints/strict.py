@@ -15,8 +15,9 @@ def _some(names: Iterable[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + more
 
 
-def check_arrays(arrays: Dict[str, np.ndarray], shapes: Dict[str, Tuple[int, ...]], source) -> Dict[str, np.ndarray]:
-    """The arrays as C-ordered float32 in the order of ``shapes``.
+def check_arrays(arrays: Dict[str, np.ndarray], shapes: Dict[str, Tuple[int, ...]], source,
+                 as_stored: bool = False) -> Dict[str, np.ndarray]:
+    """The arrays as C-ordered float32 in the order of ``shapes``; as_stored: as they are, in that order.
 
     CheckpointError names ``source`` and the parameter where one is missing, unexpected, misshapen, not of a floating
     type or not finite.
@@ -42,13 +43,13 @@ def check_arrays(arrays: Dict[str, np.ndarray], shapes: Dict[str, Tuple[int, ...
                                   "The file belongs to another network or configuration.")
         if array.dtype.kind != "f":
             raise CheckpointError(f"{source}: parameter {name} holds {array.dtype}, expected floating point numbers")
-        array = np.ascontiguousarray(array, np.float32)
+        stored, array = array, np.ascontiguousarray(array, np.float32)
         if not _finite(array):
             raise CheckpointError(f"{source}: parameter {name} holds {_describe(array)}. The file is damaged or its "
                                   "training diverged.")
         if name.endswith("running_var") and array.min(initial=0) < 0:
             raise CheckpointError(f"{source}: parameter {name} holds a negative variance. The file is damaged.")
-        out[name] = array
+        out[name] = stored if as_stored else array
     return out
 
 

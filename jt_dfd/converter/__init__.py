@@ -1,9 +1,8 @@
 """Checkpoints from Jittor to PyTorch and back, with proof.
 
-torch_modules    the whole system as PyTorch modules; ``load_pretrained``
+torch_modules    the whole system as PyTorch modules; ``load_pretrained``, ``save_pretrained``
 convert          one file; convert_folder a whole folder
 verify           that two files hold the same network and both frameworks compute the same
-formats          .pkl, .pth, .safetensors, read without executing anything
 onnx_export      sketch to face as an ONNX model
 
 Importing this package imports neither framework; PyTorch and Jittor never load in one process.

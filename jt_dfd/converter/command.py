@@ -8,9 +8,9 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..checkpoints import formats
 from ..cli import when_stopped
 from ..errors import UserError
-from . import formats
 
 _EPILOG = """\
 formats, chosen by suffix: .pkl (the release's and Jittor's), .pth and .pt (PyTorch's), .safetensors; in folders also

@@ -4,11 +4,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List
 
-from ..checkpoints import CheckpointError
-from . import formats
-from .folders import SourceFolder, bank_of
-from .load import read_member, read_rows
-from .recognise import BANK, Layout, recognise
+from ..checkpoints import CheckpointError, formats, open_folder
+from ..checkpoints.folder import bank_format, read_rows
+from ..checkpoints.recognise import BANK, Layout, recognise
 from .sides import Jittor
 from .verify import NETWORKS, TOLERANCE, Comparison, compare_values, run_both
 
@@ -42,7 +40,7 @@ def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
 
 def _rows(path: Path):
     if path.suffix.lower() == ".bin":
-        return read_rows(path, *bank_of(path))
+        return read_rows(path, *bank_format(path))
     layout, arrays, _ = recognise(formats.read_any(path), path)
     if layout.kind != "bank":
         raise CheckpointError(f"{path}: expected a feature bank, found a {layout}")
@@ -83,16 +81,16 @@ def _say(name: str, found: Comparison, tolerance: float) -> bool:
 
 
 def _folders(options, jittor: Jittor) -> int:
-    a, b = SourceFolder(options.a), SourceFolder(options.b)
-    ours, theirs = ({member.stem: member for member in folder.members} for folder in (a, b))
+    a, b = (open_folder(path, sizes_from_files=True) for path in (options.a, options.b))
+    ours, theirs = ({member.place: member for member in folder.members()} for folder in (a, b))
     agree, problems = True, _lacking(ours, theirs)
     if a.config.to_dict() != b.config.to_dict():
         problems.append(f"sizes differ: A is of preset {a.config.preset}, B of {b.config.preset}")
     for problem in problems:
         print(problem)
-    for place in (stem for stem in ours if stem in theirs):
+    for place in (place for place in ours if place in theirs):
         one, two = ours[place], theirs[place]
-        found = compare_values(read_member(a, one, True), read_member(b, two, True))
+        found = compare_values(a.read(one, True), b.read(two, True))
         same = _say(place, found, options.tolerance)
         if same and options.run and one.kind in NETWORKS:
             same = _run(Layout(one.kind, one.component, a.config), one.path, two.path, jittor, found)

@@ -5,22 +5,20 @@ Whatever goes wrong, the destination is as it was before.
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..checkpoints import CheckpointError, read_bank, write_bank
-from . import formats
-from .folders import bank_of
-from .recognise import BANK, Layout, recognise
+from ..atomic import replace_file, scratch_beside
+from ..checkpoints import CheckpointError, formats, read_bank, write_bank
+from ..checkpoints.folder import bank_format
+from ..checkpoints.recognise import BANK, Layout, recognise
+from ..checkpoints.torch_file import import_torch
 from .sides import Jittor, Unavailable, check_torch, torch_outputs
 from .stages import Saved
 from .verify import NETWORKS, Finding, agreement, fingerprints, refuse, reload, same_bits
 
-DTYPES = ("float16", "float32")
 #: element types that are not kept: no network here computes with more than float32
 _KEPT = {np.dtype("float64"): "float32"}
 
@@ -58,25 +56,6 @@ def check_free(destination, force: bool) -> None:
         raise CheckpointError(f"{path.parent}: no such folder; make it first")
 
 
-@contextmanager
-def beside(destination) -> Iterator[Path]:
-    """A path beside ``destination`` with its suffix to write to; renamed over it at the end, removed on any error."""
-    destination = Path(destination)
-    try:
-        folder = tempfile.mkdtemp(prefix=f".{destination.name[:80]}.", suffix=".part", dir=str(destination.parent))
-    except OSError as error:
-        raise CheckpointError(f"{destination}: cannot be written ({error.strerror or error})") from None
-    temporary = Path(folder) / ("new" + destination.suffix.lower())
-    try:
-        yield temporary
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, destination)
-    finally:
-        temporary.unlink(missing_ok=True)
-        os.rmdir(folder)
-
-
 def convert_file(source, destination, to: str, dtype: Optional[str] = None, force: bool = False, verify: bool = True,
                  key: Optional[str] = None, latent: Optional[int] = None) -> Done:
     """One file of weights, or one feature bank, into the format of ``destination``'s suffix.
@@ -100,10 +79,17 @@ def convert_file(source, destination, to: str, dtype: Optional[str] = None, forc
             raise CheckpointError(f"{destination}: a .bin by itself is read as float32; only a whole folder, whose "
                                   "config.json says so, has banks of float16")
         dtype = "float32"
-    with beside(destination) as temporary, Jittor() as jittor:
-        if source.suffix.lower() == ".bin" or ending == ".bin":
-            return convert_bank(source, temporary, dtype, *bank_of(source, latent))
-        return convert_network(source, temporary, to, dtype, jittor if verify else None, key)
+    try:
+        with scratch_beside(destination) as scratch, Jittor() as jittor:
+            temporary = scratch / ("new" + ending)
+            if source.suffix.lower() == ".bin" or ending == ".bin":
+                done = convert_bank(source, temporary, dtype, *bank_format(source, latent))
+            else:
+                done = convert_network(source, temporary, to, dtype, jittor if verify else None, key)
+            replace_file(temporary, destination)
+    except OSError as error:
+        raise CheckpointError(f"{destination}: cannot be written ({error.strerror or error})") from None
+    return done
 
 
 def _same_file(a: Path, b: Path) -> bool:
@@ -117,8 +103,6 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
                     key: Optional[str] = None, expected: Optional[Layout] = None) -> Done:
     """Read ``source``, write ``target``, prove it.  jittor: None converts without proof."""
     if to == "torch" and target.suffix != ".safetensors":
-        from ..checkpoints.torch_file import import_torch
-
         import_torch(target)  # before any work is done
     layout = expected or _read(source, key, None)[0]
     unproven, reference = "not asked for" if jittor is None else "", None

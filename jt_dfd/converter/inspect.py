@@ -5,14 +5,11 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List
 
-from ..checkpoints import CheckpointError
+from ..checkpoints import CheckpointError, formats, open_folder
 from ..checkpoints.bfloat16 import stored_type
-from ..checkpoints.folder import sha256
-from . import formats
-from .folders import SourceFolder, bank_of
-from .load import read_rows
-from .recognise import recognise
-from .unwrap import BANK, unwrap
+from ..checkpoints.folder import bank_format, read_rows, sha256
+from ..checkpoints.recognise import recognise
+from ..checkpoints.unwrap import BANK, unwrap
 
 
 def inspect_file(path, key=None) -> Dict[str, Any]:
@@ -20,7 +17,7 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
     "arrays": [{"name", "shape", "dtype"}]}.  CheckpointError where the file cannot be read at all."""
     path = Path(path)
     if path.suffix.lower() == ".bin":
-        return _inspect_bin(path, *bank_of(path))
+        return _inspect_bin(path, *bank_format(path))
     value = formats.read_any(path)
     out: Dict[str, Any] = {**_file(path), "layout": None, "preset": None, "notes": []}
     try:
@@ -37,17 +34,17 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
 
 def inspect_folder(path) -> Dict[str, Any]:
     """{"path", "preset", "files": [as inspect_file, without the arrays one by one], "missing", "numbers", "bytes"}."""
-    folder = SourceFolder(path)
+    folder = open_folder(path, sizes_from_files=True)
     files: List[Dict[str, Any]] = []
-    for member in folder.members:
+    for member in folder.members():
         raw = member.path.suffix.lower() == ".bin"
         entry = (_inspect_bin(member.path, folder.config.latent, folder.bank_dtype) if raw
                  else inspect_file(member.path))
         entry["dtypes"] = sorted({array["dtype"] for array in entry.pop("arrays")})
-        promised = folder.checksum(member)
+        promised = folder.checksum(member.path)
         entry["checksum"] = None if promised is None else promised == entry["sha256"]
         files.append(entry)
-    return {"path": str(path), "preset": folder.config.preset, "files": files, "missing": folder.missing,
+    return {"path": str(path), "preset": folder.config.preset, "files": files, "missing": folder.missing(),
             "numbers": sum(entry["numbers"] for entry in files), "bytes": sum(entry["bytes"] for entry in files)}
 
 

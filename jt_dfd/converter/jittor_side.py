@@ -22,7 +22,9 @@ def main() -> None:
     try:
         if importlib.util.find_spec("jittor") is None:
             raise ModuleNotFoundError("no module named jittor")
-        from ..backend import jt
+        from .. import runtime
+
+        jt = runtime.jt()  # now, so that what it lacks is said before the first job
     except ModuleNotFoundError:
         print(json.dumps({"missing": True}), file=answers)
         return
@@ -41,42 +43,25 @@ def main() -> None:
 
 
 def _run(jt, job) -> list:
+    from ..checkpoints import formats
+    from ..checkpoints.recognise import Layout, recognise
     from ..config import Config
     from ..networks import build
-    from . import formats, stages
-    from .recognise import Layout, recognise
+    from ..networks.loading import load_arrays
+    from . import stages
 
     config = Config.from_dict(job["config"])
     layout = Layout(job["kind"], job["component"], config)
     _, arrays, _ = recognise(formats.read_any(job["path"]), job["path"], job["key"], layout)
     network = build(job["kind"], config, job["component"] or "rest")
-    _load(jt, network, arrays, job["dtype"])
+    if job["dtype"]:
+        arrays = {name: array.astype(job["dtype"]) for name, array in arrays.items()}
+    load_arrays(network, arrays, consume=True)
     network.eval()
     given = stages.Saved(Path(job["given"]), job["names"]) if job["given"] else None
     with jt.no_grad():
         outputs = stages.run(job["kind"], network, config, job["component"] or "rest", jt.array, job["small"], given)
         return stages.Saved.keep(((name, output.numpy()) for name, output in outputs), Path(job["out"])).names
-
-
-def _load(jt, network, arrays, dtype) -> None:
-    """Strictly, and letting go of each array once it is in: the largest network is half a gigabyte."""
-    import numpy as np
-
-    own = network.state_dict()
-    if list(sorted(own)) != list(sorted(arrays)):
-        raise ValueError(f"{type(network).__name__} has other parameters than the file")
-    for name, variable in own.items():
-        array = arrays.pop(name)
-        if tuple(variable.shape) != array.shape:
-            raise ValueError(f"parameter {name} has shape {array.shape}, expected {tuple(variable.shape)}")
-        if dtype:
-            array = array.astype(dtype)
-        fresh = jt.array(np.ascontiguousarray(array, np.float32))
-        if array.size == 1:
-            # Jittor 1.3.11 puts a single number into the kernel that reads it, and some of those do not compile.
-            # The others stay as they are: to synchronise them would compute the initial values they are to replace.
-            fresh.sync(False, False)
-        variable.update(fresh)
 
 
 if __name__ == "__main__":

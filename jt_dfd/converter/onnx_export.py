@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 
+from ..atomic import replace_file, scratch_beside
 from ..checkpoints import CheckpointError
 from ..checkpoints.torch_file import MissingPyTorch, import_torch
 
@@ -48,8 +47,7 @@ def export_onnx(source, destination, force: bool = False, verify: bool = True) -
 
     pipeline = load_pretrained(source, image_decoders=False)
     sketch = example_sketch(pipeline.config.canvas)
-    folder = Path(tempfile.mkdtemp(prefix=f".{destination.name[:80]}.", suffix=".part", dir=str(destination.parent)))
-    try:
+    with scratch_beside(destination) as folder:
         temporary = folder / destination.name
         model = pipeline.face_from_sketch
         with torch.no_grad(), warnings.catch_warnings():
@@ -64,10 +62,8 @@ def export_onnx(source, destination, force: bool = False, verify: bool = True) -
             raise CheckpointError(f"{destination}: ONNX Runtime's face differs by {difference} grey levels from "
                                   f"PyTorch's; at most {GREY_LEVELS} is accepted. Nothing was written.")
         for file in sorted(folder.iterdir(), key=lambda file: file.suffix == ".onnx"):  # the model itself last
-            os.replace(file, destination.parent / file.name)
+            replace_file(file, destination.parent / file.name)
         return difference
-    finally:
-        shutil.rmtree(str(folder), ignore_errors=True)
 
 
 def example_sketch(canvas: int) -> np.ndarray:

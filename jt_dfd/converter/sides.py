@@ -13,11 +13,11 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from ..checkpoints.errors import CheckpointError
-from . import stages
-from .recognise import Layout
-from .stages import Saved
+from ..checkpoints import CheckpointError
+from ..checkpoints.recognise import Layout
 from ..checkpoints.torch_file import import_torch
+from . import stages
+from .stages import Saved
 
 Outputs = Iterator[Tuple[str, np.ndarray]]
 

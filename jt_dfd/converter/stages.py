@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 
+from .. import layout
 from ..config import Config
 
 SEED = 20200601
@@ -28,44 +29,41 @@ def run(kind: str, network, config: Config, component: str, tensor: Callable[[np
     def noise(*shape):
         return tensor(random.standard_normal(shape, dtype=np.float32))
 
-    def sequence(prefix, layers, x, first=0):
-        for i, layer in enumerate(layers):
-            x = layer(x)
-            yield f"{prefix}.{i}", x
-            if given is not None:
-                x = tensor(given[first + i])
-
-    if kind == "encoder":
-        stages = len(config.encoder_widths)
-        cells = min(config.grid(component), 4) if small else config.grid(component)
-        x = noise(1, 1, cells << stages, cells << stages)
-        for name, x in sequence("conv", network.conv, x):
-            yield name, x
-        if small:  # the linear layer wants the whole grid
-            x = noise(1, config.encoder_widths[-1] * config.grid(component) ** 2)
-        elif given is not None:
-            x = tensor(given[2 * stages - 1])
-        yield "fc_mu", network.fc_mu(x.reshape((1, -1)))
-    elif kind in ("image_decoder", "feature_decoder"):
-        x = network.fc(noise(1, config.latent))
-        yield "fc", x
-        if given is not None:
-            x = tensor(given[0])
-        x = x.reshape((1, network.width, network.grid, network.grid))
-        if small:
-            x = x[:, :, :4, :4]
-        yield from sequence("conv", network.conv, x, 1)
-    elif kind == "generator":
-        size = min(config.canvas, 8 << config.generator_downs) if small else config.canvas
-        yield from sequence("model", network.model, noise(1, config.feature_channels, size, size))
-    elif kind == "discriminator":
+    if kind == "discriminator":
         size = min(config.canvas, 64) if small else config.canvas
         maps = network(noise(1, config.feature_channels, size, size), noise(1, 3, size, size))
         for scale, outputs in enumerate(maps):
             for layer, output in enumerate(outputs):
                 yield f"scale{scale}_layer{layer}", output
-    else:
-        raise ValueError(f"no network {kind!r}")
+        return
+    x, stage = None, 0
+    for sequence in layout.network(kind, config, component):
+        width, size = layout.channels(sequence.layers), sequence.size
+        if small and size:
+            size = _smaller(sequence)
+        if x is None or (small and not sequence.size):  # the linear layer wants the whole grid
+            x = noise(1, width, size, size) if size else noise(1, width)
+        elif size:
+            x = x.reshape((1, width, sequence.size, sequence.size))[:, :, :size, :size]
+        else:
+            x = x.reshape((1, -1))
+        for number, layer in enumerate(getattr(network, sequence.name)):
+            x = layer(x)
+            yield f"{sequence.name}.{number}", x
+            if given is not None:
+                x = tensor(given[stage])
+            stage += 1
+
+
+def _smaller(sequence: layout.Sequence) -> int:
+    """Edge of a corner of the sequence's map, four cells of its lowest resolution (a generator's eight) or all there
+    are."""
+    lowest = size = sequence.size
+    for layer in sequence.layers:
+        size = layout.size_after(layer, size)
+        lowest = min(lowest, size)
+    cells = 8 if sequence.name == "model" else 4
+    return sequence.size // lowest * min(cells, lowest)
 
 
 class Saved:

@@ -1,28 +1,20 @@
-"""The networks as PyTorch modules, with the names and shapes of the release's checkpoints.
+"""The networks as PyTorch modules, out of the table in layout.py.
 
-Needs PyTorch (2.0 or newer) and never imports Jittor.  A state dictionary alone does not say how these networks
-compute; what it leaves out stands here: feature decoders normalise every picture by its own statistics, whatever
-``eval()`` says; the generator's InstanceNorm is affine and keeps no running statistics; the LeakyReLU behind every
-Down and Up has slope 1 and so is left out.
+Needs PyTorch (2.0 or newer) and never imports Jittor.
 """
 from __future__ import annotations
 
 import warnings
-from typing import Callable, Dict, List
+from typing import Dict, List
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .. import layout
 from ..config import Config
-from ..networks.specification import specification
-
-#: BatchNorm momentum inside Down and Up, and inside Res (release)
-SAMPLING_MOMENTUM = 0.9
-RES_MOMENTUM = 0.1
-#: standard deviation of initial convolution weights and of norm weights around one (release)
-INITIAL_DEVIATION = 0.02
+from ..layout import INITIAL_DEVIATION, specification
 
 
 class PictureNorm(nn.Module):
@@ -49,81 +41,88 @@ class PictureNorm(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
-Norm = Callable[[int], nn.Module]
+def _norm(record: layout.Norm) -> nn.Module:
+    if record.kind == "picture":
+        return PictureNorm(record.channels)
+    if record.kind == "instance":
+        return nn.InstanceNorm2d(record.channels, affine=True)
+    return nn.BatchNorm2d(record.channels, momentum=record.momentum)
 
 
-def batch_norm(momentum: float) -> Norm:
-    return lambda channels: nn.BatchNorm2d(channels, momentum=momentum)
-
-
-def instance_norm(channels: int) -> nn.Module:
-    return nn.InstanceNorm2d(channels, affine=True)
-
-
-class Res(nn.Module):
-    """Two reflect-padded, normalised 3x3 convolutions plus the input.  (N, C, H, W) -> the same."""
-
-    def __init__(self, channels: int, norm: Norm):
+class _Block(nn.Module):
+    def __init__(self, block: layout.Block):
         super().__init__()
-        self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), norm(channels), nn.ReLU(),
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), norm(channels))
+        for name, part in block.parts:
+            self.add_module(name, make(part))
+
+
+class Res(_Block):
+    """Two reflect-padded, normalised 3x3 convolutions plus the input.  (N, C, H, W) -> the same."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv_block(x)
 
 
-class Down(nn.Module):
+class Down(_Block):
     """(N, C, H, W) -> (N, out, H/2, W/2)"""
-
-    def __init__(self, into: int, out: int):
-        super().__init__()
-        self.conv = nn.Conv2d(into, out, 4, stride=2, padding=1)
-        self.bn = nn.BatchNorm2d(out, momentum=SAMPLING_MOMENTUM)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(self.conv(x))
 
 
-class Up(nn.Module):
+class Up(_Block):
     """(N, C, H, W) -> (N, out, 2H, 2W)"""
-
-    def __init__(self, into: int, out: int, norm: Norm):
-        super().__init__()
-        self.conv = nn.Sequential(nn.ConvTranspose2d(into, out, 4, stride=2, padding=1), norm(out))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x)
 
 
-class Encoder(nn.Module):
+_BLOCKS = {"res": Res, "down": Down, "up": Up}
+_ACTIVATIONS = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: nn.Tanh(), "leaky_relu": lambda a: nn.LeakyReLU(a.slope)}
+_MAKERS = {
+    tuple: lambda layers: nn.Sequential(*[make(layer) for layer in layers]),
+    layout.Block: lambda b: _BLOCKS[b.kind](b),
+    layout.Linear: lambda r: nn.Linear(r.into, r.out),
+    layout.Conv: lambda c: nn.Conv2d(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding),
+    layout.ConvTranspose: lambda c: nn.ConvTranspose2d(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding,
+                                                       output_padding=c.output_padding),
+    layout.Norm: _norm,
+    layout.Reflect: lambda r: nn.ReflectionPad2d(r.padding),
+    layout.Activation: lambda a: _ACTIVATIONS[a.name](a),
+}
+
+
+def make(layer) -> nn.Module:
+    """The module of a record of layout.py; of a tuple of them an ``nn.Sequential``."""
+    return _MAKERS[type(layer)](layer)
+
+
+class _Network(nn.Module):
+    """Every sequence of the network as a module of its name."""
+
+    def __init__(self, kind: str, config: Config, component: str = "rest"):
+        super().__init__()
+        for sequence in layout.network(kind, config, component):
+            self.add_module(sequence.name, make(sequence.layers))
+
+
+class Encoder(_Network):
     """CE encoder.  (N, 1, S, S) in [-1, 1] -> latents (N, latent); S is the component's window in pixels."""
 
     def __init__(self, config: Config, component: str):
-        super().__init__()
-        layers, into = [], 1
-        for width in config.encoder_widths:
-            layers += [Down(into, width), Res(width, batch_norm(RES_MOMENTUM))]
-            into = width
-        self.conv = nn.Sequential(*layers)
-        self.fc_mu = nn.Sequential(nn.Linear(into * config.grid(component) ** 2, config.latent))
+        super().__init__("encoder", config, component)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc_mu(self.conv(x).flatten(1))
 
 
-class Decoder(nn.Module):
+class Decoder(_Network):
     """Latents (N, latent) -> (N, channels, S, S)."""
 
-    def __init__(self, config: Config, component: str, widths, channels: int, norm: Callable[[float], Norm]):
-        super().__init__()
-        self.width, self.grid = config.encoder_widths[-1], config.grid(component)
-        self.fc = nn.Sequential(nn.Linear(config.latent, self.width * self.grid ** 2))
-        layers, width = [Res(self.width, norm(RES_MOMENTUM))], self.width
-        for up in widths:
-            layers += [Up(width, up, norm(SAMPLING_MOMENTUM)), Res(up, norm(RES_MOMENTUM))]
-            width = up
-        self.conv = nn.Sequential(*layers, nn.ReflectionPad2d(2), nn.Conv2d(width, channels, 5))
+    def __init__(self, kind: str, config: Config, component: str):
+        super().__init__(kind, config, component)
+        first = layout.network(kind, config, component)[1]
+        self.width, self.grid = layout.channels(first.layers), first.size
 
     def forward(self, latent: Tensor) -> Tensor:
         return self.conv(self.fc(latent).reshape(latent.shape[0], self.width, self.grid, self.grid))
@@ -133,40 +132,27 @@ class ImageDecoder(Decoder):
     """CE image decoder: latents -> the component's sketch (N, 1, S, S), about [-1, 1]."""
 
     def __init__(self, config: Config, component: str):
-        super().__init__(config, component, config.image_widths, 1, batch_norm)
+        super().__init__("image_decoder", config, component)
 
 
 class FeatureDecoder(Decoder):
     """FM feature decoder: latents -> (N, feature_channels, S, S)."""
 
     def __init__(self, config: Config, component: str):
-        super().__init__(config, component, config.feature_widths, config.feature_channels,
-                         lambda momentum: PictureNorm)
+        super().__init__("feature_decoder", config, component)
 
 
-class Generator(nn.Module):
+class Generator(_Network):
     """IS generator: merged feature map (N, feature_channels, H, W) -> picture (N, 3, H, W) in [-1, 1], RGB."""
 
     def __init__(self, config: Config):
-        super().__init__()
-        width = config.generator_width
-        layers = [nn.ReflectionPad2d(3), nn.Conv2d(config.feature_channels, width, 7), instance_norm(width), nn.ReLU()]
-        for _ in range(config.generator_downs):
-            layers += [nn.Conv2d(width, width * 2, 3, stride=2, padding=1), instance_norm(width * 2), nn.ReLU()]
-            width *= 2
-        layers += [Res(width, instance_norm) for _ in range(config.generator_blocks)]
-        for _ in range(config.generator_downs):
-            layers += [nn.ConvTranspose2d(width, width // 2, 3, stride=2, padding=1, output_padding=1),
-                       instance_norm(width // 2), nn.ReLU()]
-            width //= 2
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
-        self.model = nn.Sequential(*layers)
+        super().__init__("generator", config)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.model(features)
 
 
-class MultiScaleDiscriminator(nn.Module):
+class MultiScaleDiscriminator(_Network):
     """Patch scores of a picture given its feature map (ours, pix2pixHD lineage).
 
     features (N, feature_channels, H, W), picture (N, 3, H, W) -> for every scale, full size first, the feature maps
@@ -174,20 +160,8 @@ class MultiScaleDiscriminator(nn.Module):
     """
 
     def __init__(self, config: Config):
-        super().__init__()
+        super().__init__("discriminator", config)
         self.scales, self.layers = config.discriminator_scales, config.discriminator_layers
-        for scale in range(self.scales):
-            into, width = config.feature_channels + 3, config.discriminator_width
-            for layer in range(self.layers + 1):
-                stride = 2 if layer < self.layers else 1
-                parts = [nn.Conv2d(into, width, 4, stride=stride, padding=2)]
-                if layer:
-                    parts.append(instance_norm(width))
-                parts.append(nn.LeakyReLU(0.2))
-                self.add_module(f"scale{scale}_layer{layer}", nn.Sequential(*parts))
-                into, width = width, min(width * 2, 512)
-            self.add_module(f"scale{scale}_layer{self.layers + 1}",
-                            nn.Sequential(nn.Conv2d(into, 1, 4, stride=1, padding=2)))
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
     def forward(self, features: Tensor, picture: Tensor) -> List[List[Tensor]]:

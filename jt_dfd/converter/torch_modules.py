@@ -13,7 +13,8 @@ Needs PyTorch (2.0 or newer); Jittor is neither needed nor imported.
 """
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Optional, Tuple, Union
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 try:
     import torch
@@ -23,14 +24,24 @@ except ImportError as _error:
 import numpy as np
 from torch import Tensor, nn
 
-from ..checkpoints import SHARED_BANK, CheckpointError
+from ..checkpoints import SHARED_BANK, CheckpointError, check_arrays, formats, new_folder, open_folder
 from ..components import MERGE_ORDER, PARTS
 from ..config import Config, preset
+from ..layout import specification
 from ..selection import ANCHORS, check_k, neighbours, rebuilding_weights
 from ..synthesizer import refine_amounts
-from .save import save_pretrained
-from .torch_layers import (Decoder, Encoder, FeatureDecoder, Generator, ImageDecoder, MultiScaleDiscriminator,
-                           PictureNorm, Res, build, build_with)
+from .torch_layers import (
+    Decoder,
+    Encoder,
+    FeatureDecoder,
+    Generator,
+    ImageDecoder,
+    MultiScaleDiscriminator,
+    PictureNorm,
+    Res,
+    build,
+    build_with,
+)
 
 __all__ = ["Decoder", "Encoder", "FaceFromLatents", "FaceFromSketch", "FeatureDecoder", "Generator", "ImageDecoder",
            "MultiScaleDiscriminator", "PictureNorm", "Pipeline", "Res", "build", "build_with", "crop", "face_picture",
@@ -244,23 +255,59 @@ def load_pretrained(path, device="cpu", image_decoders: bool = True) -> Pipeline
 
     CheckpointError names the file where one is missing, damaged or of other sizes than config.json says.
     """
-    from .folders import SourceFolder
-    from .load import read_member
-
-    folder = SourceFolder(path)
-    needed = [stem for stem in folder.missing if image_decoders or "_image" not in stem]
+    folder = open_folder(path, sizes_from_files=True)
+    needed = [place for place in folder.missing() if image_decoders or "_image" not in place]
     if needed:
         raise CheckpointError(f"{folder.path}: missing {', '.join(needed[:4])}{' and more' if len(needed) > 4 else ''}")
     networks: Dict[str, Dict[str, nn.Module]] = {}
     banks = {}
-    for member in folder.members:
+    for member in folder.members():
         if member.kind == "image_decoder" and not image_decoders:
             continue
-        arrays = read_member(folder, member)
+        arrays = folder.read(member)
         if member.kind == "bank":
             banks[member.component, member.gender] = arrays["feature"]
             continue
-        network = build_with(member.kind, folder.config, member.component or "rest", arrays)
+        network = build_with(member.kind, folder.config, member.component, arrays)
         networks.setdefault(member.kind, {})[member.component] = network.to(device)
     return Pipeline(folder.config, networks["encoder"], networks.get("image_decoder", {}), networks["feature_decoder"],
                     networks["generator"][""], networks.get("discriminator", {}).get(""), banks).eval()
+
+
+def save_pretrained(pipeline: Pipeline, path, suffix: str = ".pth", force: bool = False,
+                    provenance: Optional[Dict[str, Any]] = None) -> None:
+    """Write a pipeline as ``tools/convert_weights.py to-torch`` writes a folder: ``load_pretrained`` and everything
+    else here reads it, and ``to-jittor`` takes it back to Jittor.
+
+    suffix        of the files: ".pth", ".pt" or ".safetensors"
+    force         replace a folder of weights that is there
+    provenance    noted in config.json: where the weights come from
+
+    CheckpointError names what is missing or no longer finite; the folder is written whole or not at all.
+    """
+    if suffix not in formats.TORCH_SUFFIXES:
+        raise CheckpointError(f"format {suffix!r}: expected one of {', '.join(formats.TORCH_SUFFIXES)}")
+    if not pipeline.image_decoders:
+        raise CheckpointError(f"{path}: the pipeline was loaded without its image decoders, so this would be no whole "
+                              "folder; load it with image_decoders=True")
+    networks = [(kind, component, network) for kind, group in (
+        ("encoder", pipeline.encoders), ("image_decoder", pipeline.image_decoders),
+        ("feature_decoder", pipeline.feature_decoders)) for component, network in group.items()]
+    networks += [("generator", "", pipeline.generator), ("discriminator", "", pipeline.discriminator)]
+    with new_folder(path, pipeline.config, suffix, force) as folder:
+        for kind, component, network in networks:
+            if network is not None:
+                source = Path(path) / folder.target(kind, component).relative_to(folder.path)
+                folder.write_network(kind, component, _arrays(network, specification(kind, pipeline.config, component),
+                                                              source))
+        for (component, gender), rows in pipeline.banks.items():
+            folder.write_bank(component, gender, np.asarray(rows))
+        folder.write_config(provenance)
+
+
+def _arrays(network: nn.Module, shapes, source) -> Dict[str, np.ndarray]:
+    """The network's weights in storage order, on the CPU; NumPy has no bfloat16, which becomes float32."""
+    state = network.state_dict()
+    tensors = {name: state[name].detach().cpu() for name in shapes}
+    out = {name: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors.items()}
+    return check_arrays(out, shapes, source, as_stored=True)

@@ -9,12 +9,11 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..checkpoints.errors import CheckpointError
-from . import formats
-from .recognise import Layout, recognise
+from ..checkpoints import CheckpointError, formats
+from ..checkpoints.recognise import Layout, recognise
+from ..checkpoints.torch_file import import_torch
 from .sides import Jittor, Unavailable, check_torch, compare, torch_outputs
 from .stages import Saved
-from ..checkpoints.torch_file import import_torch
 
 #: largest difference of a stage's output relative to its scale (as the field's converters have it)
 TOLERANCE = 5e-5

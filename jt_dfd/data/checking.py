@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
-import numpy as np
-
 from ..components import RELEASE_CANVAS, Geometry
-from ..pictures import PictureError, read_picture
+from .. import drawings
+from ..pictures import PictureError, read_picture, to_sketch
 from . import index, outlines
 from .workers import Workers
 
-#: a sketch with a smaller share of ink is empty; one with a larger is no drawing (ours)
-LEAST_INK, MOST_INK = 0.002, 0.6
+#: what is said of a sketch by the code of its reading (drawings.UNFIT)
+_UNFIT = {"empty": "empty sketch", "little": "empty sketch", "black": "too much ink", "ink": "too much ink",
+          "photograph": "no drawing"}
 
 
 @dataclass
@@ -110,12 +110,10 @@ def check_pair(face_path: str, sketch_path: str, drawn_path: str = "") -> List[T
             found.append((which, f"wrong size: {picture.shape[1]}x{picture.shape[0]}, expected {shape[1]}x{shape[0]}"))
             continue
         if which == "sketch":
-            grey = picture if picture.ndim == 2 else picture[:, :, 0]
-            ink = 1 - float(np.mean(grey)) / 255  # grey ink counts by its darkness: photocopies can be pale
-            if ink < LEAST_INK:
-                found.append((which, f"empty sketch: {ink:.2%} ink"))
-            elif ink > MOST_INK:
-                found.append((which, f"too much ink: {ink:.0%}, expected black strokes on white"))
+            warnings = [*drawings.judge(to_sketch(picture)), *drawings.read(picture).warnings]
+            wrong = [w for w in warnings if w.code in _UNFIT]
+            if wrong:
+                found.append((which, f"{_UNFIT[wrong[0].code]}: {wrong[0]}"))
         elif picture.std() < 4:
             found.append((which, "blank photograph"))
     return found

@@ -24,7 +24,8 @@ _GENERATE = """A training set with no photographs at all: faces of people who do
 
 The same seed gives the same face; index.csv stores them.  Stopping (Ctrl-C, or worse) costs nothing: the same command
 goes on, and a larger --count adds to the set.  Faces turned too far away are left out; report.csv says which and why.
-Gender stays blank unless --labels has it.  The faces are for research and non-commercial use (see the README).
+Gender is told from the style the face is made of, blank where that is doubtful, unless --labels has it; so are hats, hands
+before the face, sunglasses, second faces and odd light, which are left out.  The faces are for research and non-commercial use (see the README).
 """
 #: for Ctrl-C before the first picture or after the last; in between a run ends in good order
 _STOPPED = "interrupted; the same command goes on from here"
@@ -158,6 +159,9 @@ def generate_faces(argv=None) -> int:
     parser.add_argument("--labels", metavar="FILE", help="CSV with seed (or file), gender and split, for those that have one")
     parser.add_argument("--min-confidence", type=float, default=0.9, metavar="P",
                         help="leave the gender blank where the table is less sure than this (default 0.9)")
+    parser.add_argument("--leave-out", default="all", metavar="WHAT", help="faces that are passed over because of what their "
+                        "style shows, separated by commas: hat, hand, sunglasses, second (a face beside it), dark (odd light); "
+                        "or none (default: all of these)")
     parser.add_argument("--truncation", type=float, default=0.7, metavar="T",
                         help="0 always the mean face, 1 the widest variety and more broken ones (default 0.7)")
     parser.add_argument("--max-yaw", type=float, default=12, metavar="DEG", help="turned left or right at most (default 12)")
@@ -178,12 +182,16 @@ def generate_faces(argv=None) -> int:
 
     cores = os.cpu_count() or 1
     workers = args.workers or max(1, cores // 8)
+    leave_out = {"all": generate.UNWANTED, "none": ()}.get(args.leave_out)
+    if leave_out is None:
+        leave_out = tuple(word.strip() for word in args.leave_out.split(","))
     with when_stopped(_STOPPED):
         summary = generate.generate_set(
             args.out, args.count, Options(max_yaw=args.max_yaw, max_pitch=args.max_pitch,
                                           background="keep" if args.keep_background else "white"),
             style=args.style, first_seed=args.first_seed, seeds=generate.read_seeds(args.seeds) if args.seeds else None,
             labels=args.labels, truncation=args.truncation, min_confidence=args.min_confidence,
+            leave_out=leave_out,
             test_share=args.test_share, workers=workers, threads=max(1, cores // workers),
             drawn=args.drawn == "yes",
             progress=lambda total, initial, iterable=None: tqdm(iterable, total=total, initial=initial, unit="face",

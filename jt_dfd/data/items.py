@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..components import COMPONENTS, RELEASE_CANVAS, Geometry
+from .. import drawings
 from ..pictures import PictureError, read_picture, to_sketch
 from . import augment, hand, index, outlines
 
@@ -114,7 +115,13 @@ class ItemLoader:
         return hand.draw(curves, np.random.default_rng(rng.integers(1 << 62)), augment.bend_of_drawn(strength, rng))
 
     def _read_sketch(self, item: int) -> np.ndarray:
-        return to_sketch(os.path.join(self.spec.folder, self.spec.files[item][1]), RELEASE_CANVAS)
+        path = os.path.join(self.spec.folder, self.spec.files[item][1])
+        sketch = to_sketch(path, RELEASE_CANVAS)
+        wrong = [w for w in drawings.judge(sketch) if w.code in drawings.UNFIT]
+        if wrong:
+            raise PictureError(f"{path}: {wrong[0]}; tools/prepare_data.py check {self.spec.folder} lists everything that is "
+                               "wrong with the set")
+        return sketch
 
     def _read_photo(self, item: int) -> np.ndarray:
         path = os.path.join(self.spec.folder, self.spec.files[item][0])

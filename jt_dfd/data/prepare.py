@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from ..pictures import PictureError, to_sketch, write_atomically, write_png
+from .. import drawings
+from ..pictures import PictureError, write_atomically, write_png
 from . import drawing, index, models, sources
 from .journal import Journal
 from .portrait import Options
@@ -187,10 +188,15 @@ class _OwnSketches:
             found = named[0]
         if found is None:
             return {"rejected": "no sketch of that name"}
+        path = os.path.join(self._folder, found)
         try:
-            return {"sketch": to_sketch(os.path.join(self._folder, found))}
+            reading = drawings.read(path)
         except PictureError as error:
             return {"rejected": f"its sketch is unusable: {error}"}
+        wrong = [w for w in reading.warnings if w.code in drawings.UNFIT]
+        if wrong:
+            return {"rejected": f"its sketch is unusable: {path}: {wrong[0]}"}
+        return {"sketch": reading.page}
 
 
 def _check_models(options: Options, style: Optional[str]) -> None:

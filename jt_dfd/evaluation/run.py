@@ -7,9 +7,10 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from .. import checkpoints
+from ..atomic import write_text
 from ..components import COMPONENTS
 from ..data import index
-from ..pictures import write_atomically, write_png
+from ..pictures import write_png
 from ..training import sheets
 from . import judges, metrics
 
@@ -95,7 +96,7 @@ def _of_style(synthesizer, held_out, numbers, refine, distance, features, means,
         faces = []
         for n in _progress(numbers, f"{style}, refine {amount:g}", progress):
             gender = held_out.rows[n].gender or "female"
-            face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount).face
+            face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount, as_is=True).face
             faces.append(_to_canvas(face, canvas))
         out["synthesis"][f"refine {amount:g}"] = figures(faces)
         examples.append(faces)
@@ -220,7 +221,7 @@ def write(result: Dict[str, Any], out) -> None:
     out = Path(out)
     plain = {k: v for k, v in result.items() if k != "sheet"}
     text = json.dumps(plain, indent=2) + "\n"
-    write_atomically(out / "figures.json", lambda t: t.write_text(text, encoding="utf-8"))
-    write_atomically(out / "figures.md", lambda t: t.write_text(as_table(result), encoding="utf-8"))
+    write_text(out / "figures.json", text)
+    write_text(out / "figures.md", as_table(result))
     if result.get("sheet") is not None:
         write_png(out / "sheet.png", result["sheet"])

@@ -74,10 +74,13 @@ class Actions(QObject):
             self._show_tip(name)
 
     def _make(self) -> None:
-        """name, keys, icon; the words for ``name`` are ``action.name`` and ``action.name.tip`` in the languages' files."""
+        """name, keys, icon; the languages' files have the words, ``action.name`` and ``action.name.tip``."""
         add = self._add
         add("new", "Ctrl+N")
         add("open", "Ctrl+O", "open")
+        add("next", "PgDown")
+        add("previous", "PgUp")
+        add("as_is", check=True)
         add("save", "Ctrl+S", "save")
         add("save_as", "Ctrl+Shift+S")
         add("save_face", "Ctrl+E")
@@ -130,8 +133,8 @@ class Actions(QObject):
             made.setToolTipsVisible(True)
             return made
 
-        menu("menu.file", "new", "open", self.recent_menu, self.examples_menu, "-", "save", "save_as", "save_face", "save_both", "export",
-             "-", "quit")
+        menu("menu.file", "new", "open", self.recent_menu, self.examples_menu, "next", "previous", "as_is", "-",
+             "save", "save_as", "save_face", "save_both", "export", "-", "quit")
         menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger")
         view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "shadow", "-")
@@ -145,7 +148,7 @@ class Actions(QObject):
         engine.addAction(self["restart"])
 
     def sheet(self):
-        """[(menu, [(keys, what they do)])] of every action that has keys, as the menus have them: the keyboard sheet."""
+        """The keyboard sheet, made of the menus: [(menu, [(keys, what they do)])] of every action that has keys."""
         out = []
         for menu in self._window.menuBar().actions():
             rows = [(action.shortcuts()[0].toString(QKeySequence.NativeText), plain(action.text()))
@@ -219,7 +222,7 @@ class Actions(QObject):
         self.recent_menu.clear()
         self.recent_menu.setEnabled(bool(paths))
         for n, path in enumerate(paths, 1):
-            action = self.recent_menu.addAction(f"&{n % 10}  {os.path.basename(path)}".replace("&&", "&"))
+            action = self.recent_menu.addAction(f"&{n % 10}  " + os.path.basename(path).replace("&", "&&"))
             action.setToolTip(path)
             action.triggered.connect(lambda checked, path=path: opener(path))
         if paths:

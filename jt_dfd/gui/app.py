@@ -45,7 +45,8 @@ def parse(argv):
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"),
                         help="where faces are computed (default: as last time)")
     parser.add_argument("--gender", choices=("female", "male"), help="the bank to start with")
-    parser.add_argument("--language", choices=sorted(p.stem for p in _LANGUAGES.glob("*.json")), help="of the window (default: as last time)")
+    parser.add_argument("--language", choices=sorted(p.stem for p in _LANGUAGES.glob("*.json")),
+                        help="of the window (default: as last time)")
     parser.add_argument("--theme", choices=("system", "light", "dark"), help="colours (default: as last time)")
     parser.add_argument("--engine", metavar="MODULE:FUNCTION", help=argparse.SUPPRESS)  # a stand-in, for tests
     return parser.parse_args(argv)

@@ -46,6 +46,7 @@ class Canvas(QWidget):
         self._shade: Optional[QImage] = None      # the shadow at its strength, as large as the canvas
         self._shadow: Optional[np.ndarray] = None  # the shadow as it came, full strength
         self._strength = 0.4
+        self.underlay: Optional[QImage] = None    # a photograph to trace, faded, as large as the canvas
         self._live: Optional[Growing] = None  # the stroke at hand
         self._button = Qt.NoButton            # the one that leads it
         self._straight_from: Optional[list] = None
@@ -74,6 +75,20 @@ class Canvas(QWidget):
         if shadow is not None and strength > 0:
             table = np.round(255 - strength * (255 - np.arange(256))).astype(np.uint8)
             self._shade = to_image(table[shadow])
+        self._compose()
+
+    def set_underlay(self, photograph: Optional[np.ndarray], opacity: float = 0.35) -> None:
+        """photograph: (H, W, 3) uint8, shown under the strokes with its longer side as long as the page; None: nothing."""
+        self.underlay = None
+        if photograph is not None and opacity > 0:
+            image = to_image(np.ascontiguousarray(photograph)).scaled(CANVAS * DETAIL, CANVAS * DETAIL, Qt.KeepAspectRatio,
+                                                                      Qt.SmoothTransformation)
+            self.underlay = QImage(CANVAS * DETAIL, CANVAS * DETAIL, QImage.Format_RGB32)
+            self.underlay.fill(Qt.white)
+            painter = QPainter(self.underlay)
+            painter.setOpacity(min(1.0, opacity))
+            painter.drawImage((CANVAS * DETAIL - image.width()) // 2, (CANVAS * DETAIL - image.height()) // 2, image)
+            painter.end()
         self._compose()
 
     def refresh(self) -> None:
@@ -106,6 +121,8 @@ class Canvas(QWidget):
         else:
             painter.drawImage(whole, self._shade)
         painter.setCompositionMode(QPainter.CompositionMode_Multiply)
+        if self.underlay is not None:
+            painter.drawImage(whole, self.underlay)
         painter.resetTransform()
         painter.drawImage(box.topLeft(), strokes)
         painter.end()

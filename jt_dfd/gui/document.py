@@ -4,7 +4,7 @@ No widget in here; the canvas draws what this says, the window asks it for pixel
 """
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 import numpy as np
 from PyQt5.QtCore import QObject, pyqtSignal
@@ -213,9 +213,9 @@ class Document(QObject):
             self.modified_changed.emit(self._said)
 
     def load(self, pixels: Optional[np.ndarray], settings: Optional[FaceSettings] = None, path: str = "",
-             unsaved: bool = False) -> None:
+             unsaved: bool = False, strokes: Sequence[Item] = ()) -> None:
         """Start anew from a picture ((512, 512) uint8, None: empty page).  Undo starts here; ``unsaved`` marks what
-        was recovered or pasted, which is in no file.  Without ``settings`` those at hand stay, but for parts that
+        was recovered or pasted, which is in no file; each of ``strokes`` is a step that can be undone.  Without ``settings`` those at hand stay, but for parts that
         were borrowed for the drawing before."""
         self.loaded.emit()
         if settings is None and self._settings.borrowed:
@@ -223,6 +223,10 @@ class Document(QObject):
             settings.borrowed = {}
         self.stack.clear()
         self.items = [] if pixels is None else [Picture(_checked(pixels))]
+        blocked = self.blockSignals(True)
+        for item in strokes:
+            self.stack.push(_Add(self, item, "stroke"))
+        self.blockSignals(blocked)
         self._saved = list(self.items)
         self._recovered = unsaved
         self.path = path
@@ -231,18 +235,6 @@ class Document(QObject):
         self.path_changed.emit(self.path)
         self._said = self.modified
         self.modified_changed.emit(self._said)
-
-    def load_items(self, items: List[Item], settings: Optional[FaceSettings] = None, path: str = "") -> None:
-        """Start anew from strokes: each is a step of undo, none of them a change."""
-        self.load(None, settings, path)
-        self.blockSignals(True)
-        try:
-            for item in items:
-                self.stack.push(_Add(self, item, "stroke"))
-        finally:
-            self.blockSignals(False)
-        self._saved = list(self.items)
-        self._after_change(None)
 
     def saved(self, path: str) -> None:
         """Note that the drawing is in ``path`` now."""

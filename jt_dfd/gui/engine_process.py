@@ -30,7 +30,7 @@ from ..errors import InputError, UserError
 from .tracing import trace
 
 
-#: seconds: a face that is shown for longer is old, and the one at hand is finished although a newer one is wanted (ours)
+#: seconds that a face is new: where the one shown is older, the next is finished, superseded or not (ours)
 OLD = 0.6
 
 
@@ -156,8 +156,9 @@ class Server:
             if self.newest is not None and time.monotonic() - self._face_at < OLD:
                 raise Superseded
 
+        # as_is: what is on the page was read when it was opened
         r = self.synthesizer.synthesize(request["sketch"], gender=request["gender"], refine=request["refine"],
-                                        k=request["k"], on_shadow=on_shadow)
+                                        k=request["k"], on_shadow=on_shadow, as_is=True)
         face, vectors = self.borrow(r.face, r.vectors, request["borrowed"])
         self._face_at = time.monotonic()
         self.tell("face", id=request["id"], face=np.ascontiguousarray(face), vectors=_plain(vectors),
@@ -178,7 +179,7 @@ class Server:
         levels = job["levels"]
         for n, level in enumerate(levels):
             self.interactive(job["id"])
-            r = self.synthesizer.synthesize(job["sketch"], gender=job["gender"], refine=level, k=job["k"])
+            r = self.synthesizer.synthesize(job["sketch"], gender=job["gender"], refine=level, k=job["k"], as_is=True)
             face, _ = self.borrow(r.face, r.vectors, job["borrowed"])
             self.tell("frame", id=job["id"], index=n, total=len(levels), face=np.ascontiguousarray(face))
         self.tell("done", id=job["id"])

@@ -8,12 +8,17 @@ from __future__ import annotations
 import base64
 import io
 import os
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
 
-from .. import pictures
+from .. import drawings, pictures
+from ..errors import UserError
 from .settings import FaceSettings
 from .strokes import CANVAS
 
@@ -28,6 +33,8 @@ _MAX_TEXT = 4_000_000
 class Opened:
     """pixels    (512, 512) uint8 drawing
     settings  as stored, or None
+    reading   what was done to a picture from elsewhere, and what is wrong with it; None for what this program wrote
+    photograph   (H, W, 3) uint8, where the picture is a photograph rather than a drawing
     ours      is the file itself a drawing of this program, so that Save may write over it?
     """
 
@@ -35,6 +42,8 @@ class Opened:
     pixels: np.ndarray
     settings: Optional[FaceSettings] = None
     ours: bool = False
+    reading: Optional[drawings.Reading] = None
+    photograph: Optional[np.ndarray] = None
 
 
 def encode_drawing(pixels: np.ndarray) -> bytes:
@@ -46,8 +55,9 @@ def encode_drawing(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def open_picture(path) -> Opened:
-    """Any picture file as a drawing; PictureError (a ValueError) names the file that cannot be read."""
+def open_picture(path, as_is: bool = False) -> Opened:
+    """Any picture file as a drawing, read as drawings.read does; PictureError (a ValueError) names the file that cannot be
+    read."""
     path = os.fspath(path)
     texts = _texts(path)
     settings = FaceSettings.from_json(texts.get(SETTINGS_KEY, ""))
@@ -56,17 +66,37 @@ def open_picture(path) -> Opened:
         pixels = _stored_drawing(texts[DRAWING_KEY])
         if pixels is not None:
             return Opened(path, pixels, settings)
-    array = pictures.read_picture(path)
-    ours = settings is not None and kind == "drawing" and array.shape == (CANVAS, CANVAS)
-    return Opened(path, as_drawing(array), settings, ours)
+    array = pictures.read_pixels(path)
+    if settings is not None and kind == "drawing" and array.dtype == np.uint8 and array.shape == (CANVAS, CANVAS):
+        return Opened(path, array.copy(), settings, ours=True)
+    opened = read_array(array, as_is)
+    opened.path, opened.settings = path, settings
+    return opened
 
 
-def as_drawing(array: np.ndarray) -> np.ndarray:
-    """A picture of any size as a (512, 512) drawing, just as the synthesizer would read it."""
-    if array.dtype == np.uint8 and array.shape == (CANVAS, CANVAS):
-        return array.copy()
-    # imported late: OpenCV costs start-up time, and its own Qt plugins must not be found before the window is up
-    return pictures.to_sketch(array)
+def read_array(array: np.ndarray, as_is: bool = False) -> Opened:
+    """Pixels of any size, (H, W), (H, W, 3) or (H, W, 4) uint8, as a drawing."""
+    # OpenCV is imported late: it costs start-up time, and its own Qt plugins must not be found before the window is up
+    reading = drawings.read(array, as_is=as_is)
+    photograph = None
+    if any(w.code == "photograph" for w in reading.warnings):
+        photograph = np.repeat(array[:, :, None], 3, 2) if array.ndim == 2 else np.ascontiguousarray(array[:, :, :3])
+    return Opened("", reading.page, reading=reading, photograph=photograph)
+
+
+def sketch_of(photograph: np.ndarray) -> np.ndarray:
+    """(512, 512) uint8 lines of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the data
+    tools are not installed."""
+    with tempfile.TemporaryDirectory(prefix="jt_dfd_") as folder:
+        source, target = os.path.join(folder, "photograph.png"), os.path.join(folder, "sketch.png")
+        pictures.write_png(source, photograph)
+        done = subprocess.run([sys.executable, "-m", "jt_dfd.data.from_photo", source, target], capture_output=True, text=True,
+                              cwd=str(Path(__file__).resolve().parents[2]))
+        if done.returncode or not os.path.exists(target):
+            lines = [line for line in done.stderr.splitlines() if line.startswith("from_photo: ")]
+            reason = lines[-1][len("from_photo: "):] if lines else done.stderr.strip()[-2000:]
+            raise UserError(reason.replace(f"{source}: ", ""))
+        return pictures.read_picture(target)
 
 
 def save_drawing(path, pixels: np.ndarray, settings: FaceSettings) -> None:

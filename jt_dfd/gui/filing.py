@@ -24,16 +24,22 @@ RECENT = 10
 
 class Filing(QObject):
     """recent_changed
+    list_changed      other files can be stepped to, or none
     said(str)         a line for the status bar
+    read(Opened)      a picture was opened or pasted: what was done to it is to be shown
     """
 
     recent_changed = pyqtSignal()
+    list_changed = pyqtSignal()
     said = pyqtSignal(str)
+    read = pyqtSignal(object)
 
     def __init__(self, document: Document, live: Live, settings: QSettings, window: QWidget):
         super().__init__(window)
         self.document, self.live, self._settings, self._window = document, live, settings, window
         self.background = Background(self)
+        self._list: List[str] = []  # opened together, to step through
+        self._place = 0
 
     # -- opening ---------------------------------------------------------------------------------------------------
     def new(self) -> None:
@@ -47,27 +53,47 @@ class Filing(QObject):
         if path:
             self.open(path)
 
-    def open(self, path: str) -> None:
-        """Open any picture as a new drawing, after asking about unsaved changes.  Read on a thread: large
-        photographs take a while."""
+    def open(self, path: str) -> bool:
+        """Open any picture as a new drawing, after asking about unsaved changes; False where that was refused.  Read on a
+        thread: large photographs take a while."""
         if not self.may_discard():
-            return
+            return False
         path = os.path.abspath(path)
         self.said.emit(tr("open.opening", name=os.path.basename(path)))
         if path.lower().endswith(".svg"):
             self.background.run(lambda: svg.load(path), lambda found: self._strokes_opened(path, *found),
                                 lambda problem: self._open_failed(path, problem))
-            return
-        self.background.run(lambda: files.open_picture(path), self._opened,
+            return True
+        as_is = self.as_is
+        self.background.run(lambda: files.open_picture(path, as_is), self._opened,
                             lambda problem: self._open_failed(path, problem))
+        return True
+
+    def open_list(self, paths: List[str]) -> None:
+        """Open the first of several files; the others are a step away."""
+        if self.open(paths[0]):
+            self._list, self._place = list(paths), 0
+            self.list_changed.emit()
+
+    def can_step(self, by: int) -> bool:
+        return 0 <= self._place + by < len(self._list)
+
+    def step(self, by: int) -> None:
+        """The next or the previous of the files that were opened together."""
+        if self.can_step(by) and self.open(self._list[self._place + by]):
+            self._place += by
+            self.list_changed.emit()
+            self.said.emit(tr("list.at", name=os.path.basename(self._list[self._place]), n=self._place + 1,
+                              total=len(self._list)))
 
     def _opened(self, opened: files.Opened) -> None:
         self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
+        self.read.emit(opened)
         self.remember(opened.path)
         self.said.emit(tr("open.opened", name=os.path.basename(opened.path)))
 
     def _strokes_opened(self, path: str, items, settings) -> None:
-        self.document.load_items(items, settings, path)
+        self.document.load(None, settings, path, strokes=items)
         self.remember(path)
         self.said.emit(tr("open.opened", name=os.path.basename(path)))
 
@@ -75,7 +101,7 @@ class Filing(QObject):
         """A drawing that comes with the window; it belongs to no file."""
         if self.may_discard():
             items, settings = svg.load(path)
-            self.document.load_items(items, settings)
+            self.document.load(None, settings, strokes=items)
 
     def _open_failed(self, path: str, problem: Exception) -> None:
         self._forget(path)
@@ -92,15 +118,43 @@ class Filing(QObject):
         bits = image.constBits()
         bits.setsize(image.byteCount())
         array = np.frombuffer(bits, np.uint8).reshape(h, image.bytesPerLine() // 4, 4)[:, :w].copy()
-        self.background.run(lambda: files.as_drawing(array),
-                            lambda pixels: self.document.replace(pixels, text="paste"),
+        as_is = self.as_is
+        self.background.run(lambda: files.read_array(array, as_is), self._placed,
                             lambda problem: self.warn(tr("place.cannot"), str(problem)))
+
+    def _placed(self, opened: files.Opened) -> None:
+        self.document.replace(opened.pixels, text="paste")
+        self.read.emit(opened)
+
+    def sketch_photograph(self, photograph: np.ndarray) -> None:
+        """The face of a photograph as lines onto the page, drawn by the data tools in a process of their own: the edge
+        network runs under Jittor, which this process never imports."""
+        self.said.emit(tr("photo.looking"))
+
+        def failed(problem):
+            self.said.emit("")
+            self.warn(tr("photo.cannot"), str(problem))
+
+        def done(pixels):
+            self.document.replace(pixels, text="sketch")
+            self.said.emit(tr("photo.done"))
+
+        self.background.run(lambda: files.sketch_of(photograph), done, failed)
+
+    @property
+    def as_is(self) -> bool:
+        """Are pictures taken as they are, without correction?"""
+        return self._settings.value("as_is", False, type=bool)
+
+    @as_is.setter
+    def as_is(self, on: bool) -> None:
+        self._settings.setValue("as_is", on)
 
     def paste(self) -> None:
         data = QApplication.clipboard().mimeData()
         paths = local_files(data)
         if paths:
-            self.open(paths[0])
+            self.open_list(paths)
         elif data is not None and data.hasImage():
             self.place(QImage(data.imageData()))
         else:
@@ -134,6 +188,11 @@ class Filing(QObject):
             path = self._ask_path(tr("save.face.title"), self._beside("face"))
             if path:
                 self.save_face_to(path, self.live.result)
+
+    def ask_and_save_face(self, entry) -> None:
+        path = self._ask_path(tr("save.face.title"), "face.png")
+        if path:
+            self.save_face_to(path, entry)
 
     def save_face_to(self, path: str, result, both: bool = False) -> None:
         """The face of a result or a history entry, with the drawing and settings that made it."""
@@ -174,9 +233,7 @@ class Filing(QObject):
         """Ask about unsaved changes, if any; True where one may go on."""
         if not self.document.modified or (self.document.is_blank() and not self.document.path):
             return True
-        answer = QMessageBox.question(
-            self._window, tr("unsaved.title"), tr("unsaved.question"),
-            QMessageBox.Save | QMessageBox.Discard | QMessageBox.Cancel, QMessageBox.Save)
+        answer = ask_unsaved(self._window)
         if answer == QMessageBox.Save:
             return self.save()
         return answer == QMessageBox.Discard
@@ -225,7 +282,21 @@ class Filing(QObject):
                                                                       name=os.path.basename(path)))
                 if answer != QMessageBox.Yes:
                     return None
+        if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+            self.warn(tr("save.cannot.folder"), os.path.dirname(os.path.abspath(path)))  # mistyped: make no folders
+            return None
         return path or None
+
+
+def ask_unsaved(window: QWidget) -> int:
+    """QMessageBox.Save, Discard or Cancel; each button has a letter to press with Alt."""
+    box = QMessageBox(QMessageBox.Question, tr("unsaved.title"), tr("unsaved.question"), parent=window)
+    for button, code in ((QMessageBox.Save, "unsaved.save"), (QMessageBox.Discard, "unsaved.discard"),
+                         (QMessageBox.Cancel, "unsaved.cancel")):
+        box.addButton(button).setText(tr(code))
+    box.setDefaultButton(QMessageBox.Save)
+    box.setEscapeButton(QMessageBox.Cancel)
+    return box.exec_()
 
 
 def local_files(data) -> List[str]:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Optional
 
 from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
-from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QInputDialog, QLabel, QMainWindow, QMenu, QMessageBox, QScrollArea,
+from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QLabel, QMainWindow, QMessageBox, QScrollArea,
                              QVBoxLayout, QWidget)
 
 from .. import __version__
-from ..components import COMPONENTS
 from ..errors import UserError
 from . import engine as engine_module
 from . import theme
@@ -19,14 +18,17 @@ from .actions import Actions
 from .canvas import Canvas
 from .controls import Controls
 from .document import Document
+from .drops import Drops
 from .engine import Engine
+from .facemenus import FaceMenus
 from .faceview import FaceView
-from .filing import Filing, local_files
+from .filing import Filing
 from .guide import EXAMPLES, EmptyPage, picture
 from .history import History
 from .live import Live
 from .messages import EngineTrouble, KeySheet
 from .recovery import Autosave
+from .readingbar import ReadingBar
 from .recoverybar import RecoveryBar
 from .series import Morph, Series, Sweep
 from .stage import Stage
@@ -57,6 +59,8 @@ class Window(QMainWindow):
         self.actions = Actions(self, self.words)
         self.autosave = Autosave(self.document, recovery, self)
         self.recovery_bar = RecoveryBar(self.words)
+        self.reading_bar = ReadingBar(self.words)
+        self.face_menus = FaceMenus(self)
         self.empty_page = EmptyPage(self.canvas, self.document, self.words, self)
         self._trouble: Optional[EngineTrouble] = None
         self._times = (0.0, 0.0)
@@ -64,7 +68,7 @@ class Window(QMainWindow):
         self._build()
         self._connect()
         self._restore_state()
-        self.setAcceptDrops(True)
+        self.drops = Drops(self, self.filing, self.canvas)
         self.canvas.setFocus()
 
     # -- building --------------------------------------------------------------------------------------------------
@@ -100,6 +104,7 @@ class Window(QMainWindow):
         rows.setSpacing(0)
         rows.addWidget(self.recovery_bar)
         rows.addLayout(middle, 1)
+        rows.addWidget(self.reading_bar)
         self.setCentralWidget(central)
         self.device_label, self.weights_label, self.time_label = QLabel(), QLabel(), QLabel()
         for label in (self.device_label, self.weights_label, self.time_label):
@@ -116,7 +121,7 @@ class Window(QMainWindow):
                 "new": filing.new, "open": filing.ask_and_open, "save": filing.save, "save_as": filing.save_as,
                 "save_face": filing.save_face_as, "export": filing.export_both, "save_both": filing.save_both,
                 "quit": self.close,
-                "undo": document.stack.undo, "redo": document.stack.redo, "clear": document.clear,
+                "undo": document.stack.undo, "redo": document.stack.redo, "next": lambda: filing.step(1), "previous": lambda: filing.step(-1), "clear": document.clear,
                 "copy": filing.copy_face, "paste": filing.paste,
                 "brush": lambda: self.set_tool("brush"), "eraser": lambda: self.set_tool("eraser"),
                 "smaller": lambda: self.change_size(-1), "larger": lambda: self.change_size(1),
@@ -148,6 +153,14 @@ class Window(QMainWindow):
         a.devices.triggered.connect(lambda action: self.set_device(action.data()))
         filing.recent_changed.connect(self._show_recent)
         filing.said.connect(self.say)
+        filing.list_changed.connect(self._show_able)
+        filing.read.connect(self.reading_bar.show_reading)
+        document.loaded.connect(self.reading_bar.release)
+        self.reading_bar.as_is_wanted.connect(self._take_as_it_is)
+        self.reading_bar.sketch_wanted.connect(lambda opened: self.filing.sketch_photograph(opened.photograph))
+        self.reading_bar.trace_wanted.connect(self._trace)
+        a["as_is"].setChecked(filing.as_is)
+        a["as_is"].toggled.connect(lambda on: setattr(filing, "as_is", on))
         document.path_changed.connect(lambda path: self._show_title())
         document.modified_changed.connect(self.setWindowModified)
         document.changed.connect(self._show_able)
@@ -155,16 +168,17 @@ class Window(QMainWindow):
         self.live.face_gone.connect(self._show_able)
         self.canvas.zoom_changed.connect(lambda zoom: self._show_captions())
         self.history.restore_wanted.connect(self.live.restore)
-        self.history.menu_wanted.connect(self._history_menu)
+        self.history.menu_wanted.connect(lambda entries, at: self.face_menus.history(entries).popup(at))
         self.history.changed.connect(self._show_able)
-        self.face.menu_wanted.connect(self._face_menu)
+        self.face.menu_wanted.connect(lambda at: self.face_menus.face().popup(at))
         self.engine.state_changed.connect(lambda state: self._show_status())
         self.engine.ready.connect(lambda info: self._engine_ready())
         self.engine.notice.connect(lambda text, details: self.say(tr(text), _NOTICE_MS))
         self.engine.failed.connect(self._engine_failed)
         self.engine.job_done.connect(self._job_done)
         self.recovery_bar.chosen.connect(self._recover)
-        self.autosave.failed.connect(lambda why: self.say(tr("autosave.cannot", why=why), _NOTICE_MS))
+        self.autosave.failed.connect(lambda why: self._show_autosave(why))
+        self.autosave.works.connect(lambda: self._show_autosave(""))
         self.words.changed.connect(self._retranslate)
 
     # -- state between two sessions --------------------------------------------------------------------------------
@@ -242,6 +256,21 @@ class Window(QMainWindow):
         self.canvas.mirror = on
         self.canvas.update()
 
+    # -- pictures from elsewhere -----------------------------------------------------------------------------------
+    def _take_as_it_is(self, opened) -> None:
+        """The picture that was just read, without any correction, as one step of undo."""
+        self.document.replace(opened.reading.raw, text="as it is")
+        self.reading_bar.release()
+
+    def _trace(self, opacity: int) -> None:
+        opened = self.reading_bar.opened
+        if opacity and opened is not None:
+            if self.canvas.underlay is None:
+                self.document.clear()
+            self.canvas.set_underlay(opened.photograph, opacity / 100)
+        else:
+            self.canvas.set_underlay(None)
+
     # -- faces -----------------------------------------------------------------------------------------------------
     def _face_shown(self, result) -> None:
         if result.ms:
@@ -287,50 +316,6 @@ class Window(QMainWindow):
         dialog = Morph(self.engine, self.filing.background, entries, first, second, self)
         dialog.error.connect(lambda text: self.filing.warn(tr("series.cannot"), text))
         dialog.show()
-
-    # -- menus by the right button ---------------------------------------------------------------------------------
-    def history_menu(self, entries) -> QMenu:
-        menu = QMenu(self)
-        if len(entries) == 1:
-            entry = entries[0]
-            menu.addAction(tr("history.back")).triggered.connect(lambda c: self.live.restore(entry))
-            part = menu.addMenu(tr("history.part"))
-            for name in COMPONENTS:
-                part.addAction(tr(f"part.{name}")).triggered.connect(
-                    lambda c, name=name: self.controls.borrow(name, entry.vectors[name].copy()))
-            steps, open_ = len(self.history.steps(entry)), self.history.is_unfolded(entry)
-            if steps > 1:
-                menu.addAction(tr("history.fold") if open_ else tr("history.unfold", n=steps)).triggered.connect(
-                    lambda c: self.history.unfold(entry, not open_))
-            menu.addAction(tr("history.unpin") if entry.pinned else tr("history.pin")).triggered.connect(
-                lambda c: self.history.pin(entry, not entry.pinned))
-            menu.addAction(tr("history.name")).triggered.connect(lambda c: self._name_entry(entry))
-            menu.addAction(tr("history.save")).triggered.connect(lambda c: self._save_entry(entry))
-        if len(entries) == 2:
-            menu.addAction(tr("history.morph")).triggered.connect(lambda c: self.morph())
-        menu.addSeparator()
-        menu.addAction(tr("history.remove")).triggered.connect(lambda c: self.history.remove(entries))
-        return menu
-
-    def _history_menu(self, entries, position) -> None:
-        self.history_menu(entries).popup(position)
-
-    def _name_entry(self, entry) -> None:
-        name, well = QInputDialog.getText(self, tr("history.name"), tr("history.name.ask"), text=entry.name)
-        if well:
-            self.history.name(entry, name)
-
-    def _save_entry(self, entry) -> None:
-        path = self.filing._ask_path(tr("save.face.title"), "face.png")
-        if path:
-            self.filing.save_face_to(path, entry)
-
-    def _face_menu(self, position) -> None:
-        menu = QMenu(self)
-        menu.addActions([self.actions[name] for name in ("copy", "save_face", "export")])
-        menu.addSeparator()
-        menu.addActions([self.actions[name] for name in ("sweep", "convert")])
-        menu.popup(position)
 
     # -- the engine ------------------------------------------------------------------------------------------------
     def _engine_ready(self) -> None:
@@ -382,6 +367,11 @@ class Window(QMainWindow):
     def say(self, text: str, ms: int = 4000) -> None:
         self.statusBar().showMessage(text, ms)
 
+    def _show_autosave(self, why: str) -> None:
+        """By the drawing's name, where one looks, for as long as it is so."""
+        self.stage.bad.setText(tr("autosave.bad") if why else "")
+        self.stage.bad.setToolTip(tr("autosave.cannot", why=why) if why else "")
+
     def _show_status(self) -> None:
         info, state = self.engine.info, self.engine.state
         words = {engine_module.STARTING: tr("status.starting"), engine_module.WAITING: tr("status.waiting"),
@@ -407,6 +397,8 @@ class Window(QMainWindow):
         blank, face = self.document.is_blank(), self.live.result is not None
         allow = self.actions.allow
         allow(face, "why.no_face", "save_face", "save_both", "export", "copy")
+        allow(self.filing.can_step(1), "why.list", "next")
+        allow(self.filing.can_step(-1), "why.list", "previous")
         allow(not blank, "why.empty", "clear", "sweep")
         allow(len(self.history.entries) + (face and not self.live.is_kept) >= 2, "morph.two", "morph")
         self.history_hint.setVisible(not self.history.count())
@@ -457,21 +449,6 @@ class Window(QMainWindow):
     def showEvent(self, event) -> None:
         super().showEvent(event)
         self._fit_panel()  # only now are fonts and margins those that are seen
-
-    # -- drag and drop ---------------------------------------------------------------------------------------------
-    def dragEnterEvent(self, event) -> None:
-        if local_files(event.mimeData()) or event.mimeData().hasImage():
-            event.acceptProposedAction()
-
-    def dropEvent(self, event) -> None:
-        data, paths = event.mimeData(), local_files(event.mimeData())
-        event.acceptProposedAction()
-        # after the drop is over: a question in the middle of it would block the other program
-        if paths:
-            QTimer.singleShot(0, lambda: self.filing.open(paths[0]))
-        elif data.hasImage():
-            image = data.imageData()
-            QTimer.singleShot(0, lambda: self.filing.place(image))
 
 
 def _check(group, value) -> None:

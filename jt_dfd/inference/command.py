@@ -3,9 +3,11 @@
     tools/synthesize.py sketch.png                          faces/sketch.png
     tools/synthesize.py sketch.png -o face.png
     tools/synthesize.py drawings/ more/a.webp -o faces --gender male --refine all=1 eye1=0.5
+    tools/synthesize.py portrait.jpg --from-photo
 
-A sketch is a face in black lines on white, at any size, in any common picture format. Exit status: 0 all done,
-1 some sketches failed (the others are written), 2 nothing could start.
+A sketch is a drawn face, at any size, in any common picture format: black lines on white, or a scan or photograph of a
+drawing on any paper or board; what was corrected is told. Exit status: 0 all done, 1 some sketches failed (the others
+are written), 2 nothing could start.
 """
 from __future__ import annotations
 
@@ -15,6 +17,8 @@ from pathlib import Path
 
 from ..cli import when_stopped
 
+#: files of a folder that are no pictures and are named one by one (ours)
+_MOST_PASSED_OVER = 20
 _DEMO = Path(__file__).resolve().parents[2] / "Params" / "demo"
 
 
@@ -33,6 +37,15 @@ def _parse(arguments):
     parser.add_argument("--precision", default="single", choices=["single", "half"],
                         help="half: feature decoders and generator in float16, on a GPU only (default: single)")
     parser.add_argument("--shadow", action="store_true", help="write the shadow guidance too, as NAME_shadow.png")
+    reading = parser.add_argument_group("how drawings are read")
+    reading.add_argument("--as-is", action="store_true", help="correct nothing: the red channel, squeezed to a square, as the "
+                         "authors' program reads it")
+    reading.add_argument("--place", action="store_true", help="move and scale the drawn face to where a face belongs")
+    reading.add_argument("--strict", action="store_true", help="leave out drawings with a warning (an empty page, a "
+                         "photograph...), with exit status 1")
+    reading.add_argument("--from-photo", nargs="?", const="lines", choices=["lines", "photocopy"], metavar="STYLE",
+                         help="the pictures are photographs of faces: find the face, sketch it as lines (default) or "
+                         "photocopy, write the sketch too, as NAME_sketch.png (needs the extra data)")
     parser.add_argument("-o", "--output", default="faces", metavar="OUT", help="folder, or a .png for a single sketch "
                         "(default: faces)")
     return parser.parse_args(arguments)
@@ -47,23 +60,41 @@ def main(arguments=None) -> int:
 
 def _synthesize(options) -> int:
     from .. import batch
+    from ..drawings.words import HINTS
     from ..errors import UserError
     from ..selection import check_k
     from ..synthesizer import Synthesizer, refine_amounts
 
     refine = refine_amounts(batch.parse_refine(options.refine))
     check_k(options.k)
-    jobs = batch.plan(options.sketch, options.output)
+    passed_over = {}
+    jobs = batch.plan(options.sketch, options.output, passed_over)
+    for path, reason in list(passed_over.items())[:_MOST_PASSED_OVER]:
+        print(f"synthesize: {path}: passed over: {reason}", file=sys.stderr)
+    if len(passed_over) > _MOST_PASSED_OVER:
+        print(f"synthesize: ... and {len(passed_over) - _MOST_PASSED_OVER} more files passed over", file=sys.stderr)
     if not jobs:
         raise UserError("no pictures found in " + ", ".join(options.sketch))
+    sketcher = None
+    if options.from_photo:
+        from ..data.from_photo import PhotographSketcher
+
+        sketcher = PhotographSketcher(options.from_photo)
     synthesizer = Synthesizer(options.params or _DEMO, options.device, options.precision)
     synthesizer.check_gender(options.gender)
 
     from tqdm import tqdm
 
     bar = tqdm(jobs, unit="face", disable=None if len(jobs) > 1 else True)
-    failed = batch.synthesize_all(synthesizer, bar, options.shadow, gender=options.gender, refine=refine, k=options.k,
-                                  anchor=options.anchor)
+
+    def said(path, remark):
+        kind = "warning: " if remark.is_warning else ""
+        hint = f"; {HINTS[remark.code]}" if remark.code in HINTS else ""
+        bar.write(f"synthesize: {path}: {kind}{remark}{hint}", file=sys.stderr)
+
+    failed = batch.synthesize_all(synthesizer, bar, options.shadow, as_is=options.as_is, place=options.place,
+                                  strict=options.strict, sketcher=sketcher, said=said, gender=options.gender,
+                                  refine=refine, k=options.k, anchor=options.anchor)
     for reason in failed.values():
         print(f"synthesize: {reason}", file=sys.stderr)
     done = len(jobs) - len(failed)

@@ -6,6 +6,6 @@
 
 Each file has ``SHARED`` (arithmetic that both sources use, so that CPU tests cover it), ``CPU`` and ``CUDA`` (each a
 set of functions on raw pointers, complete C++ by itself) and ``self_test()``, which compares with the reference on the
-device in use.
+device in use.  tests/emulation runs the ``CUDA`` texts on a CPU.  Every launch is followed by ``JT_DFD_LAUNCHED``.
 """
 FILES = ("projection", "merge", "shadow")

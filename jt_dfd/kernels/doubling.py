@@ -12,37 +12,40 @@ import numpy as np
 
 from ..backend import jt
 from . import source
-from .winograd import LANES
 
 
 def fits(layer) -> bool:
-    """Whether this ``nn.ConvTranspose`` can be computed here: stride 2, kernel 3 or 4, twice the size, and outputs a
-    multiple of 16."""
+    """Whether this ``nn.ConvTranspose`` can be computed here: stride 2, kernel 3 or 4, twice the size, and outputs in
+    whole vectors."""
     into, out, high, wide = layer.weight.shape
     size, padding, more = high, layer.padding[0], layer.output_padding[0]
-    return (high == wide and out % LANES == 0 and tuple(layer.stride) == (2, 2) and tuple(layer.dilation) == (1, 1)
-            and layer.groups == 1 and layer.bias is not None and layer.padding == (padding, padding)
+    return (high == wide and out % source.vector_set().lanes == 0 and tuple(layer.stride) == (2, 2)
+            and tuple(layer.dilation) == (1, 1) and layer.groups == 1 and layer.bias is not None and layer.padding == (padding, padding)
             and layer.output_padding == (more, more) and (size, padding, more) in ((4, 1, 0), (3, 1, 1)))
 
 
-def pack(weight):
-    """(C, O, K, K) -> (O / 16, K * K, C, 16), the order in which ``doubling`` reads weights; the same numbers."""
+def pack(weight, lanes=None):
+    """(C, O, K, K) -> (O / L, K * K, C, L), L = ``lanes``, a vector's by default: as ``doubling`` reads weights; the same
+    numbers."""
     into, out, high, wide = weight.shape
-    return weight.reshape((into, out // LANES, LANES, high * wide)).permute((1, 3, 0, 2)).float32()
+    lanes = lanes or source.vector_set().lanes
+    return weight.reshape((into, out // lanes, lanes, high * wide)).permute((1, 3, 0, 2)).float32()
 
 
 def doubling(x, packed, bias):
-    """x (N, H, W, C) float32, packed (O / 16, K * K, C, 16) with K = 4 (padding 1) or K = 3 (padding 1, output padding
+    """x (N, H, W, C) float32, packed (O / L, K * K, C, L) with K = 4 (padding 1) or K = 3 (padding 1, output padding
     1), bias (O,) -> (N, 2 H, 2 W, O) float32."""
     n, height, width, channels = x.shape
     blocks, taps, into, lanes = packed.shape
-    if taps not in (9, 16) or into != channels or lanes != LANES or tuple(bias.shape) != (blocks * LANES,):
+    if taps not in (9, 16) or into != channels or lanes != source.vector_set().lanes \
+            or tuple(bias.shape) != (blocks * lanes,):
         raise ValueError(f"doubling: picture {tuple(x.shape)}, packed weight {tuple(packed.shape)} and bias "
                          f"{tuple(bias.shape)} do not fit")
     return source.run_on_cpu(
-        source.VECTORS + CPU, "jt_dfd::doubling(in0_p, in1_p, in2_p, (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, "
-        "(int)in0_shape3, (int)in1_shape0, in1_shape1 == 16 ? 4 : 3, out0_p);",
-        (n, 2 * height, 2 * width, blocks * LANES), [x, packed, bias])
+        source.vector_set().text() + CPU,
+        "jt_dfd::doubling(in0_p, in1_p, in2_p, (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, "
+        "(int)in1_shape0, in1_shape1 == 16 ? 4 : 3, out0_p);",
+        (n, 2 * height, 2 * width, blocks * lanes), [x, packed, bias])
 
 
 def reference(x, weight, bias):
@@ -69,24 +72,44 @@ def self_test():
 
 CPU = r"""
 namespace jt_dfd {
-struct Tap { const float* weights; int64_t offset; };    // (channels, 16) numbers, and where its pixel lies
+struct Tap { const float* weights; int64_t offset; };    // (channels, LANES) numbers, and where its pixel lies
 
-// COUNT neighbouring pixels, sixteen outputs; `step` floats between the results
-template <int COUNT> void pixels(const float* x, const Tap* taps, int used, int channels, const float* bias, float* y,
-                                 int64_t step) {
-    Lanes sums[COUNT], first = *(const Lanes*)bias;
-    #pragma GCC unroll 16
-    for (int t = 0; t < COUNT; t++) sums[t] = first;
+// COUNT neighbouring pixels, WIDE vectors of outputs whose weights lie `apart` numbers apart; `step` between results
+template <int WIDE, int COUNT> void pixels(const float* x, const Tap* taps, int used, int channels, int64_t apart,
+                                           const float* bias, float* y, int64_t step) {
+    Lanes sums[COUNT][WIDE];
+    #pragma GCC unroll 32
+    for (int t = 0; t < COUNT; t++)
+        #pragma GCC unroll 4
+        for (int o = 0; o < WIDE; o++) sums[t][o] = load(bias + o * LANES);
     for (int k = 0; k < used; k++) {
         const float *in = x + taps[k].offset, *w = taps[k].weights;
         for (int c = 0; c < channels; c++) {
-            Lanes weight = *(const Lanes*)(w + (int64_t)c * LANES);
-            #pragma GCC unroll 16
-            for (int t = 0; t < COUNT; t++) sums[t] += weight * in[(int64_t)t * channels + c];
+            Lanes weights[WIDE];
+            #pragma GCC unroll 4
+            for (int o = 0; o < WIDE; o++) weights[o] = load(w + o * apart + (int64_t)c * LANES);
+            #pragma GCC unroll 32
+            for (int t = 0; t < COUNT; t++)
+                #pragma GCC unroll 4
+                for (int o = 0; o < WIDE; o++) sums[t][o] += weights[o] * in[(int64_t)t * channels + c];
         }
     }
-    #pragma GCC unroll 16
-    for (int t = 0; t < COUNT; t++) *(Lanes*)(y + t * step) = sums[t];
+    #pragma GCC unroll 32
+    for (int t = 0; t < COUNT; t++)
+        #pragma GCC unroll 4
+        for (int o = 0; o < WIDE; o++) store(y + t * step + o * LANES, sums[t][o]);
+}
+
+// a row of pixels; what is left over at its end in smaller lots
+template <int WIDE> void pixel_row(const float* x, const Tap* taps, int used, int channels, int64_t apart, const float* bias,
+                                   int width, float* y, int64_t step) {
+    int q = 0;
+    for (; q + TOGETHER <= width; q += TOGETHER)
+        pixels<WIDE, TOGETHER>(x + (int64_t)q * channels, taps, used, channels, apart, bias, y + q * step, step);
+    for (; q + TOGETHER / 2 <= width; q += TOGETHER / 2)
+        pixels<WIDE, TOGETHER / 2>(x + (int64_t)q * channels, taps, used, channels, apart, bias, y + q * step, step);
+    for (; q < width; q++)
+        pixels<WIDE, 1>(x + (int64_t)q * channels, taps, used, channels, apart, bias, y + q * step, step);
 }
 
 inline void doubling(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
@@ -103,11 +126,12 @@ inline void doubling(const float* x, const float* w, const float* bias, int n, i
         std::memcpy(to + channels, x + ((int64_t)i * height + row) * width * channels, sizeof(float) * width * channels);
         std::fill(to + line - channels, to + line, 0.f);
     }
-    int outputs = blocks * LANES;
+    int outputs = blocks * LANES, wide_blocks = (blocks + VECTORS - 1) / VECTORS;
+    int64_t apart = (int64_t)size * size * channels * LANES;
     #pragma omp parallel for schedule(static)
-    for (int task = 0; task < n * blocks * height; task++) {
-        int row = task % height, block = task / height % blocks, i = task / height / blocks;
-        const float* weights = w + (int64_t)block * size * size * channels * LANES;
+    for (int task = 0; task < n * wide_blocks * height; task++) {
+        int row = task % height, block = task / height % wide_blocks * VECTORS, i = task / height / wide_blocks;
+        const float* weights = w + (int64_t)block * apart;
         const float* source = framed.data() + i * picture + (row + 1) * line + channels;
         for (int odd_row = 0; odd_row < 2; odd_row++)
             for (int odd = 0; odd < 2; odd++) {
@@ -122,17 +146,10 @@ inline void doubling(const float* x, const float* w, const float* bias, int n, i
                                 + block * LANES;
                 const float* shift = bias + block * LANES;
                 int64_t step = 2 * (int64_t)outputs;
-                int q = 0;
-                for (; q + TOGETHER <= width; q += TOGETHER)
-                    pixels<TOGETHER>(source + (int64_t)q * channels, taps, used, channels, shift, target + q * step, step);
-                if (TOGETHER > 8 && q + 8 <= width) {
-                    pixels<8>(source + (int64_t)q * channels, taps, used, channels, shift, target + q * step, step);
-                    q += 8;
-                }
-                for (; q + 4 <= width; q += 4)
-                    pixels<4>(source + (int64_t)q * channels, taps, used, channels, shift, target + q * step, step);
-                for (; q < width; q++)
-                    pixels<1>(source + (int64_t)q * channels, taps, used, channels, shift, target + q * step, step);
+                if (block + VECTORS <= blocks)
+                    pixel_row<VECTORS>(source, taps, used, channels, apart, shift, width, target, step);
+                else
+                    pixel_row<1>(source, taps, used, channels, apart, shift, width, target, step);   // one that is left
             }
     }
 }

@@ -208,6 +208,7 @@ inline void jt_dfd_merge(const T* rest, const T* a, const T* b, const T* c, cons
     int64_t planes = (int64_t)count * channels;
     if (planes == 0) return;
     merge_kernel<T><<<dim3((size + 127) / 128, size, layers(planes)), 128>>>(maps, out, planes, size, win);
+    JT_DFD_LAUNCHED("merge_kernel", planes, size);
 }
 
 template <class T>
@@ -221,7 +222,9 @@ inline void jt_dfd_unmerge(const T* gradient, T* rest, T* a, T* b, T* c, T* d, i
     if (planes == 0) return;
     for (int m = 0; m < 5; m++) {
         int side = edge(win, m, size);
-        unmerge_kernel<T><<<dim3((side + 127) / 128, side, layers(planes)), 128>>>(gradient, maps[m], planes, size, win, m);
+        dim3 grid((side + 127) / 128, side, layers(planes));
+        unmerge_kernel<T><<<grid, 128>>>(gradient, maps[m], planes, size, win, m);
+        JT_DFD_LAUNCHED("unmerge_kernel", planes, size, side);
     }
 }
 """

@@ -143,24 +143,33 @@ inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int
 }
 """
 
+# A thread a pixel of the result, over all pictures in steps where a grid has no room for so many.
 CUDA = r"""
 namespace jt_dfd {
-__global__ void narrow_kernel(const float* x, const float* w, const float* bias, int height, int width, int channels,
-                              int out, int high, int wide, int mirror, int rows, int columns, float* y) {
-    int column = blockIdx.x * blockDim.x + threadIdx.x, line = blockIdx.y;
-    if (column >= columns) return;
-    const float* picture = x + (int64_t)blockIdx.z * height * width * channels;
-    float* target = y + (((int64_t)blockIdx.z * rows + line) * columns + column) * out;
-    for (int o = 0; o < out; o++)
-        target[o] = window_product(picture, w + (int64_t)o * high * wide * channels, line - mirror, column - mirror, height,
-                                   width, channels, high, wide) + bias[o];
+const int MOST_PICTURES = 65535;   // in one step: blocks of a grid's second dimension
+
+__global__ void narrow_kernel(const float* x, const float* w, const float* bias, int n, int height, int width,
+                              int channels, int out, int high, int wide, int mirror, int rows, int columns, float* y) {
+    int64_t pixel = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, pixels = (int64_t)rows * columns;
+    if (pixel >= pixels) return;
+    int line = pixel / columns, column = pixel % columns;
+    for (int64_t p = blockIdx.y; p < n; p += gridDim.y) {
+        const float* picture = x + p * height * width * channels;
+        float* target = y + (p * pixels + pixel) * out;
+        for (int o = 0; o < out; o++)
+            target[o] = window_product(picture, w + (int64_t)o * high * wide * channels, line - mirror, column - mirror,
+                                       height, width, channels, high, wide) + bias[o];
+    }
 }
 }
 
 inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
                           int out, int high, int wide, int mirror, float* y) {
     int rows = height + 2 * mirror - high + 1, columns = width + 2 * mirror - wide + 1;
-    jt_dfd::narrow_kernel<<<dim3((columns + 127) / 128, rows, n), 128>>>(x, w, bias, height, width, channels, out, high,
-                                                                       wide, mirror, rows, columns, y);
+    if (n == 0) return;
+    dim3 grid(((int64_t)rows * columns + 127) / 128, n < jt_dfd::MOST_PICTURES ? n : jt_dfd::MOST_PICTURES);
+    jt_dfd::narrow_kernel<<<grid, 128>>>(x, w, bias, n, height, width, channels, out, high, wide, mirror, rows, columns,
+                                         y);
+    JT_DFD_LAUNCHED("narrow_kernel", n, height, width, channels, out, high, wide);
 }
 """

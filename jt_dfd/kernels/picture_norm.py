@@ -23,7 +23,8 @@ def picture_norm(x, weight, bias, eps: float = 1e-5, impl: str = "kernel"):
 
     Differentiable with respect to picture, weight and bias.
     """
-    if len(x.shape) != 4 or tuple(weight.shape) != (x.shape[1],) or tuple(bias.shape) != (x.shape[1],):
+    if len(x.shape) != 4 or tuple(weight.shape) != (x.shape[1],) or tuple(bias.shape) != (x.shape[1],) \
+            or x.shape[2] * x.shape[3] == 0:
         raise ValueError(f"picture norm: pictures {tuple(x.shape)} do not fit weight {tuple(weight.shape)} and bias "
                          f"{tuple(bias.shape)}")
     if impl == "reference":
@@ -206,11 +207,15 @@ __global__ void unnorm_kernel(const float* x, const float* weight, const float* 
 
 inline void jt_dfd_norm(const float* x, const float* weight, const float* bias, int planes, int channels, int cells,
                         double eps, float* y, float* statistics) {
+    if (planes == 0) return;
     jt_dfd::norm_kernel<<<planes, jt_dfd::NORM_THREADS>>>(x, weight, bias, channels, cells, (float)eps, y, statistics);
+    JT_DFD_LAUNCHED("norm_kernel", planes, cells);
 }
 
 inline void jt_dfd_unnorm(const float* x, const float* weight, const float* statistics, const float* gradient, int planes,
                           int channels, int cells, float* to_x, float* sums) {
+    if (planes == 0) return;
     jt_dfd::unnorm_kernel<<<planes, jt_dfd::NORM_THREADS>>>(x, weight, statistics, gradient, channels, cells, to_x, sums);
+    JT_DFD_LAUNCHED("unnorm_kernel", planes, cells);
 }
 """

@@ -46,13 +46,14 @@ def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "ke
     if impl == "reference":
         return reference(bank, queries, k, anchor)
     count, rows, width = queries.shape[0], bank.shape[0], bank.shape[1]
-    chunks = -(-rows // CHUNK)
+    # what the CUDA side needs besides: by the nearest rule the best keys of every chunk, by the release's two lists
+    scratch = -(-rows // CHUNK) * k if anchor == "nearest" else (rows + 1) // 2
     with jt.no_grad():
         vectors, indices, weights, _, _ = source.run(
             sys.modules[__name__],
             'jt_dfd_project(in0_p, in1_p, in0_shape0, in0_shape1, in1_shape0, (int)data["k"], (int)data["release"], '
             'data["penalty"], out0_p, out1_p, out2_p, (uint64_t*)out3_p, (uint64_t*)out4_p);',
-            [(count, width), (count, k), (count, k), (count, rows), (count, chunks * k)],
+            [(count, width), (count, k), (count, k), (count, rows), (count, scratch)],
             ["float32", "int32", "float32", "int64", "int64"], [bank.float32(), queries.float32()],
             {"k": k, "release": anchor == "release", "penalty": PENALTY})
     return Projection(vectors.stop_grad(), indices.stop_grad(), weights.stop_grad())
@@ -89,15 +90,16 @@ def self_test():
     rng = np.random.default_rng(7)
     bank, queries = rng.standard_normal((5000, 512), np.float32), rng.standard_normal((3, 512), np.float32)
     out = []
-    for anchor in selection.ANCHORS:
-        got = project(jt.array(bank), jt.array(queries), 15, anchor)
+    for anchor, k in (("nearest", 15), ("nearest", selection.MAX_K), ("release", 15)):
+        got = project(jt.array(bank), jt.array(queries), k, anchor)
         rows, weights, vectors = got.rows.numpy(), got.weights.numpy(), got.vectors.numpy()
         for q, query in enumerate(queries):
-            want = selection.neighbours(bank, query, 15, anchor)
+            want = selection.neighbours(bank, query, k, anchor)
             w = selection.rebuilding_weights(bank[want], query)
-            out += [(f"projection rows, {anchor}", float((rows[q] != want).sum()), 0.0),
-                    (f"projection weights, {anchor}", float(np.abs(weights[q] - w).max()), 1e-5),
-                    (f"projection vectors, {anchor}", float(np.abs(vectors[q] - w @ bank[want]).max()), 1e-5)]
+            name = f"{anchor}, k {k}"
+            out += [(f"projection rows, {name}", float((rows[q] != want).sum()), 0.0),
+                    (f"projection weights, {name}", float(np.abs(weights[q] - w).max()), 1e-5),
+                    (f"projection vectors, {name}", float(np.abs(vectors[q] - w @ bank[want]).max()), 1e-5)]
     return out
 
 
@@ -131,11 +133,15 @@ JT_DFD_SHARED double partial_distance(const float* a, const float* b, int d, int
 JT_DFD_SHARED void swap_keys(uint64_t* v, int i, int j) { uint64_t t = v[i]; v[i] = v[j]; v[j] = t; }
 
 // GNU libstdc++'s order of std::nth_element; see selection.py for the readable form
-JT_DFD_SHARED int partition_keys(uint64_t* v, int first, int last) {
+JT_DFD_SHARED void choose_pivot(uint64_t* v, int first, int last) {
     int a = first + 1, b = first + (last - first) / 2, c = last - 1, median;
     if (v[a] < v[b]) median = v[b] < v[c] ? b : v[a] < v[c] ? c : a;
     else median = v[a] < v[c] ? a : v[b] < v[c] ? c : b;
     swap_keys(v, first, median);
+}
+
+JT_DFD_SHARED int partition_keys(uint64_t* v, int first, int last) {
+    choose_pivot(v, first, last);
     uint64_t pivot = v[first];
     int low = first + 1, high = last;
     while (true) {
@@ -170,10 +176,15 @@ JT_DFD_SHARED void sift_key(uint64_t* v, int hole, int length, uint64_t value) {
     v[hole] = value;
 }
 
-JT_DFD_SHARED void nth_element_keys(uint64_t* v, int n, int nth) {
-    if (nth >= n) return;
-    int first = 0, last = n, rounds = 0;
+// partitions before it gives up and takes a heap
+JT_DFD_SHARED int selection_rounds(int n) {
+    int rounds = 0;
     for (int size = n; size > 1; size /= 2) rounds += 2;
+    return rounds;
+}
+
+// The selection from where [first, last) is left to be looked at and `rounds` partitions are left to be made.
+JT_DFD_SHARED void select_keys(uint64_t* v, int first, int last, int nth, int rounds) {
     while (last - first > 3) {
         if (rounds-- == 0) {
             uint64_t* heap = v + first;
@@ -200,6 +211,10 @@ JT_DFD_SHARED void nth_element_keys(uint64_t* v, int n, int nth) {
     }
 }
 
+JT_DFD_SHARED void nth_element_keys(uint64_t* v, int n, int nth) {
+    if (nth < n) select_keys(v, 0, n, nth, selection_rounds(n));
+}
+
 // One entry of the normal equations: column m holds the right side.  rows[0] is the anchor.
 JT_DFD_SHARED double normal_entry(const float* bank, const float* query, const int* rows, int d,
                                   int i, int j, int m, int from, int step) {
@@ -211,9 +226,19 @@ JT_DFD_SHARED double normal_entry(const float* bank, const float* query, const i
     return sum;
 }
 
+JT_DFD_SHARED float rebuilt(const float* bank, const int* rows, const double* w, int k, int d, int c) {
+    double sum = 0;
+    for (int i = 0; i < k; i++) sum += w[i] * bank[(int64_t)rows[i] * d + c];
+    return (float)sum;
+}
+}
+"""
+
+CPU = r"""
+namespace jt_dfd {
 // normal: m x m, both triangles not needed below the diagonal; right: m.  Writes weights w[0..m].  A column that depends
 // on those before it gets the weight 0.
-JT_DFD_SHARED void solve_weights(double* normal, double* right, int m, double penalty, double* w) {
+inline void solve_weights(double* normal, double* right, int m, double penalty, double* w) {
     double largest = 1e-300;
     for (int i = 0; i < m; i++) {
         for (int j = 0; j <= i; j++) normal[i * m + j] += penalty * penalty;
@@ -241,16 +266,8 @@ JT_DFD_SHARED void solve_weights(double* normal, double* right, int m, double pe
     }
     w[0] = 1 - sum;
 }
-
-JT_DFD_SHARED float rebuilt(const float* bank, const int* rows, const double* w, int k, int d, int c) {
-    double sum = 0;
-    for (int i = 0; i < k; i++) sum += w[i] * bank[(int64_t)rows[i] * d + c];
-    return (float)sum;
 }
-}
-"""
 
-CPU = r"""
 inline void jt_dfd_project(const float* bank, const float* queries, int n, int d, int count, int k, int release,
                            double penalty, float* vectors, int* indices, float* weights,
                            uint64_t* keys, uint64_t* candidates) {
@@ -291,11 +308,14 @@ inline void jt_dfd_project(const float* bank, const float* queries, int n, int d
 """
 
 # Distances: a warp a row, read once, coalesced.  Selection by the nearest rule: every block takes the K best of a chunk
-# in K rounds over keys in registers, then one block a query takes the K best of all chunks.  The release's rule is
-# sequential by nature; one thread walks the keys.  The small system: a warp an entry, then one thread solves.
+# in K rounds over keys in registers, then one block a query takes the K best of all chunks.  The release's rule: one
+# block a query partitions while there are many keys, one thread ends it.  The small system: a warp an entry, then the
+# block solves it, a thread a row.
 CUDA = r"""
 namespace jt_dfd {
 const int THREADS = 256, CHUNK = 2048, EACH = CHUNK / THREADS;
+const int FEW = 256;                      // keys that one thread selects from (ours)
+const int MOST_QUERIES = 65535;           // in one launch: blocks of a grid's second dimension
 
 __device__ inline double warp_sum(double v) {
     for (int o = 16; o; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
@@ -366,17 +386,104 @@ __global__ void choose_kernel(const uint64_t* candidates, int count, int k, int*
     }
 }
 
-__global__ void release_kernel(uint64_t* keys, int n, int k, int* indices) {
+// The sum over the threads before this one, and over all of them.
+__device__ inline int sum_before(int v, int* shared, int* total) {
+    int sum = v, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    for (int o = 1; o < 32; o *= 2) {
+        int other = __shfl_up_sync(0xffffffffu, sum, o);
+        if (lane >= o) sum += other;
+    }
+    __syncthreads();
+    if (lane == 31) shared[warp] = sum;
+    __syncthreads();
+    int before = sum - v;
+    *total = 0;
+    for (int i = 0; i < THREADS / 32; i++) {
+        if (i == warp) before += *total;
+        *total += shared[i];
+    }
+    return before;
+}
+
+// What partition_keys does, by a block.  It exchanges the first key from the left that is not smaller than the pivot
+// with the first from the right that is, the second with the second, and so on up to the cut; no two keys are equal.  So
+// the block lists both kinds' places and exchanges all pairs at once.  left, right: room for half of the keys each.
+__device__ inline int partition_by_block(uint64_t* v, int first, int last, int* left, int* right, int* shared) {
+    if (threadIdx.x == 0) choose_pivot(v, first, last);
+    __syncthreads();
+    uint64_t pivot = v[first];
+    int count = last - first - 1, share = (count + THREADS - 1) / THREADS;
+    int from = (int)threadIdx.x * share < count ? first + 1 + threadIdx.x * share : last;
+    int to = from + share < last ? from + share : last, smaller = 0, pairs;
+    for (int i = from; i < to; i++) smaller += v[i] < pivot;
+    sum_before(smaller, shared, &pairs);
+    int cut = first + 1 + pairs, larger = 0;
+    smaller = 0;
+    for (int i = from; i < to; i++)
+        if (i < cut) larger += !(v[i] < pivot); else smaller += v[i] < pivot;
+    int at = sum_before(larger, shared, &pairs);
+    for (int i = from; i < to && i < cut; i++)
+        if (!(v[i] < pivot)) left[at++] = i;
+    at = pairs - sum_before(smaller, shared, &pairs);
+    for (int i = from > cut ? from : cut; i < to; i++)
+        if (v[i] < pivot) right[--at] = i;
+    __syncthreads();
+    for (int i = threadIdx.x; i < pairs; i += THREADS) swap_keys(v, left[i], right[i]);
+    __syncthreads();
+    return cut;
+}
+
+// places: 2 * ((n + 1) / 2) a query
+__global__ void release_kernel(uint64_t* keys, int n, int k, int* places, int* indices) {
+    __shared__ int shared[THREADS / 32];
     uint64_t* own = keys + (int64_t)blockIdx.x * n;
-    nth_element_keys(own, n, k);
-    for (int i = 0; i < k; i++) indices[(int64_t)blockIdx.x * k + i] = (int)(uint32_t)own[i];
+    int half = (n + 1) / 2, *left = places + (int64_t)blockIdx.x * 2 * half;
+    int first = 0, last = n, rounds = selection_rounds(n);
+    while (k < n && last - first > FEW && rounds > 0) {
+        rounds--;
+        int cut = partition_by_block(own, first, last, left, left + half, shared);
+        if (cut <= k) first = cut; else last = cut;
+    }
+    if (threadIdx.x == 0 && k < n) select_keys(own, first, last, k, rounds);
+    __syncthreads();
+    for (int i = threadIdx.x; i < k; i += THREADS) indices[(int64_t)blockIdx.x * k + i] = (int)(uint32_t)own[i];
+}
+
+// solve_weights of the CPU's text by a block, column by column, a thread a row.  a: m + 1 rows of m, the lower triangle
+// of the normal equations with their penalty and below it the right side, which becomes the factor's solution on the way.
+__device__ inline void solve_by_block(double* a, int m, double* w) {
+    int i = threadIdx.x;
+    double largest = 1e-300;
+    for (int j = 0; j < m; j++) if (a[j * m + j] > largest) largest = a[j * m + j];
+    __syncthreads();
+    for (int j = 0; j < m; j++) {
+        double s = 0;
+        if (i >= j && i <= m) {
+            s = a[i * m + j];
+            for (int c = 0; c < j; c++) s -= a[i * m + c] * a[j * m + c];
+        }
+        if (i == j) a[j * m + j] = s > 1e-11 * largest ? sqrt(s) : 0;
+        __syncthreads();
+        if (i > j && i <= m) a[i * m + j] = a[j * m + j] > 0 ? s / a[j * m + j] : 0;
+        __syncthreads();
+    }
+    double *right = a + m * m, sum = 0;
+    for (int j = m - 1; j >= 0; j--) {
+        double x = a[j * m + j] > 0 ? right[j] / a[j * m + j] : 0;
+        if (i < j) right[i] -= a[j * m + i] * x;
+        if (i == 0) w[j + 1] = x;
+        sum += x;
+        __syncthreads();
+    }
+    if (i == 0) w[0] = 1 - sum;
+    __syncthreads();
 }
 
 __global__ void weights_kernel(const float* bank, const float* queries, const int* indices, int d, int k, double penalty,
                                float* vectors, float* weights) {
     extern __shared__ double memory[];
     int m = k - 1, q = blockIdx.x, lane = threadIdx.x % 32;
-    double *normal = memory, *right = normal + m * m, *w = right + m;
+    double *normal = memory, *w = normal + (m + 1) * m;
     const int* rows = indices + (int64_t)q * k;
     const float* query = queries + (int64_t)q * d;
     int entries = m * (m + 1) / 2 + m;
@@ -385,11 +492,10 @@ __global__ void weights_kernel(const float* bank, const float* queries, const in
         while (j > i + 1) { j -= i + 2; i++; }
         bool side = j == i + 1;
         double v = warp_sum(normal_entry(bank, query, rows, d, i, side ? m : j, m, lane, 32));
-        if (lane == 0) { if (side) right[i] = v; else normal[i * m + j] = v; }
+        if (lane == 0) { if (side) normal[m * m + i] = v; else normal[i * m + j] = v + penalty * penalty; }
     }
     __syncthreads();
-    if (threadIdx.x == 0) solve_weights(normal, right, m, penalty, w);
-    __syncthreads();
+    solve_by_block(normal, m, w);
     for (int i = threadIdx.x; i < k; i += THREADS) weights[(int64_t)q * k + i] = (float)w[i];
     for (int c = threadIdx.x; c < d; c += THREADS) vectors[(int64_t)q * d + c] = rebuilt(bank, rows, w, k, d, c);
 }
@@ -399,15 +505,29 @@ inline void jt_dfd_project(const float* bank, const float* queries, int n, int d
                            double penalty, float* vectors, int* indices, float* weights,
                            uint64_t* keys, uint64_t* candidates) {
     using namespace jt_dfd;
-    if (count == 0) return;
     int warps = THREADS / 32, chunks = (n + CHUNK - 1) / CHUNK, m = k - 1;
-    distance_kernel<<<dim3((n + warps - 1) / warps, count), THREADS>>>(bank, queries, n, d, keys);
-    if (release) release_kernel<<<count, 1>>>(keys, n, k, indices);
-    else {
-        chunk_kernel<<<dim3(chunks, count), THREADS>>>(keys, n, k, candidates);
-        choose_kernel<<<count, THREADS>>>(candidates, chunks * k, k, indices);
+    size_t bytes = sizeof(double) * ((m + 1) * m + k);
+    while (count > 0) {
+        int some = count < MOST_QUERIES ? count : MOST_QUERIES;
+        distance_kernel<<<dim3((n + warps - 1) / warps, some), THREADS>>>(bank, queries, n, d, keys);
+        JT_DFD_LAUNCHED("distance_kernel", n, d, some);
+        if (release) {   // each query's lists of places lie where the candidates would
+            release_kernel<<<some, THREADS>>>(keys, n, k, (int*)candidates, indices);
+            JT_DFD_LAUNCHED("release_kernel", n, k, some);
+        } else {
+            chunk_kernel<<<dim3(chunks, some), THREADS>>>(keys, n, k, candidates);
+            JT_DFD_LAUNCHED("chunk_kernel", n, k, chunks, some);
+            choose_kernel<<<some, THREADS>>>(candidates, chunks * k, k, indices);
+            JT_DFD_LAUNCHED("choose_kernel", k, chunks, some);
+        }
+        weights_kernel<<<some, THREADS, bytes>>>(bank, queries, indices, d, k, penalty, vectors, weights);
+        JT_DFD_LAUNCHED("weights_kernel", d, k, some);
+        count -= some;
+        queries += (int64_t)some * d;
+        vectors += (int64_t)some * d;
+        indices += (int64_t)some * k;
+        weights += (int64_t)some * k;
+        // keys and candidates are used again: launches run one after the other
     }
-    size_t bytes = sizeof(double) * (m * m + m + k);
-    weights_kernel<<<count, THREADS, bytes>>>(bank, queries, indices, d, k, penalty, vectors, weights);
 }
 """

@@ -193,5 +193,6 @@ inline void jt_dfd_shadow(const float** decoded, const float** weights, const in
     Outputs o;
     for (int i = 0; i < 6; i++) o.p[i] = out[i];
     shadow_kernel<<<dim3((canvas + 127) / 128, canvas), 128>>>(g, o);
+    JT_DFD_LAUNCHED("shadow_kernel", canvas);
 }
 """

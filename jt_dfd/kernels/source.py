@@ -1,16 +1,41 @@
 """What every kernel's C++ starts with, and the call that runs it on the device in use."""
 from __future__ import annotations
 
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+
 from ..backend import jt
 
-#: makes one text compile as host code and as device code
+#: makes one text compile as host code and as device code; and what follows every launch, because a launch that CUDA
+#: refuses (too large a grid, a GPU the kernel was not compiled for) is silent otherwise and leaves garbage
 PRELUDE = r"""
 #include <cstdint>
 #include <cmath>
 #include <cstring>
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
 #define JT_DFD_SHARED __host__ __device__ inline
+namespace jt_dfd {
+// names: "rows, width", sizes: their values
+inline void check_launch(const char* kernel, const char* names, std::initializer_list<long long> sizes) {
+    cudaError_t error = cudaGetLastError();
+    if (error == cudaSuccess) return;
+    std::string said;
+    for (long long size : sizes) {
+        while (*names && *names != ',') said += *names++;
+        said += " = " + std::to_string(size) + (*names ? "," : "");
+        if (*names) names++;
+    }
+    throw std::runtime_error(std::string("CUDA did not run the kernel ") + kernel + " (" + said + "): " +
+                             cudaGetErrorString(error));
+}
+}
+#define JT_DFD_LAUNCHED(kernel, ...) jt_dfd::check_launch(kernel, #__VA_ARGS__, {__VA_ARGS__})
 #else
 #include <algorithm>
 #include <vector>
@@ -18,21 +43,58 @@ PRELUDE = r"""
 #endif
 """
 
-#: sixteen numbers at once, and how many sums of them fit the registers; for kernels that are for the CPU only
+@dataclass(frozen=True)
+class VectorSet:
+    """How a kernel for the CPU is cut for an instruction set.
+
+    name      "avx512", "avx2" or "baseline" (SSE2 on x86, NEON on ARM: correct there, and tried for speed on neither)
+    lanes     float32 numbers of a vector; weights are packed in blocks of so many outputs
+    vectors   blocks of outputs computed together, 1 or 2, and
+    together  pixels or tiles computed together: vectors * together sums, the weights and one pixel fill the registers,
+              and each number that is loaded serves several products (ours, measured)
+    """
+
+    name: str
+    lanes: int
+    vectors: int
+    together: int
+
+    def text(self) -> str:
+        """C++ that states it; what follows does not depend on what the compiler itself was told."""
+        return VECTORS % (self.lanes, self.vectors, self.together, 4 * self.lanes)
+
+
+VECTOR_SETS = (VectorSet("avx512", 16, 2, 8), VectorSet("avx2", 8, 2, 6), VectorSet("baseline", 4, 2, 4))
+
 VECTORS = r"""
 namespace jt_dfd {
-const int LANES = 16;
-typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
+const int LANES = %d, VECTORS = %d, TOGETHER = %d;
+typedef float Lanes __attribute__((vector_size(%d), aligned(4), may_alias));
 inline Lanes load(const float* p) { return *(const Lanes*)p; }
 inline void store(float* p, Lanes v) { *(Lanes*)p = v; }
-
-#ifdef __AVX512F__
-const int TOGETHER = 16;
-#else
-const int TOGETHER = 4;
-#endif
 }
 """
+
+
+@lru_cache(maxsize=None)
+def vector_set() -> VectorSet:
+    """The set that every kernel is compiled for in this process."""
+    return vector_set_of(jt.flags.cc_path, [flag for flag in jt.flags.cc_flags.split() if flag.startswith("-m")])
+
+
+def vector_set_of(compiler: str, flags) -> VectorSet:
+    """The set that a compiler generates code for with these flags: it is asked itself, which knows what "native" means
+    on this machine.  One that does not answer gets the baseline, which every one accepts."""
+    try:
+        answer = subprocess.run([compiler, *flags, "-dM", "-E", "-x", "c++", "-"], input=b"", timeout=60,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+    except (OSError, subprocess.SubprocessError):
+        answer = ""
+    defined = set(re.findall(r"#define (__\w+__) ", answer))
+    return next(s for s in VECTOR_SETS if _NEEDED[s.name] <= defined)
+
+
+_NEEDED = {"avx512": {"__AVX512F__"}, "avx2": {"__AVX2__", "__FMA__"}, "baseline": set()}
 
 
 def cpu_text(kernel) -> str:

@@ -5,7 +5,7 @@ and of the generator's residual blocks is such convolutions, and their arithmeti
 mirrored border, the bias, a ReLU and a residual sum are taken along, so that a picture is read and written once.
 
 Transformed weights are four times as large as weights, more than a full-size generator may take; they are made for
-sixteen outputs at a time, when they are needed, which costs little beside their use.
+one or two vectors of outputs at a time, when they are needed, which costs little beside their use.
 
 Results differ from plain convolution by about 1e-5 of the largest output.  No gradient passes.  There is no CUDA side:
 cuDNN brings its own.  The matrices are those of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks".
@@ -17,27 +17,27 @@ import numpy as np
 from ..backend import jt
 from . import narrow_convolution, source
 
-#: outputs computed together, one vector; channel counts have to be its multiples
-LANES = 16
-
 
 def fits(weight) -> bool:
-    """Whether a convolution of this weight (O, C, KH, KW) can be computed here."""
+    """Whether a convolution of this weight (O, C, KH, KW) can be computed here: channels in whole vectors."""
     out, into, high, wide = weight.shape
-    return (high, wide) == (3, 3) and out % LANES == 0 and into % LANES == 0
+    lanes = source.vector_set().lanes
+    return (high, wide) == (3, 3) and out % lanes == 0 and into % lanes == 0
 
 
-def pack(weight):
-    """(O, C, 3, 3) -> (O / 16, 9, C, 16), the order in which ``winograd`` reads weights; the same numbers."""
+def pack(weight, lanes=None):
+    """(O, C, 3, 3) -> (O / L, 9, C, L), L = ``lanes``, a vector's by default: as ``winograd`` reads weights; the same
+    numbers."""
     out, into = weight.shape[:2]
-    return weight.reshape((out // LANES, LANES, into, 9)).permute((0, 3, 2, 1)).float32()
+    lanes = lanes or source.vector_set().lanes
+    return weight.reshape((out // lanes, lanes, into, 9)).permute((0, 3, 2, 1)).float32()
 
 
 def winograd(x, packed, bias, mirror: bool = False, relu: bool = False, residual=None):
     """Stride 1.
 
     x         (N, H, W, C) float32
-    packed    (O / 16, 9, C, 16) float32, see ``pack``
+    packed    (O / L, 9, C, L) float32, see ``pack``
     bias      (O,) float32
     mirror    True: the picture is continued by one mirrored pixel at each border, the edge itself not repeated (H and W
               at least 2); False: no padding
@@ -49,7 +49,7 @@ def winograd(x, packed, bias, mirror: bool = False, relu: bool = False, residual
     blocks, nine, into, lanes = packed.shape
     pad = int(mirror)
     shape = (n, height - 2 + 2 * pad, width - 2 + 2 * pad, blocks * lanes)
-    if (nine, lanes, into) != (9, LANES, channels) or tuple(bias.shape) != (shape[3],) or min(shape) < 1 \
+    if (nine, lanes, into) != (9, source.vector_set().lanes, channels) or tuple(bias.shape) != (shape[3],) or min(shape) < 1 \
             or (mirror and min(height, width) < 2) or (residual is not None and tuple(residual.shape) != shape):
         raise ValueError(f"winograd: picture {tuple(x.shape)}, packed weight {tuple(packed.shape)}, bias "
                          f"{tuple(bias.shape)}" + ("" if residual is None else f", residual {tuple(residual.shape)}")
@@ -58,7 +58,7 @@ def winograd(x, packed, bias, mirror: bool = False, relu: bool = False, residual
     call = ("jt_dfd::winograd(in0_p, in1_p, in2_p, " + ("in3_p" if residual is not None else "(const float*)nullptr")
             + ", (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, (int)in1_shape0, "
             f"{pad}, {int(relu)}, out0_p);")
-    return source.run_on_cpu(source.VECTORS + CPU, call, shape, inputs)
+    return source.run_on_cpu(source.vector_set().text() + CPU, call, shape, inputs)
 
 
 def reference(x, weight, bias, mirror: bool = False, relu: bool = False, residual=None):
@@ -112,7 +112,12 @@ inline int inside(int at, int size, int pad) {
     return at < size ? at : size - 1;
 }
 
-// one tile's 6 x 6 window, transformed: v[36][stride][channels]
+// Transformed tiles lie as they are multiplied: TOGETHER tiles side by side, LANES channels of each at a time.
+inline int64_t place(int t, int channels) {
+    return (int64_t)(t / TOGETHER) * TOGETHER * channels + t % TOGETHER * LANES;
+}
+
+// one tile's 6 x 6 window, transformed: v[36][stride], at its place
 inline void transform_input(const float* x, const Sizes& z, int tile, float* v, int64_t stride) {
     int per = z.down * z.across, picture = tile / per, row = tile % per / z.across * 4, column = tile % z.across * 4;
     const float* lines[6];
@@ -129,13 +134,13 @@ inline void transform_input(const float* x, const Sizes& z, int tile, float* v, 
         }
         for (int j = 0; j < 6; j++) {
             input_line(half + j, 6, out);
-            for (int i = 0; i < 6; i++) store(v + (6 * i + j) * stride + c, out[i]);
+            for (int i = 0; i < 6; i++) store(v + (6 * i + j) * stride + c * TOGETHER, out[i]);
         }
     }
 }
 
-// weights of sixteen outputs, transformed: u[36][channels][16]
-inline void transform_weights(const float* w, int channels, float* u) {
+// weights of LANES outputs, transformed: u[36][channels][step], of which LANES are written
+inline void transform_weights(const float* w, int channels, float* u, int step) {
     for (int c = 0; c < channels; c++) {
         Lanes half[18], out[6];
         for (int j = 0; j < 3; j++)
@@ -143,23 +148,38 @@ inline void transform_weights(const float* w, int channels, float* u) {
                         load(w + ((int64_t)(6 + j) * channels + c) * LANES), half + j, 3);
         for (int i = 0; i < 6; i++) {
             weight_line(half[3 * i], half[3 * i + 1], half[3 * i + 2], out, 1);
-            for (int j = 0; j < 6; j++) store(u + ((int64_t)(6 * i + j) * channels + c) * LANES, out[j]);
+            for (int j = 0; j < 6; j++) store(u + ((int64_t)(6 * i + j) * channels + c) * step, out[j]);
         }
     }
 }
 
-// sums over channels for TOGETHER tiles and sixteen outputs
-inline void multiply(const float* v, int channels, const float* u, float* m) {
-    Lanes sums[TOGETHER];
-    #pragma GCC unroll 16
-    for (int t = 0; t < TOGETHER; t++) sums[t] = Lanes{};
-    for (int c = 0; c < channels; c++) {
-        Lanes w = load(u + (int64_t)c * LANES);
-        #pragma GCC unroll 16
-        for (int t = 0; t < TOGETHER; t++) sums[t] += w * v[(int64_t)t * channels + c];
-    }
-    #pragma GCC unroll 16
-    for (int t = 0; t < TOGETHER; t++) store(m + t * LANES, sums[t]);
+// sums over channels for COUNT of TOGETHER tiles and WIDE vectors of outputs: m[TOGETHER][WIDE * LANES]
+template <int WIDE, int COUNT> inline void multiply(const float* v, int channels, const float* u, float* m) {
+    Lanes sums[COUNT][WIDE];
+    #pragma GCC unroll 32
+    for (int t = 0; t < COUNT; t++)
+        #pragma GCC unroll 4
+        for (int o = 0; o < WIDE; o++) sums[t][o] = Lanes{};
+    for (int c = 0; c < channels; c += LANES, v += LANES * TOGETHER)
+        for (int lane = 0; lane < LANES; lane++, u += WIDE * LANES) {
+            Lanes w[WIDE];
+            #pragma GCC unroll 4
+            for (int o = 0; o < WIDE; o++) w[o] = load(u + o * LANES);
+            #pragma GCC unroll 32
+            for (int t = 0; t < COUNT; t++)
+                #pragma GCC unroll 4
+                for (int o = 0; o < WIDE; o++) sums[t][o] += w[o] * v[t * LANES + lane];
+        }
+    #pragma GCC unroll 32
+    for (int t = 0; t < COUNT; t++)
+        #pragma GCC unroll 4
+        for (int o = 0; o < WIDE; o++) store(m + (t * WIDE + o) * LANES, sums[t][o]);
+}
+
+template <int WIDE> inline void multiply_tiles(const float* v, int channels, int count, const float* u, float* m) {
+    for (; count > TOGETHER / 2; count -= TOGETHER, v += (int64_t)TOGETHER * channels, m += TOGETHER * WIDE * LANES)
+        multiply<WIDE, TOGETHER>(v, channels, u, m);
+    if (count > 0) multiply<WIDE, TOGETHER / 2>(v, channels, u, m);
 }
 
 // m[36][stride] of one tile -> up to 4 x 4 outputs
@@ -192,36 +212,46 @@ inline void winograd(const float* x, const float* w, const float* bias, const fl
     #endif
     // Transformed tiles of a group stay in the caches until every block of outputs has used them.
     int group = (int)((int64_t)(1 << 20) * threads / (144 * (int64_t)channels));
-    group = std::max(64, std::min(group, 2048)) / TOGETHER * TOGETHER;
-    group = std::min(group, (tiles + TOGETHER - 1) / TOGETHER * TOGETHER);
+    group = std::min(std::max(64, std::min(group, 2048)), tiles);
+    group = (group + TOGETHER - 1) / TOGETHER * TOGETHER;
     // one vector more: at a multiple of a page all 36 numbers of a tile would fall into the same lines of the cache
     int64_t stride = (int64_t)group * channels + LANES;
     std::vector<float> v(36 * stride, 0.f);
+    int wide_blocks = (blocks + VECTORS - 1) / VECTORS;
     for (int first = 0; first < tiles; first += group) {
         int count = std::min(group, tiles - first);
         #pragma omp parallel for schedule(static)
-        for (int t = 0; t < count; t++) transform_input(x, z, first + t, v.data() + (int64_t)t * channels, stride);
+        for (int t = 0; t < count; t++) transform_input(x, z, first + t, v.data() + place(t, channels), stride);
         // tiles of a task: few enough for its sums to stay in the core's own cache, and tasks for every thread
-        int lots = std::max((count + 63) / 64, (2 * threads + blocks - 1) / blocks);
+        int lots = std::max((count + 63) / 64, (2 * threads + wide_blocks - 1) / wide_blocks);
         int lot = ((count + lots - 1) / lots + TOGETHER - 1) / TOGETHER * TOGETHER;
         lots = (count + lot - 1) / lot;
-        int64_t row = (int64_t)(lot + 1) * LANES;
+        int64_t row = (int64_t)(lot * VECTORS + 1) * LANES;
         #pragma omp parallel
         {
-            std::vector<float> u((int64_t)36 * channels * LANES), m(36 * row);
+            std::vector<float> u((int64_t)36 * channels * VECTORS * LANES), m(36 * row);
             int made = -1;
             #pragma omp for schedule(static)
-            for (int task = 0; task < blocks * lots; task++) {
+            for (int task = 0; task < wide_blocks * lots; task++) {
                 int block = task / lots, start = task % lots * lot, end = std::min(start + lot, count);
-                if (block != made) transform_weights(w + (int64_t)block * 9 * channels * LANES, channels, u.data());
+                int from = block * VECTORS, wide = std::min(VECTORS, blocks - from);     // VECTORS, or one that is left
+                if (block != made)
+                    for (int o = 0; o < wide; o++)
+                        transform_weights(w + (int64_t)(from + o) * 9 * channels * LANES, channels, u.data() + o * LANES,
+                                          wide * LANES);
                 made = block;
-                for (int p = 0; p < 36; p++)
-                    for (int t = start; t < end; t += TOGETHER)
-                        multiply(v.data() + p * stride + (int64_t)t * channels, channels,
-                                 u.data() + (int64_t)p * channels * LANES, m.data() + p * row + (int64_t)(t - start) * LANES);
+                for (int p = 0; p < 36; p++) {
+                    const float* tile = v.data() + p * stride + place(start, channels);
+                    const float* weights = u.data() + (int64_t)p * channels * wide * LANES;
+                    if (wide == VECTORS)
+                        multiply_tiles<VECTORS>(tile, channels, end - start, weights, m.data() + p * row);
+                    else
+                        multiply_tiles<1>(tile, channels, end - start, weights, m.data() + p * row);
+                }
                 for (int t = start; t < end; t++)
-                    transform_output(m.data() + (int64_t)(t - start) * LANES, row, z, first + t, outputs,
-                                     block * LANES, bias, residual, relu, y);
+                    for (int o = 0; o < wide; o++)
+                        transform_output(m.data() + (int64_t)((t - start) * wide + o) * LANES, row, z, first + t, outputs,
+                                         (from + o) * LANES, bias, residual, relu, y);
             }
         }
     }

@@ -4,10 +4,10 @@
     net = networks.build("encoder", networks.preset("release"), "eye1")
     networks.count_parameters(net)
 
-``networks.specification`` says every parameter's name and shape without importing Jittor.
+Their layers, and every parameter's name and shape, stand in ``jt_dfd.layout``, which needs no Jittor.
 """
 from ..config import Config, preset
-from .specification import KINDS, specification, specification_of
+from ..layout import KINDS, specification, specification_of
 
 __all__ = ["Config", "KINDS", "build", "count_parameters", "preset", "specification", "specification_of"]
 
@@ -15,20 +15,13 @@ __all__ = ["Config", "KINDS", "build", "count_parameters", "preset", "specificat
 def build(kind: str, config: Config, component: str = "rest"):
     """A freshly initialised network (a Jittor ``Module``).
 
-    kind: "encoder", "image_decoder", "feature_decoder" (one a component), "generator", "discriminator".
+    kind: "encoder", "image_decoder", "feature_decoder" (one a component), "generator", "discriminator".  ValueError for
+    an unknown kind or component.
     """
-    from . import component_embedding, discriminator, feature_mapping, image_synthesis
+    specification(kind, config, component)  # refuses what is unknown before Jittor starts
+    from .modules import NETWORKS
 
-    builders = {
-        "encoder": lambda: component_embedding.Encoder(config, component),
-        "image_decoder": lambda: component_embedding.ImageDecoder(config, component),
-        "feature_decoder": lambda: feature_mapping.FeatureDecoder(config, component),
-        "generator": lambda: image_synthesis.Generator(config),
-        "discriminator": lambda: discriminator.MultiScaleDiscriminator(config),
-    }
-    if kind not in builders:
-        raise ValueError(f"no network {kind!r}; there are {', '.join(builders)}")
-    return builders[kind]()
+    return NETWORKS[kind](kind, config, component)
 
 
 def count_parameters(network) -> int:

@@ -1,14 +1,10 @@
-"""Building blocks shared by the networks: Res, Down, Up, the normalisations, initial weights."""
+"""The records of layout.py as Jittor modules, and their initial weights."""
 from __future__ import annotations
 
+from .. import layout
 from ..backend import jt, nn
 from ..kernels.picture_norm import picture_norm
-
-#: BatchNorm momentum inside Down and Up, and inside Res (release)
-SAMPLING_MOMENTUM = 0.9
-RES_MOMENTUM = 0.1
-#: standard deviation of initial convolution weights and of norm weights around one (release)
-INITIAL_DEVIATION = 0.02
+from ..layout import INITIAL_DEVIATION
 
 
 class PictureNorm(nn.Module):
@@ -39,46 +35,59 @@ class InstanceNorm(nn.InstanceNorm2d):
         return picture_norm(x, self.weight, self.bias, self.eps)
 
 
-def batch_norm(momentum: float):
-    return lambda channels: nn.BatchNorm(channels, momentum=momentum)
+def _norm(record: layout.Norm):
+    if record.kind == "picture":
+        return PictureNorm(record.channels)
+    if record.kind == "instance":
+        return InstanceNorm(record.channels)
+    return nn.BatchNorm(record.channels, momentum=record.momentum)
 
 
-def instance_norm(channels: int):
-    return InstanceNorm(channels)
+class _Block(nn.Module):
+    def __init__(self, block: layout.Block):
+        for name, part in block.parts:
+            setattr(self, name, make(part))
 
 
-class Res(nn.Module):
+class Res(_Block):
     """reflect-pad 1, conv 3x3, norm, ReLU, reflect-pad 1, conv 3x3, norm, plus the input.  (N, C, H, W) -> same."""
-
-    def __init__(self, channels: int, norm=batch_norm(RES_MOMENTUM)):
-        self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv(channels, channels, 3), norm(channels), nn.ReLU(),
-            nn.ReflectionPad2d(1), nn.Conv(channels, channels, 3), norm(channels))
 
     def execute(self, x):
         return x + self.conv_block(x)
 
 
-class Down(nn.Module):
-    """conv 4x4 stride 2, BatchNorm; the release's LeakyReLU of slope 1 that follows is the identity.
-    (N, C, H, W) -> (N, out, H/2, W/2)."""
-
-    def __init__(self, into: int, out: int):
-        self.conv = nn.Conv(into, out, 4, stride=2, padding=1)
-        self.bn = nn.BatchNorm(out, momentum=SAMPLING_MOMENTUM)
+class Down(_Block):
+    """conv 4x4 stride 2, BatchNorm.  (N, C, H, W) -> (N, out, H/2, W/2)"""
 
     def execute(self, x):
         return self.bn(self.conv(x))
 
 
-class Up(nn.Module):
-    """Transposed conv 4x4 stride 2, norm; again with an identity behind it.  (N, C, H, W) -> (N, out, 2H, 2W)."""
-
-    def __init__(self, into: int, out: int, norm=batch_norm(SAMPLING_MOMENTUM)):
-        self.conv = nn.Sequential(nn.ConvTranspose(into, out, 4, stride=2, padding=1), norm(out))
+class Up(_Block):
+    """Transposed conv 4x4 stride 2, norm.  (N, C, H, W) -> (N, out, 2H, 2W)"""
 
     def execute(self, x):
         return self.conv(x)
+
+
+_BLOCKS = {"res": Res, "down": Down, "up": Up}
+_ACTIVATIONS = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: nn.Tanh(), "leaky_relu": lambda a: nn.LeakyReLU(a.slope)}
+_MAKERS = {
+    tuple: lambda layers: nn.Sequential(*[make(layer) for layer in layers]),
+    layout.Block: lambda b: _BLOCKS[b.kind](b),
+    layout.Linear: lambda r: nn.Linear(r.into, r.out),
+    layout.Conv: lambda c: nn.Conv(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding),
+    layout.ConvTranspose: lambda c: nn.ConvTranspose(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding,
+                                                     output_padding=c.output_padding),
+    layout.Norm: _norm,
+    layout.Reflect: lambda r: nn.ReflectionPad2d(r.padding),
+    layout.Activation: lambda a: _ACTIVATIONS[a.name](a),
+}
+
+
+def make(layer):
+    """The module of a record of layout.py; of a tuple of them an ``nn.Sequential``."""
+    return _MAKERS[type(layer)](layer)
 
 
 def initialise(module) -> None:

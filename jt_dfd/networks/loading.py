@@ -1,4 +1,4 @@
-"""Arrays into a network, without a second copy of what was there."""
+"""Arrays into a network and out of it, strictly: Jittor's own loading only warns."""
 from __future__ import annotations
 
 from typing import Dict
@@ -6,25 +6,48 @@ from typing import Dict
 import numpy as np
 
 from ..backend import jt
+from ..checkpoints import check_arrays
 
 
-def load_arrays(network, arrays: Dict[str, np.ndarray]) -> None:
-    """Put name -> float32 array into ``network``; names and shapes must be exactly the network's.
+def load_arrays(network, arrays: Dict[str, np.ndarray], source=None, trainable: bool = False,
+                consume: bool = False) -> None:
+    """Put name -> floating point array into ``network``; names and shapes must be exactly the network's.
 
     Values that a new network would draw at random are never computed: Jittor is lazy, and they are replaced first.
-    ValueError names the first parameter that does not fit, before anything was changed.
+
+    source     the file, where the arrays were not held against a specification yet: they are, and so are their values.
+               CheckpointError then names it and the parameter that does not fit
+    trainable  parameters take gradients afterwards where they did before; else none does
+    consume    take each array out of ``arrays`` once it is in, so that a large network is in memory once
+    Without a source ValueError names the first parameter that does not fit.  Either comes before anything was changed.
     """
     own = network.state_dict()
+    shapes = {name: tuple(variable.shape) for name, variable in own.items()}
+    if source is not None:
+        arrays = check_arrays(arrays, shapes, source)
     for name in sorted(set(own) | set(arrays)):
         if name not in arrays or name not in own:
             raise ValueError(f"parameter {name} is {'missing' if name in own else 'unexpected'}")
-        if tuple(own[name].shape) != tuple(arrays[name].shape):
-            raise ValueError(f"parameter {name} has shape {tuple(arrays[name].shape)}, expected {tuple(own[name].shape)}")
+        if shapes[name] != tuple(arrays[name].shape):
+            raise ValueError(f"parameter {name} has shape {tuple(arrays[name].shape)}, expected {shapes[name]}")
     for name, variable in own.items():
-        variable.update(jt.array(np.ascontiguousarray(arrays[name], np.float32)))
-    # Computed now: an array of one number that is still pending gets fused into what reads it, and Jittor 1.3.11 writes
-    # code for that which does not compile.
-    jt.sync_all()
+        array = arrays.pop(name) if consume else arrays[name]
+        (assign if trainable else _replace)(variable, np.asarray(array, np.float32))
+    if not trainable:
+        # Computed now: an array of one number that is still pending gets fused into what reads it, and Jittor 1.3.11
+        # writes code for that which does not compile.
+        jt.sync_all()
+
+
+def _replace(variable, array: np.ndarray) -> None:
+    variable.update(jt.array(np.ascontiguousarray(array)))
+
+
+def assign(variable, array: np.ndarray) -> None:
+    """New contents for a variable; whether it takes gradients stays as it was."""
+    stopped = variable.is_stop_grad()
+    variable.assign(jt.array(np.ascontiguousarray(array)))
+    (variable.stop_grad if stopped else variable.start_grad)()
 
 
 def to_arrays(network) -> Dict[str, np.ndarray]:

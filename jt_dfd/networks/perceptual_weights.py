@@ -61,7 +61,7 @@ def load_features(source: str = "auto") -> Tuple[Optional[object], str]:
                           "torchvision's VGG19 file with --perceptual-network")
         arrays = read_vgg_arrays(path)
         return VGGFeatures(stages_from(arrays, _STLPIPS_NAMES), True), "VGG16 of stlpips-pytorch (shift-tolerant)"
-    from ..converter.vgg import read_vgg
+    from ..checkpoints.vgg import read_vgg
 
     kind, convolutions = read_vgg(source)
     stages = [[pair for name, pair in convolutions.items() if name.startswith(f"conv{number}_")]

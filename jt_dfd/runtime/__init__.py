@@ -6,7 +6,7 @@
 Jittor's own first import fails on a machine that does not reach its download host, on one with an ``nvcc`` but no GPU
 or no runtime library beside it, and computes garbage with numpy 2.  Everything is decided here instead, and nothing is
 downloaded.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda), ``JT_DFD_TF32`` (1, 0; see ``tf32``),
-``JITTOR_HOME``, and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
+``JT_DFD_ISA`` (avx512, avx2, baseline; see ``isa``), ``JITTOR_HOME``, and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
 ``use_cuda``, ``log_silent``, ``cache_name`` and the like.
 
 OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch
@@ -17,12 +17,13 @@ Importing this module imports neither Jittor nor numpy.
 """
 from __future__ import annotations
 
+import os
 import sys
 from typing import Callable, Dict, Optional
 
 from ..errors import InputError
-from . import graph_lock, tf32
-from .problems import RuntimeProblem
+from . import graph_lock, half_precision, tf32
+from .problems import RuntimeProblem, word
 from .plan import Plan, make_plan
 from .signals import restore_signals
 
@@ -52,6 +53,9 @@ def prepare(device: str = "auto") -> Dict:
         raise RuntimeProblem(plan.problems)
     plan.apply()
     _prepared = plan
+    if os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0":
+        for entry in plan.said_at_start:
+            print(word(entry), file=sys.stderr, flush=True)
     return plan.report()
 
 
@@ -112,6 +116,13 @@ def make_report_plan(device: str = "auto") -> Plan:
 def chosen_device() -> Optional[str]:
     """"cpu" or "cuda" once ``prepare`` has run, else None."""
     return _prepared.device if _prepared is not None else None
+
+
+def half_precision_gains() -> bool:
+    """Whether the device in use computes faster in float16; True where it is not known.  After ``prepare``."""
+    if _prepared is None or _prepared.gpu is None:
+        return True
+    return half_precision.state(_prepared.gpu["capability"])["gains"]
 
 
 def _import_quietly() -> None:

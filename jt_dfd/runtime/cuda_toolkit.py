@@ -37,6 +37,9 @@ _WHEELS = {"cudart": "nvidia-cuda-runtime", "cublas": "nvidia-cublas", "cudnn": 
 _GCC = (((13, 0), 15), ((12, 8), 14), ((12, 4), 13), ((12, 0), 12), ((11, 5), 11), ((11, 0), 10))
 #: lowest compute capability that each CUDA major compiles for (NVIDIA's release notes)
 _LOWEST = {11: 35, 12: 50, 13: 75}
+#: first CUDA that knows GPUs from a capability on, where an older one cannot be made to do: its libraries have nothing
+#: for them (NVIDIA's release notes; older GPUs' newest members run an earlier generation's code)
+_FIRST = ((121, (12, 9)), (120, (12, 8)), (110, (13, 0)), (103, (12, 9)), (100, (12, 8)))
 OLDEST = (11, 2)
 
 ARCH = "aarch64" if platform.machine() == "aarch64" else "x86_64"
@@ -270,16 +273,17 @@ def judge(nvcc: Dict, gpu: Dict, there: List[Dict]) -> Dict:
     version, words = nvcc["version"], "%d.%d" % nvcc["version"]
     driver = tuple(gpu["driver"] or (99, 0))
     if version < OLDEST:
-        problems.append(finding(f"{nvcc['path']} is CUDA {words}; 11.2 is the oldest that works", _newer(driver)))
+        problems.append(finding(f"{nvcc['path']} is CUDA {words}; 11.2 is the oldest that works", advice(gpu)))
     if version[0] > driver[0]:
         problems.append(finding(f"{nvcc['path']} is CUDA {words}, and the GPU's driver takes CUDA {driver[0]} at most",
-                                f"install a CUDA {driver[0]} toolkit, or a newer driver"))
+                                advice(gpu)))
     lowest = _LOWEST.get(version[0], 75)
     for device in gpu["devices"]:
+        name = f"{device['name']} (compute capability {device['capability'] / 10:.1f})"
         if device["capability"] < lowest:
-            problems.append(finding(f"{device['name']} (compute capability {device['capability'] / 10:.1f}) is older "
-                                    f"than CUDA {words} compiles for",
-                                    f"install a CUDA {12 if lowest > 50 else 11} toolkit"))
+            problems.append(finding(f"{name} is older than CUDA {words} compiles for", advice(gpu)))
+        elif version < first_version(device["capability"]):
+            problems.append(finding(f"{name} is newer than CUDA {words} knows", advice(gpu)))
     verdict["places"] = places = sources(nvcc)
     verdict["parts"], missing = choose_parts(nvcc, places)
     if missing:
@@ -327,17 +331,34 @@ def wheel_command(parts: List[str], version: Tuple[int, int]) -> str:
     return f"{sys.executable} -m pip install " + " ".join(names)
 
 
-def _newer(driver) -> str:
-    return f"install a CUDA {min(driver[0], 12)} toolkit"
+def first_version(capability: int) -> Tuple[int, int]:
+    """The oldest CUDA that serves a GPU of this compute capability (90 for 9.0)."""
+    return next((version for first, version in _FIRST if capability >= first), OLDEST)
+
+
+def advice(gpu: Dict) -> str:
+    """What to install for these GPUs and their driver (as ``gpu.ask`` answers): a CUDA that knows them all."""
+    devices = sorted(gpu["devices"], key=lambda d: d["capability"])
+    driver = tuple(gpu["driver"] or (99, 0))
+    oldest, newest = devices[0], max(devices, key=lambda d: first_version(d["capability"]))
+    first = first_version(newest["capability"])
+    last = max((major for major, lowest in _LOWEST.items() if lowest <= oldest["capability"]), default=0)
+    if last < first[0]:
+        if len(devices) > 1 and last:
+            return f"no CUDA knows both {oldest['name']} and {newest['name']}: let CUDA_VISIBLE_DEVICES name one"
+        return f"{oldest['name']} is older than any CUDA that works here: use device \"cpu\""
+    if driver < first:
+        return f"install a newer driver: {newest['name']} needs CUDA %d.%d, and this one takes %d.%d" % (first + driver)
+    major = min(last, driver[0])
+    if major >= 13:
+        return (f"{sys.executable} -m pip install nvidia-cuda-nvcc==13.0.* nvidia-nvvm==13.0.* nvidia-cuda-crt==13.0.* "
+                "nvidia-cuda-cccl==13.0.* nvidia-cuda-runtime==13.0.* nvidia-cublas==13.0.* nvidia-nvjitlink==13.0.* "
+                "nvidia-cufft nvidia-curand nvidia-cusparse nvidia-cudnn-cu13")
+    if first > OLDEST:   # what distributions carry is older
+        return f"install NVIDIA's own CUDA {major} toolkit, %d.%d or newer" % first
+    return f"install a CUDA {major} toolkit (Debian, Ubuntu:  apt-get install -y nvidia-cuda-toolkit)"
 
 
 def no_compiler(gpu: Dict) -> Dict[str, str]:
     """The finding for a GPU without any nvcc."""
-    driver = gpu["driver"] or (0, 0)
-    if driver[0] >= 13:
-        mend = (f"{sys.executable} -m pip install nvidia-cuda-nvcc==13.0.* nvidia-nvvm==13.0.* nvidia-cuda-crt==13.0.* "
-                "nvidia-cuda-cccl==13.0.* nvidia-cuda-runtime==13.0.* nvidia-cublas==13.0.* nvidia-nvjitlink==13.0.* "
-                "nvidia-cufft nvidia-curand nvidia-cusparse nvidia-cudnn-cu13")
-    else:
-        mend = f"install a CUDA {driver[0] or 12} toolkit (Debian, Ubuntu:  apt-get install -y nvidia-cuda-toolkit)"
-    return finding("there is a GPU, but no CUDA compiler (nvcc)", mend)
+    return finding("there is a GPU, but no CUDA compiler (nvcc)", advice(gpu))

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from . import first_compile, host, make_report_plan
+from . import first_compile, host, make_report_plan, ways
 from .problems import finding, word
 
 
@@ -75,6 +75,8 @@ def _found_rows(found: Dict) -> List[Tuple[str, str]]:
         rows.append((name, found.get(name) or "not installed"))
     compiler = found.get("compiler")
     rows.append(("C++ compiler", f"{compiler['version']} at {compiler['path']}" if compiler else "none"))
+    if found.get("isa"):
+        rows.append(("vector instructions", found["isa"]["processor"]))
     if found.get("python_headers"):
         rows.append(("Python headers", found["python_headers"]))
     onednn = found.get("onednn")
@@ -102,16 +104,21 @@ def _found_rows(found: Dict) -> List[Tuple[str, str]]:
 def _chosen_rows(report: Dict) -> List[Tuple[str, str]]:
     found = report["found"]
     rows = [("device", f"{'GPU' if report['device'] == 'cuda' else 'CPU'} ({report['why']})")] if report["why"] else []
+    if found.get("isa", {}).get("limit"):
+        rows.append(("vector instructions", f"no more than {found['isa']['limit']} (JT_DFD_ISA)"))
     cuda = found.get("cuda")
     if cuda:
         rows += [("CUDA", f"{cuda['version']}, {cuda['nvcc']}"), ("CUDA view", cuda["view"])]
         rows += [("  " + part, where) for part, where in cuda["parts"].items()]
         rows.append(("float32 on the GPU", cuda["tf32"]["words"]))
+        rows.append(("float16 on the GPU", cuda["half"]["words"]))
     onednn = found.get("onednn")
     if onednn:
         rows.append(("CPU convolutions", "oneDNN" if onednn["state"] in ("ready", "wheels") else "plain loops: slow"))
     rows.append(("kernel cache", f"{host.jittor_home() / '.cache' / 'jittor'}, "
                  + ("compiled" if report["compiled"] else "not compiled yet")))
+    for machine, entries in ways.read().items():
+        rows += [("quicker way", f"{line} [{machine}]") for line in ways.words(entries)]
     rows += [("set by you", f"{k}={v}") for k, v in sorted(report.get("users", {}).items())]
     return rows
 
@@ -137,13 +144,23 @@ def warm(device: str = "auto", params=None) -> List[str]:
     from jt_dfd.synthesizer import Synthesizer
 
     started = time.monotonic()
-    Synthesizer(folder, device).warm(_tell)
-    return done + [f"A face's operators are compiled for {folder} ({time.monotonic() - started:.0f} s)."]
+    synthesizer = Synthesizer(folder, device)
+    ways_kept = synthesizer.networks.choose_ways(_tell_ways)
+    synthesizer.warm(_tell)
+    done.append(f"A face's operators are compiled for {folder} ({time.monotonic() - started:.0f} s).")
+    if ways_kept:
+        done += ["The quicker way of each network was measured and is kept:"] + ["  " + w for w in ways.words(ways_kept)]
+    return done
 
 
 def has_weights(folder: Path) -> bool:
     """Whether a folder holds more than notices."""
     return folder.is_dir() and any((folder / name).exists() for name in ("config.json", "AE_whole", "Combine"))
+
+
+def _tell_ways(network: str, done: int, total: int) -> None:
+    if done < total:
+        print(f"  two ways to compute the {network} ({done + 1}/{total})", file=sys.stderr, flush=True)
 
 
 def _tell(stage: str, done: int, total: int) -> None:

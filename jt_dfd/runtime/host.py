@@ -250,9 +250,15 @@ def in_mpi() -> bool:
     return "OMPI_COMM_WORLD_SIZE" in os.environ
 
 
+def local_rank() -> Tuple[int, int]:
+    """This process's number among those that mpirun started on this machine, and how many those are."""
+    return (int(os.environ.get("OMPI_COMM_WORLD_LOCAL_RANK") or 0),
+            int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") or 1))
+
+
 def threads_of_a_rank() -> int:
     """This machine's cores, dealt to the ranks on it; not more than the cores this one is bound to."""
-    ranks = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") or 1)
+    ranks = local_rank()[1]
     return min(len(os.sched_getaffinity(0)), max(1, (os.cpu_count() or 1) // max(1, ranks)))
 
 

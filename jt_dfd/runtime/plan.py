@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, first_compile, gpu, host, onednn, tf32
+from . import cuda_toolkit, cuda_view, first_compile, gpu, half_precision, host, isa, onednn, tf32
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -14,7 +14,8 @@ _OURS = "JT_DFD_SET"
 
 
 class Plan:
-    """What was found and chosen.  ``problems`` must be empty before ``apply``."""
+    """What was found and chosen.  ``problems`` must be empty before ``apply``; ``said_at_start`` is for stderr then;
+    ``gpu`` is the one this process computes on, as ``gpu.ask`` describes it."""
 
     def __init__(self):
         self.device = "cpu"
@@ -24,6 +25,8 @@ class Plan:
         self.users: Dict[str, str] = {}
         self.found: Dict[str, object] = {}
         self.notes: List[Dict[str, str]] = []
+        self.said_at_start: List[Dict[str, str]] = []
+        self.gpu: Optional[Dict] = None
         self.problems: List[Dict[str, str]] = []
         self.compiled = False
 
@@ -62,7 +65,7 @@ class Plan:
 _USERS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "python_config_path", "use_mpi", "mpicc_path",
           "use_mkl", "use_cuda", "log_silent", "log_v", "cache_name", "use_cutt", "use_cutlass", "use_nccl",
           "nccl_include_path", "nccl_lib_path", "FIX_TORCH_ERROR", "conv_opt", "debug", "use_tensorcore",
-          "LD_LIBRARY_PATH", "gdb_path", "OMP_NUM_THREADS")
+          "LD_LIBRARY_PATH", "gdb_path", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA")
 
 
 def make_plan(device: str = "auto", dry: bool = False) -> Plan:
@@ -91,9 +94,11 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
     if tf32.setting() not in ("0", "1"):
         plan.problems.append(finding(f"JT_DFD_TF32={tf32.setting()}: expected 0 or 1", "unset JT_DFD_TF32"))
 
+    isa.limit(plan)
     # a name of our own keeps other Jittor programs' flags from rebuilding our core and ours theirs; left unset, Jittor
     # asks git for the branch of whatever repository its own folder lies in, and compiles anew for each branch
-    plan.set("cache_name", "jt_dfd")
+    if "cache_name" not in plan.environment:
+        plan.set("cache_name", "jt_dfd")
     plan.set("log_silent", "1")
     plan.set("gdb_path", "")        # only used to print traces of crashes; looking for it costs a start-up process
     plan.set("FIX_TORCH_ERROR", "0")  # otherwise Jittor imports an installed PyTorch into this process
@@ -154,7 +159,9 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
     content = cuda_view.plan_view(verdict, answer)
     view = cuda_view.views_folder() / cuda_view.fingerprint(content)
     plan.found["cuda"]["view"] = str(view)
-    plan.found["cuda"]["tf32"] = tf32.state(max(d["capability"] for d in answer["devices"]))
+    _deal_gpus(plan, verdict, answer["devices"])
+    plan.found["cuda"]["tf32"] = tf32.state(plan.gpu["capability"])
+    plan.found["cuda"]["half"] = half_precision.state(plan.gpu["capability"])
     if not dry and not plan.problems:
         cuda_view.build(content)
     # over the user's own nvcc_path too: the view's compiler is a script that calls the one he named
@@ -166,6 +173,33 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
         plan.set("nccl_lib_path", str(view / "lib64"))
     else:
         plan.set("use_nccl", "0")    # between GPUs, MPI then goes through the host's memory
+
+
+def _deal_gpus(plan: Plan, verdict: Dict, devices: List[Dict]) -> None:
+    """Which GPU this process takes.  With NCCL, Jittor gives every process of mpirun on a machine its own; without, all
+    would compute on the first, so each is shown one GPU alone."""
+    rank, ranks = host.local_rank()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if "CUDA_VISIBLE_DEVICES" in os.environ.get(_OURS, "").split(","):   # a process that such a one started
+        plan.gpu = devices[0]
+        plan.environment["CUDA_VISIBLE_DEVICES"] = visible or ""
+        return
+    plan.gpu = devices[rank % len(devices)]
+    nccl = "nccl" in verdict["parts"] and plan.users.get("use_nccl") != "0"
+    if not nccl and max(ranks, len(devices)) > 1:
+        note = finding("NCCL is not installed: several GPUs that train together exchange gradients through the host's "
+                       "memory, which is slow", cuda_toolkit.wheel_command(["nccl"], verdict["nvcc"]["version"]))
+        plan.notes.append(note)
+        if ranks > 1:
+            plan.said_at_start.append(note)
+    # with NCCL, one GPU that each process is shown may be its own
+    if ranks > len(devices) and not (nccl and visible):
+        plan.problems.append(finding(
+            f"mpirun started {ranks} processes on this machine, and there are {len(devices)} GPUs: some would share one",
+            f"mpirun -np {len(devices)}  (on each machine), or --device cpu"))
+    elif ranks > 1 and not nccl:
+        names = visible.split(",") if visible else [str(i) for i in range(len(devices))]
+        plan.environment["CUDA_VISIBLE_DEVICES"] = names[rank].strip()
 
 
 def _nvcc_words(nvcc: Dict) -> Dict:

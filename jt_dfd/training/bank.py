@@ -13,12 +13,12 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 
 from .. import checkpoints, networks
+from ..atomic import write_text
 from ..backend import jt
 from ..components import COMPONENTS, MIRROR
 from ..data import index
 from ..data.augment import Augmentation
 from ..errors import UserError
-from ..pictures import write_atomically
 from . import arrays as named
 from .weights import open_weights
 
@@ -65,17 +65,16 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
         keys = [key for flip in ((False, True) if mirrored else (False,)) for style in styles for n in numbers
                 for key in [(rows[n].file, style, flip)] if key in latents]
         for component in COMPONENTS:
-            bank = np.stack([latents[key][component] for key in keys])
-            checkpoints.write_bank(folder.path / checkpoints.bank_path(component, gender), bank, dtype)
+            folder.write_bank(component, gender, np.stack([latents[key][component] for key in keys]).astype(dtype))
         table[gender] = [{"file": file, "mirrored": flip, "style": style} for file, style, flip in keys]
     # banks of an earlier call that this one did not write would be taken for its own
     for gender in ("male", "female", checkpoints.SHARED_BANK):
         if gender not in chosen:
             for component in COMPONENTS:
-                (folder.path / checkpoints.bank_path(component, gender)).unlink(missing_ok=True)
+                folder.target("bank", component, gender).unlink(missing_ok=True)
     text = json.dumps({"encoders": encoders_digest(folder), "rows": table}, indent=0) + "\n"
-    write_atomically(folder.path / ROWS_FILE, lambda t: t.write_text(text, encoding="utf-8"))
-    checkpoints.write_config(folder.path, config, folder.meta.get("provenance"), dtype)
+    write_text(folder.path / ROWS_FILE, text)
+    folder.write_config(folder.meta.get("provenance"), dtype)
     return {gender: len(entries) for gender, entries in table.items()}
 
 

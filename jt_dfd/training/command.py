@@ -18,7 +18,7 @@ _EMBEDDING = """Stage I: train the component embedding, an autoencoder for each 
 The run folder gets options.json, log.jsonl, losses.png, samples/, COMPONENT/checkpoints/ and weights/, which
 tools/build_bank.py and tools/train_synthesis.py read.
 """
-_SYNTHESIS = """Stage II: train feature mapping and image synthesis behind stage I's frozen encoders.
+_SYNTHESIS = """Stage II: train feature mapping and image synthesis with stage I's frozen encoders.
 
     python tools/train_synthesis.py --data SET --embedding runs/embedding --out runs/synthesis
     python tools/train_synthesis.py --data SET --init-from Params/demo --out runs/finer
@@ -135,7 +135,7 @@ def export_weights(arguments=None) -> int:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="default: float16")
     parser.add_argument("--step", type=int, metavar="N", help="stage II's checkpoint to take (default: the one with the "
-                        "best held-out figure; with a GAN the last may well look better)")
+                        "best held-out score; with a GAN the last may well look better)")
     parser.add_argument("--note", default="", help="a line for the provenance in config.json")
     args = parser.parse_args(arguments)
     from .export import export

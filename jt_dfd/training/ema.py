@@ -6,7 +6,6 @@ from typing import Dict, List
 
 import numpy as np
 
-from ..backend import jt
 from .arrays import assign
 
 

@@ -112,7 +112,7 @@ class EmbeddingTrainer:
         self._train(True)
         return {name: value / count for name, value in total.items()}
 
-    def figure(self, part: str, values: Dict[str, float]):
+    def score(self, part: str, values: Dict[str, float]):
         """What the best checkpoint is chosen by: the loss that is trained.  By the plain MSE a blur would be better than
         a line a little beside its place."""
         return values.get(f"held_out/scales/{part}", values.get(f"held_out/{part}"))

@@ -9,9 +9,9 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from .. import checkpoints
+from ..atomic import write_text
 from ..errors import UserError
-from ..networks.specification import specification_of
-from ..pictures import write_atomically
+from ..layout import specification_of
 from .arrays import under
 from .bank import ROWS_FILE, banks_of, encoders_digest
 from .options import OPTIONS_FILE
@@ -24,10 +24,10 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     """Write ``out``; returns its bytes.
 
     embedding   stage I's run folder (or folder of weights) with image decoders and banks
-    synthesis   stage II's, trained behind the same encoders
+    synthesis   stage II's, trained with the same encoders
     dtype       "float16" or "float32", of networks and banks alike
-    step        stage II's checkpoint to take, its moving average; None: the best one by the held-out figure.  A GAN's
-                later pictures are often the better ones where no figure says so
+    step        stage II's checkpoint to take, its moving average; None: the best one by the held-out score.  A GAN's
+                later pictures are often the better ones where no score says so
 
     UserError where parts do not belong together or the checkpoint is not there; then nothing is written.
     """
@@ -36,28 +36,28 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
         raise UserError(f"{embedding} and {synthesis} hold networks of different sizes")
     digest = encoders_digest(one)
     if encoders_digest(two) != digest:
-        raise UserError(f"{synthesis} was trained behind other encoders than those in {embedding}: stage I has gone "
-                        "on since. Train stage II behind the new ones (--init-from keeps what it learned), or take "
+        raise UserError(f"{synthesis} was trained with other encoders than those in {embedding}: stage I has gone "
+                        "on since. Train stage II with the new ones (--init-from keeps what it learned), or take "
                         "the old.")
     banks = banks_of(one)
     if not banks or banks.get("encoders") != digest:
         raise UserError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
     chosen = averaged(synthesis, two.config, step) if step is not None else {}
+    made = checkpoints.Folder(out, one.config, {})
     for (kind, component), shapes in specification_of(one.config).items():
         source = one if kind in ("encoder", "image_decoder") else two
-        arrays = chosen.get((kind, component)) or source.network(kind, component or "rest")
-        path = out / checkpoints.network_path(kind, component or "rest")
-        checkpoints.write_arrays(path, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
+        arrays = chosen.get((kind, component)) or source.network(kind, component)
+        path = made.target(kind, component)
+        made.write_network(kind, component, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
     for gender in one.genders or (checkpoints.SHARED_BANK,):
         for component in ("eye1", "eye2", "nose", "mouth", "rest"):
-            path = out / checkpoints.bank_path(component, gender)
-            checkpoints.write_bank(path, narrowed(one.bank(component, gender), dtype, path, "rows"), dtype)
-    rows = json.dumps(banks, separators=(",", ":")) + "\n"
-    write_atomically(out / ROWS_FILE, lambda t: t.write_text(rows, encoding="utf-8"))
+            rows = one.bank(component, gender)
+            made.write_bank(component, gender, narrowed(rows, dtype, made.target("bank", component, gender), "rows"))
+    write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
     record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}
     if step is not None:
         record["synthesis"]["step"] = step
-    checkpoints.write_config(out, one.config, record, dtype)
+    made.write_config(record, dtype)
     return sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
 
 

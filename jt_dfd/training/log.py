@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from ..pictures import write_atomically
+from ..atomic import write_text
 from .curves import draw_curves
 
 
@@ -40,7 +40,7 @@ class Log:
         if not path.is_file():
             return
         kept = "".join(json.dumps(line) + "\n" for line in read(path) if line.get("step", 0) <= step)
-        write_atomically(path, lambda t: t.write_text(kept, encoding="utf-8"))
+        write_text(path, kept)
 
     def note(self, text: str) -> None:
         if self.writer:

@@ -1,7 +1,7 @@
 """The training loop of both stages: steps, guards, log, samples, checkpoints, Ctrl-C.
 
 A trainer brings its networks and optimisers; it has ``parts`` that are checkpointed each by itself, ``step``,
-``validate``, ``figure``, ``sheet``, ``adams``, ``arrays``, ``load`` and ``export``.
+``validate``, ``score``, ``sheet``, ``adams``, ``arrays``, ``load`` and ``export``.
 """
 from __future__ import annotations
 
@@ -184,15 +184,15 @@ class Run:
             self.log.line(step, values)
         for part in parts:
             arrays = self.trainer.arrays(part)
-            figure = self.trainer.figure(part, values)
+            score = self.trainer.score(part, values)
             folder = self.folders[part]
             best = folder.best()
             state = {"world": parallel.world(), "values": values, "command": self.command}
-            better = best is None or figure is None or figure < best[1]
+            better = best is None or score is None or score < best[1]
             weights = self.trainer.weights(part) if better else {}
             try:
                 if parallel.is_writer():
-                    folder.save(step, arrays, state, figure)
+                    folder.save(step, arrays, state, score)
                     self._write_weights(weights)
             except OSError as error:
                 self.log.curves()

@@ -1,6 +1,6 @@
 """The terms of both stages.  Pictures are (N, C, H, W) in [-1, 1], sketches with one channel, photographs with three;
 ``maps`` are the discriminator's outputs, for each scale a list of feature maps with the patch scores last, of the real
-pictures and the made ones one after the other."""
+pictures and the fake ones one after the other."""
 from __future__ import annotations
 
 import numpy as np
@@ -11,19 +11,19 @@ from ..backend import jt, nn
 _BLUR = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 
 #: pixels after which the pattern of three transposed convolutions of stride 2 repeats, the edge of the squares in which
-#: it is looked for, and that of the mean which is taken off before (ours: what told made pictures best from real ones)
+#: it is looked for, and that of the mean which is taken off before (ours: what told fake pictures best from real ones)
 PERIOD, SQUARE, SMOOTH = 8, 64, 4
 
 
-def l1(made, real):
-    return (made - real).abs().mean()
+def l1(fake, real):
+    return (fake - real).abs().mean()
 
 
-def mse(made, real):
-    return ((made - real) ** 2).mean()
+def mse(fake, real):
+    return ((fake - real) ** 2).mean()
 
 
-def multiscale(made, real, scales: int):
+def multiscale(fake, real, scales: int):
     """MSE of sketches (N, 1, H, W) at ``scales`` scales, 1 or more (ours); one is the plain MSE.
 
     Each further scale is the one before, blurred and halved, as long as its edge has 4 pixels or more.  In the plain MSE
@@ -33,7 +33,7 @@ def multiscale(made, real, scales: int):
     The mean over scales is taken of ``2 ** scale`` times the scale's MSE: what is left of thin lines after a blur is half
     as much for each doubling of the blur, and the coarse scales would be drowned.
     """
-    error = made - real   # the blur is linear: one pyramid of the difference instead of two
+    error = fake - real   # the blur is linear: one pyramid of the difference instead of two
     total, count = (error ** 2).mean(), 1
     if scales > 1:
         kernel = jt.array(_BLUR.astype(np.float32)[None, None]).stop_grad()
@@ -49,40 +49,40 @@ def split(maps, count: int):
     return ([[m[:count] for m in scale] for scale in maps], [[m[count:] for m in scale] for scale in maps])
 
 
-def discriminator(real_maps, made_maps):
-    """Least squares: real patches towards 1, made ones towards 0; summed over scales."""
+def discriminator(real_maps, fake_maps):
+    """Least squares: real patches towards 1, fake ones towards 0; summed over scales."""
     total = jt.float32(0)
-    for real, made in zip(real_maps, made_maps):
-        total = total + 0.5 * (((real[-1] - 1) ** 2).mean() + (made[-1] ** 2).mean())
+    for real, fake in zip(real_maps, fake_maps):
+        total = total + 0.5 * (((real[-1] - 1) ** 2).mean() + (fake[-1] ** 2).mean())
     return total
 
 
-def adversarial(made_maps):
+def adversarial(fake_maps):
     """Least squares: the generator wants its patches at 1; summed over scales.  Differentiable in the picture."""
     total = jt.float32(0)
-    for made in made_maps:
-        total = total + ((made[-1] - 1) ** 2).mean()
+    for fake in fake_maps:
+        total = total + ((fake[-1] - 1) ** 2).mean()
     return total
 
 
-def feature_matching(real_maps, made_maps):
-    """L1 between the discriminator's inner maps of a real picture and a made one: mean over layers and scales.
+def feature_matching(real_maps, fake_maps):
+    """L1 between the discriminator's inner maps of a real picture and a fake one: mean over layers and scales.
     The real side takes no gradient."""
     total, count = jt.float32(0), 0
-    for real, made in zip(real_maps, made_maps):
-        for a, b in zip(real[:-1], made[:-1]):
+    for real, fake in zip(real_maps, fake_maps):
+        for a, b in zip(real[:-1], fake[:-1]):
             total, count = total + (a.detach() - b).abs().mean(), count + 1
     return total / max(count, 1)
 
 
-def grid(made, real):
-    """How much a made picture repeats itself every PERIOD pixels beyond what the real one does (ours): mean over
+def checkerboard(fake, real):
+    """How much a fake picture repeats itself every PERIOD pixels beyond what the real one does (ours): mean over
     squares of the excess, in the pictures' own units.
 
     Transposed convolutions begin with such a pattern.  L1 hardly sees it where it is fainter than the picture's other
     errors: moving a pixel up and its neighbour down changes nothing in the sum.  Real pictures of any size have none.
     """
-    return nn.relu(_repetition(made) - _repetition(real).detach()).mean()
+    return nn.relu(_repetition(fake) - _repetition(real).detach()).mean()
 
 
 def _repetition(x):

@@ -114,12 +114,12 @@ def _synthesis():
     class Trainer(SynthesisTrainer):
         def objective(self, batch):
             o, features = self.options, self.features(batch.crops)
-            made = self.generator(features)
-            total = o.l1 * losses.l1(made, batch.photo)
-            maps = self.discriminator(jt.concat([features_at, features_at]), jt.concat([batch.photo, made]))
-            real, false = losses.split(maps, BATCH)
-            return (total + o.gan * losses.adversarial(false)
-                    + o.feature_matching * losses.feature_matching(real, false)).item()
+            fake = self.generator(features)
+            total = o.l1 * losses.l1(fake, batch.photo)
+            maps = self.discriminator(jt.concat([features_at, features_at]), jt.concat([batch.photo, fake]))
+            real, fake_maps = losses.split(maps, BATCH)
+            return (total + o.gan * losses.adversarial(fake_maps)
+                    + o.feature_matching * losses.feature_matching(real, fake_maps)).item()
 
     from . import losses
 

@@ -126,8 +126,8 @@ class SynthesisOptions(Options):
     perceptual_layers: int = _option(5, "how many of relu1_1..relu5_1 are compared")
     perceptual_size: int = _option(0, "edge in pixels at which they look: by turns the whole picture reduced and a "
                                       "window of it; 0: the canvas")
-    grid: float = _option(0.0, "weight of the loss on a pattern that repeats every few pixels, which transposed "
-                               "convolutions leave in short trainings (50 takes it out); 0: off")
+    checkerboard: float = _option(0.0, "weight of the loss on a pattern that repeats every few pixels, which transposed "
+                                  "convolutions leave in short trainings (50 takes it out); 0: off", formerly="grid")
     lr_discriminator: float = _option(2e-4, "Adam's learning rate of the discriminator (ours)")
     ema: float = _option(0.999, "decay of the generator's moving average; 0: none")
 
@@ -142,7 +142,8 @@ def _dashed(name: str) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser, kind: Type[Options]) -> None:
-    """One ``--option`` a field; unset ones stay None, so that a resumed run keeps what it was started with."""
+    """One ``--option`` a field; unset ones stay None, so that a resumed run keeps what it was started with.  An option's
+    former name works too, without being shown."""
     for f in fields(kind):
         name, default = f"--{_dashed(f.name)}", f.default
         shown = "" if default == "" else f" (default: {default})"
@@ -153,6 +154,9 @@ def add_arguments(parser: argparse.ArgumentParser, kind: Type[Options]) -> None:
             parser.add_argument(name, dest=f.name, default=None, type=type(default), choices=f.metadata.get("choices"),
                                 metavar=None if "choices" in f.metadata else _metavar(default),
                                 help=(f.metadata["help"] + shown).replace("%", "%%"))
+        if "formerly" in f.metadata:
+            parser.add_argument(f"--{_dashed(f.metadata['formerly'])}", dest=f.name, default=None, type=type(default),
+                                help=argparse.SUPPRESS)
 
 
 def _metavar(default) -> str:
@@ -190,8 +194,8 @@ def read(kind: Type[Options], path) -> Options:
     """Options as a run folder keeps them.  OptionsError names the file."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-        names = {f.name for f in fields(kind)}
-        return kind(**{k: v for k, v in data.items() if k in names})
+        names = {name: f.name for f in fields(kind) for name in (f.metadata.get("formerly"), f.name)}
+        return kind(**{names[k]: v for k, v in data.items() if k in names})
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise OptionsError(f"{path}: not readable as options ({error}). Start the run anew in another "
                            "folder.") from None

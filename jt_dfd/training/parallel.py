@@ -17,7 +17,7 @@ def world() -> int:
 
 
 def is_writer() -> bool:
-    """Whether this process writes files.  No Jittor call may stand behind this alone: the ranks would fall out of
+    """Whether this process writes files.  No Jittor call may depend on this alone: the ranks would fall out of
     step."""
     return rank() == 0
 

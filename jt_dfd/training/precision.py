@@ -15,6 +15,7 @@ from typing import Callable, Dict, Tuple
 
 import numpy as np
 
+from .. import runtime
 from ..backend import jt
 from . import parallel
 from .options import Options
@@ -27,8 +28,8 @@ ON_CPU = False
 
 
 def mixed(options: Options) -> bool:
-    """Whether this run computes in mixed precision: it was asked for and there is a GPU."""
-    return options.mixed_precision > 0 and bool(jt.flags.use_cuda or ON_CPU)
+    """Whether this run computes in mixed precision: it was asked for and there is a GPU that gains by it."""
+    return options.mixed_precision > 0 and bool(ON_CPU or jt.flags.use_cuda and runtime.half_precision_gains())
 
 
 def prepare(options: Options, networks) -> float:
@@ -48,6 +49,8 @@ def words(options: Options) -> str:
         return ""
     if mixed(options):
         return f"mixed precision: convolutions in float16, all else in float32, loss scale {FIRST_SCALE:g} at first"
+    if jt.flags.use_cuda:
+        return "--mixed-precision gains nothing on this GPU, which has no tensor cores: this run computes in float32"
     return "--mixed-precision is for GPUs: this run is on the CPU and computes in float32"
 
 

@@ -1,7 +1,7 @@
 """Checkpoints of a run: written whole or not at all, old ones pruned, the best kept.
 
     checkpoints/step-00012000.pkl    named arrays (networks, optimisers, moving average) and, as text, the rest
-    checkpoints/best.json            which step was best, and its figure
+    checkpoints/best.json            which step was best, and its score
     commands.jsonl                   every call that trained here, and the step it began at
 """
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from ..checkpoints import CheckpointError, read_arrays, write_arrays
-from ..pictures import write_atomically
+from ..atomic import write_text
 from .log import read
 
 _NAME = re.compile(r"step-(\d{8,})\.pkl")
@@ -53,25 +53,25 @@ class RunFolder:
         return self.checkpoints / f"step-{step:08d}.pkl"
 
     def save(self, step: int, arrays: Dict[str, np.ndarray], state: Dict[str, Any],
-             figure: Optional[float] = None) -> Path:
-        """Write the checkpoint of ``step``, then prune.  figure: the lower the better; None is no candidate for best.
+             score: Optional[float] = None) -> Path:
+        """Write the checkpoint of ``step``, then prune.  score: the lower the better; None is no candidate for best.
 
         OSError (a full disk, say) leaves every older checkpoint as it was.
         """
-        text = json.dumps({"format": FORMAT, "step": step, "figure": figure, **state}).encode("utf-8")
+        text = json.dumps({"format": FORMAT, "step": step, "figure": score, **state}).encode("utf-8")
         write_arrays(self.file(step), {**arrays, _STATE: np.frombuffer(text, np.uint8)})
         best = self.best()
-        if figure is not None and (best is None or figure < best[1] or not self.file(best[0]).is_file()):
-            self._write_best(step, figure)
+        if score is not None and (best is None or score < best[1] or not self.file(best[0]).is_file()):
+            self._write_best(step, score)
         self._prune()
         return self.file(step)
 
-    def _write_best(self, step: int, figure: float) -> None:
-        text = json.dumps({"step": step, "figure": figure}) + "\n"
-        write_atomically(self.checkpoints / "best.json", lambda t: t.write_text(text, encoding="utf-8"))
+    def _write_best(self, step: int, score: float) -> None:
+        text = json.dumps({"step": step, "figure": score}) + "\n"
+        write_text(self.checkpoints / "best.json", text)
 
     def best(self) -> Optional[Tuple[int, float]]:
-        """(step, figure) of the best checkpoint so far, or None."""
+        """(step, score) of the best checkpoint so far, or None."""
         try:
             data = json.loads((self.checkpoints / "best.json").read_text(encoding="utf-8"))
             return int(data["step"]), float(data["figure"])

@@ -120,23 +120,23 @@ class SynthesisTrainer:
         if self.projected is not None:
             latents = self.projected.apply(latents, batch, step)
         features = self.decoded(latents)
-        made, real = self.generator(features), batch.photo
-        terms = {"l1": losses.l1(made, real)}
+        fake, real = self.generator(features), batch.photo
+        terms = {"l1": losses.l1(fake, real)}
         total = terms["l1"] * falling(o.l1, o.l1_end, step, o.l1_fall * o.steps)
         if self.perceptual is not None:
-            terms["perceptual"] = self.perceptual(*self._view(made, real, step))
+            terms["perceptual"] = self.perceptual(*self._view(fake, real, step))
             total = total + terms["perceptual"] * o.perceptual
-        if o.grid > 0:
-            terms["grid"] = losses.grid(made, real)
-            total = total + terms["grid"] * o.grid
+        if o.checkerboard > 0:
+            terms["checkerboard"] = losses.checkerboard(fake, real)
+            total = total + terms["checkerboard"] * o.checkerboard
         adversarial = self.discriminator is not None and step >= o.gan_from
         if adversarial:
             condition, count = features.detach(), real.shape[0]
-            maps = self.discriminator(jt.concat([condition, condition]), jt.concat([real, made]))
-            real_maps, made_maps = losses.split(maps, count)
-            terms["gan"] = losses.adversarial(made_maps)
-            terms["feature_matching"] = losses.feature_matching(real_maps, made_maps)
-            terms["discriminator"] = losses.discriminator(real_maps, made_maps)
+            maps = self.discriminator(jt.concat([condition, condition]), jt.concat([real, fake]))
+            real_maps, fake_maps = losses.split(maps, count)
+            terms["gan"] = losses.adversarial(fake_maps)
+            terms["feature_matching"] = losses.feature_matching(real_maps, fake_maps)
+            terms["discriminator"] = losses.discriminator(real_maps, fake_maps)
             total = total + terms["gan"] * o.gan + terms["feature_matching"] * o.feature_matching
         terms["gradient"] = self.adam.backward(total)
         if adversarial:
@@ -155,35 +155,35 @@ class SynthesisTrainer:
         """The optimisers that a step uses."""
         return [self.adam] + ([self.adam_discriminator] if self.adam_discriminator is not None else [])
 
-    def _view(self, made, real, step: int):
+    def _view(self, fake, real, step: int):
         """What the perceptual loss looks at: the canvas, or by turns the whole picture reduced (shape of the face) and
         a window at full resolution (texture)."""
         size, canvas = self.options.perceptual_size, self.config.canvas
         if not 0 < size < canvas:
-            return made, real
+            return fake, real
         if step % 2 == 0 and canvas % size == 0:
             factor = canvas // size
-            return nn.avg_pool2d(made, factor, factor), nn.avg_pool2d(real, factor, factor)
+            return nn.avg_pool2d(fake, factor, factor), nn.avg_pool2d(real, factor, factor)
         x, y = np.random.default_rng([self.options.seed, 3, step]).integers(0, canvas - size + 1, 2)
         # positions are data: slicing with numbers would compile a kernel for every position
         rows, columns = (jt.array(np.arange(at, at + size, dtype=np.int32)) for at in (y, x))
-        return tuple(_window(p, rows, columns, size) for p in (made, real))
+        return tuple(_window(p, rows, columns, size) for p in (fake, real))
 
     def validate(self, data, parts=parts) -> Dict[str, float]:
         """Held-out L1 and perceptual loss of the moving average."""
         sums, count = {}, 0
         with jt.no_grad(), self.average.applied():
             for batch in feed.first(data, self.options.validate):
-                made = self.generator(self.features(batch.crops))
-                values = {"l1": losses.l1(made, batch.photo)}
+                fake = self.generator(self.features(batch.crops))
+                values = {"l1": losses.l1(fake, batch.photo)}
                 if self.perceptual is not None:
-                    values["perceptual"] = self.perceptual(made, batch.photo)
+                    values["perceptual"] = self.perceptual(fake, batch.photo)
                 for name, value in values.items():
                     sums[name] = sums.get(name, 0.0) + value.item() * len(batch)
                 count += len(batch)
         return {f"held_out/{name}": value / count for name, value in sums.items()} if count else {}
 
-    def figure(self, part: str, values: Dict[str, float]):
+    def score(self, part: str, values: Dict[str, float]):
         return values.get("held_out/perceptual", values.get("held_out/l1"))
 
     def sheet(self, data):
@@ -244,7 +244,7 @@ class SynthesisTrainer:
         self.average.load(named.under("average", arrays))
 
     def weights(self, part: str = PART) -> Dict[str, Dict[str, np.ndarray]]:
-        """File of a weight folder -> its arrays: the moving average, the encoders it was trained behind, and the
+        """File of a weight folder -> its arrays: the moving average, the encoders it was trained with, and the
         discriminator, with which training can go on."""
         path, out = checkpoints.network_path, {}
         with self.average.applied():

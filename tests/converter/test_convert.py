@@ -12,7 +12,8 @@ import pytest
 from jt_dfd.checkpoints import CheckpointError, open_folder, read_arrays, write_arrays, write_config
 from jt_dfd.cli import run
 from jt_dfd.config import preset
-from jt_dfd.converter import command, formats
+from jt_dfd.checkpoints import formats
+from jt_dfd.converter import command
 from jt_dfd.converter.convert import convert_file
 from jt_dfd.converter.convert_folder import convert_folder
 
@@ -233,9 +234,11 @@ def test_options_that_would_do_nothing_are_refused(tiny_params, tmp_path, capsys
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_for_pytorch_tells_jittor_s_users_what_to_do(tiny_params, tmp_path):
+def test_a_folder_for_pytorch_is_read_by_everything_here(tiny_params, tmp_path, identical):
     convert_folder(tiny_params, tmp_path / "there", "torch", ".safetensors", verify=False)
-    with pytest.raises(CheckpointError, match=r"latest_net_G\.pkl: missing.*latest_net_G\.safetensors.*to-jittor"):
+    assert identical(open_folder(tmp_path / "there").network("generator"), open_folder(tiny_params).network("generator"))
+    (tmp_path / "there/Combine/latest_net_G.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"latest_net_G\.safetensors: missing"):
         open_folder(tmp_path / "there").network("generator")
 
 
@@ -258,7 +261,7 @@ def test_an_error_of_the_system_is_told_without_a_traceback(tiny_params, tmp_pat
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(tiny_params, tmp_path, monkeypatch):
-    from jt_dfd.converter import tensors_file
+    from jt_dfd.checkpoints import tensors_file
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -286,7 +289,7 @@ def test_inspect(tiny_params, capsys):
 HELD = """
 import runpy, sys, time
 sys.path.insert(0, {root!r})
-from jt_dfd.converter import formats
+from jt_dfd.checkpoints import formats
 write, written = formats.write, []
 def held(path, *more, **words):
     write(path, *more, **words)

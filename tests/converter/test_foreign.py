@@ -6,10 +6,10 @@ import pytest
 
 from jt_dfd.checkpoints import CheckpointError, read_arrays, write_arrays
 from jt_dfd.config import preset
-from jt_dfd.converter import formats
+from jt_dfd.checkpoints import formats
 from jt_dfd.converter.convert import convert_file
-from jt_dfd.converter.recognise import recognise
-from jt_dfd.converter.vgg import read_vgg
+from jt_dfd.checkpoints.recognise import recognise
+from jt_dfd.checkpoints.vgg import read_vgg
 from jt_dfd.networks import specification
 
 

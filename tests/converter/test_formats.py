@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError, read_arrays
-from jt_dfd.converter import formats
-from jt_dfd.converter.tensors_file import read_tensors, write_tensors
+from jt_dfd.checkpoints import formats
+from jt_dfd.checkpoints.tensors_file import read_tensors, write_tensors
 from jt_dfd.checkpoints.torch_file import read_torch
 
 

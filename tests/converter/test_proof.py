@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError, read_arrays, write_arrays
+from jt_dfd.checkpoints.recognise import Layout
+from jt_dfd.cli import run
 from jt_dfd.config import preset
 from jt_dfd.converter import command, stages, verify
 from jt_dfd.converter.convert import convert_file, convert_network
-from jt_dfd.converter.recognise import Layout
 from jt_dfd.converter.sides import Jittor
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'jt_dfd[torch]')")
@@ -61,7 +62,7 @@ def test_a_network_that_computes_something_else_is_refused(jittor, tmp_path, wei
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_file_that_does_not_hold_what_was_saved_is_refused(suffix, tmp_path, weights_of, monkeypatch):
-    from jt_dfd.converter import formats
+    from jt_dfd.checkpoints import formats
 
     honest = formats.write
 
@@ -141,7 +142,7 @@ def test_verify_takes_one_of_several_networks(tiny_params, tmp_path, capsys, wei
     both = {f"netG.{n}": a for n, a in read_arrays(source).items()}
     both.update({f"netD.{n}": a for n, a in weights_of("discriminator", preset("tiny")).items()})
     write_arrays(tmp_path / "both.pkl", both)
-    assert command.main(["verify", str(source), str(tmp_path / "both.pkl")]) == 1
+    assert run(command.main, ["verify", str(source), str(tmp_path / "both.pkl")]) == 2
     assert "say which with --key" in capsys.readouterr().err
     assert command.main(["verify", str(source), str(tmp_path / "both.pkl"), "--key-b", "netG"]) == 0
     assert "identical" in capsys.readouterr().out

@@ -102,6 +102,16 @@ def test_on_a_cpu_it_is_refused_with_the_reason(tiny_params):
         Synthesizer(tiny_params, device="cpu", precision="double")
 
 
+def test_on_a_gpu_without_tensor_cores_float32_is_used_and_said(tiny_params, monkeypatch):
+    from jt_dfd import pipeline, runtime
+
+    monkeypatch.setattr(pipeline, "device", lambda: "cuda")
+    monkeypatch.setattr(runtime, "half_precision_gains", lambda: False)
+    with pytest.warns(RuntimeWarning, match="no tensor cores"):
+        synthesizer = Synthesizer(tiny_params, device="cpu", precision="half")
+    assert synthesizer.precision == "single" and not half.used(synthesizer.networks.generator)
+
+
 def test_the_tool_says_so_too(root, tiny_params, tmp_path):
     done = subprocess.run([sys.executable, str(root / "tools/synthesize.py"), str(root / "tests/sketches/a.png"), "--params",
                            str(tiny_params), "--device", "cpu", "--precision", "half", "-o", str(tmp_path / "out")],

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jt_dfd import release_files
-from jt_dfd.release_files import FetchError, download, expected_files, fetch, missing_files, unpack
+from jt_dfd.checkpoints import release_files
+from jt_dfd.checkpoints.release_files import FetchError, download, expected_files, fetch, missing_files, unpack
 
 
 def archive(path, name, prefix="", extra=(), leave_out=()):

@@ -48,6 +48,27 @@ def test_the_sample_faces_come_out_of_their_seeds_again(generator_models, genera
     assert np.abs(face.astype(int) - read_picture(samples / row.file)).mean() < 2
 
 
+def test_a_style_says_what_its_face_will_show(generator_models, generator, samples):
+    for row in index.read(samples):
+        labels = generator.labels(row.seed)
+        assert row.gender == ("female" if labels["female"] > 0.5 else "male")
+        # by eye: one has a cap, one another face beside it
+        expected = {2019: ["hat"], 556: ["second"]}.get(row.seed, [])
+        assert [what for what in generate.UNWANTED if labels[what] > 0] == expected and abs(labels["yaw"]) < 15
+    assert all(generator.labels(seed)["hat"] > 0 for seed in (78, 83))
+    assert all(generator.labels(seed)["glasses"] > 0.5 for seed in (28, 32, 42, 69))
+
+
+def test_unwanted_faces_are_passed_over_before_they_are_made(tmp_path, generator_models):
+    from jt_dfd.data.portrait import Options
+
+    job = generate.GenerateJob(str(tmp_path), Options(max_yaw=12.0), 0.7, 0, generate.UNWANTED)
+    job.generator._synthesis = None
+    assert job(78, "00078") == {"rejected": "by its style: hat, dark"}
+    with pytest.raises(ValueError, match="cannot leave out hats"):
+        generate.generate_set(tmp_path / "out", 1, leave_out=("hats",))
+
+
 def test_a_killed_run_makes_the_same_set(tmp_path, generator_models):
     """Killed after the first face, continued, and compared with a run in one piece."""
     def command(out, count):
@@ -74,7 +95,8 @@ def test_a_killed_run_makes_the_same_set(tmp_path, generator_models):
     assert sets[0] == sets[1]
     rows = index.read(tmp_path / "whole")
     assert len(rows) == 2 and len(list((tmp_path / "whole/faces").iterdir())) == 2
-    assert all(r.source == "generated" and int(r.name) == r.seed and r.gender == "" for r in rows)
+    assert all(r.source == "generated" and int(r.name) == r.seed for r in rows)
+    assert {r.seed: r.gender for r in rows} == {13: "male", 14: "female"}, "told from the style"
 
 
 def test_seeds_and_labels_from_a_table(tmp_path, samples):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError, write_arrays
-from jt_dfd.converter.foreign import vgg_shapes
+from jt_dfd.checkpoints.foreign import vgg_shapes
 from jt_dfd.networks.perceptual_weights import load_features
 
 KINDS = ("VGG19", "VGG16")

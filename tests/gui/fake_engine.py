@@ -81,7 +81,7 @@ class Fake:
                 path.unlink()
                 os.kill(os.getpid(), signal.SIGSEGV)
 
-    def synthesize(self, sketch, gender="female", refine=1.0, k=15, anchor="nearest", on_shadow=None):
+    def synthesize(self, sketch, gender="female", refine=1.0, k=15, anchor="nearest", on_shadow=None, as_is=False):
         assert sketch.shape == (512, 512) and sketch.dtype == np.uint8
         self.wait("shadow_delay")
         self.hold("shadow")

@@ -3,17 +3,20 @@ import numpy as np
 import pytest
 from conftest import PATIENCE, Weights
 from hands import draw, mouse
-from PyQt5.QtCore import QEvent, Qt
+from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from PyQt5.QtGui import QDragEnterEvent, QDropEvent
 from PyQt5.QtTest import QTest
-from PyQt5.QtWidgets import QFileDialog, QLabel, QMessageBox
+from PyQt5.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox
 from test_window import LINE, faces, key, settle
 
 from jt_dfd.errors import UserError
-from jt_dfd.gui import app, messages, svg
+from jt_dfd.gui import app, files, filing, messages, svg
+from jt_dfd.gui.filing import ask_unsaved
 from jt_dfd.gui.guide import EXAMPLES
 from jt_dfd.gui.messages import EngineTrouble, plainly
 from jt_dfd.gui.settings import FaceSettings
 from jt_dfd.gui.strokes import Picture, Raster, Stroke, to_array
+from jt_dfd.gui.words import plain
 
 
 def guide(w):
@@ -76,7 +79,7 @@ def test_an_example_asks_before_it_replaces_a_drawing(window, monkeypatch):
     w = window(start=False)
     draw(w.canvas, LINE)
     pixels = w.document.pixels()
-    monkeypatch.setattr(QMessageBox, "question", lambda *a: QMessageBox.Cancel)
+    monkeypatch.setattr(filing, "ask_unsaved", lambda window: QMessageBox.Cancel)
     w.actions.examples_menu.actions()[0].trigger()
     assert np.array_equal(w.document.pixels(), pixels)
 
@@ -204,13 +207,13 @@ def test_the_faces_of_one_drawing_are_one_entry_with_its_steps_inside(window, qt
     a_face(w, qtbot, LINE)
     assert w.history.count() == 2 and len(w.history.entries) == 4
     session = w.history.item(1).data(Qt.UserRole)
-    menu_entry(w.history_menu([session]), "Show its 3 steps").trigger()
+    menu_entry(w.face_menus.history([session]), "Show its 3 steps").trigger()
     assert w.history.count() == 4
     first = w.history.item(3).data(Qt.UserRole)
     assert first is w.history.entries[-1]
     w.history.itemDoubleClicked.emit(w.history.item(3))
     assert np.array_equal(w.document.pixels(), first.drawing)
-    menu_entry(w.history_menu([session]), "Put the steps").trigger()
+    menu_entry(w.face_menus.history([session]), "Put the steps").trigger()
     assert w.history.count() == 2
     w.history.item(1).setSelected(True)
     QTest.keyClick(w.history, Qt.Key_Delete)
@@ -226,9 +229,9 @@ def test_a_face_can_be_pinned_and_named(window, qtbot, monkeypatch):
     w = window()
     a_face(w, qtbot, LINE)
     dear = w.history.entries[0]
-    menu_entry(w.history_menu([dear]), "Pin").trigger()
+    menu_entry(w.face_menus.history([dear]), "Pin").trigger()
     monkeypatch.setattr(QInputDialog, "getText", lambda *a, **k: ("Aunt", True))
-    menu_entry(w.history_menu([dear]), "Name").trigger()
+    menu_entry(w.face_menus.history([dear]), "Name").trigger()
     for n in range(5):
         a_face(w, qtbot, [(60, 200 + 30 * n), (400, 220 + 30 * n)])
     assert w.history.item(0).data(Qt.UserRole) is dear and w.history.item(0).text() == "Aunt"
@@ -308,3 +311,95 @@ def test_a_random_face_is_strokes_that_can_be_erased_and_undone_in_one_step(wind
     assert 0 < (w.document.pixels() < 128).sum() < 3000
     key(w, Qt.Key_Z, Qt.ControlModifier)
     assert np.array_equal(w.document.pixels(), before)
+
+
+# -- small things ------------------------------------------------------------------------------------------------------
+def drop(w, data):
+    for event in (QDragEnterEvent(QPoint(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier),
+                  QDropEvent(QPointF(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier)):
+        QApplication.sendEvent(w, event)
+        yield
+
+
+def links(*urls):
+    data = QMimeData()
+    data.setUrls([QUrl(url) for url in urls])
+    return data
+
+
+def test_several_dropped_files_are_stepped_through(window, qtbot, tmp_path):
+    w = window(start=False)
+    paths = [tmp_path / f"{n} & so.png" for n in range(3)]
+    for n, path in enumerate(paths):
+        picture = np.full((512, 512), 255, np.uint8)
+        picture[100 + 50 * n:110 + 50 * n, 100:400] = 0
+        files.save_drawing(path, picture, FaceSettings())
+
+    def at(n):
+        qtbot.waitUntil(lambda: w.document.path == str(paths[n]), timeout=PATIENCE)
+
+    assert not w.actions["next"].isEnabled()
+    steps = drop(w, links(*(QUrl.fromLocalFile(str(p)).toString() for p in paths)))
+    next(steps)
+    assert w.drops.mark.isVisible() and "3 files" in w.drops.mark.text()
+    next(steps)
+    assert not w.drops.mark.isVisible()
+    at(0)
+    assert not w.actions["previous"].isEnabled()
+    key(w, Qt.Key_PageDown)
+    at(1)
+    w.actions["next"].trigger()
+    at(2)
+    assert not w.actions["next"].isEnabled()
+    key(w, Qt.Key_PageUp)
+    at(1)
+    assert plain(w.actions.recent_menu.actions()[0].text()).endswith("1 & so.png")
+
+
+def test_a_link_from_a_web_page_says_what_to_do(window, qtbot):
+    w = window(start=False)
+    list(drop(w, links("https://example.org/face.png")))
+    qtbot.waitUntil(lambda: "Copy the picture" in w.statusBar().currentMessage(), timeout=PATIENCE)
+
+
+def test_a_mistyped_path_makes_no_folders(window, tmp_path, monkeypatch):
+    w, told = window(start=False), []
+    draw(w.canvas, LINE)
+    monkeypatch.setattr(w.filing, "warn", lambda *text: told.append(text))
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(tmp_path / "misttyped" / "a.png"), ""))
+    w.actions["save"].trigger()
+    assert "misttyped" in told[0][1] and not (tmp_path / "misttyped").exists() and w.isWindowModified()
+
+
+def test_an_autosave_that_fails_is_told_by_the_drawing_until_it_works(window, tmp_path, qtbot):
+    (tmp_path / "recovery").write_text("a file where the folder should be")
+    w = window(start=False)
+    draw(w.canvas, LINE)
+    qtbot.waitUntil(lambda: "autosaved" in w.stage.bad.text(), timeout=PATIENCE)
+    assert w.stage.bad.isVisible() and "recovery" in w.stage.bad.toolTip()
+    (tmp_path / "recovery").unlink()
+    draw(w.canvas, [(60, 400), (300, 420)])
+    qtbot.waitUntil(lambda: not w.stage.bad.text(), timeout=PATIENCE)
+
+
+def test_the_question_about_changes_has_letters_to_press(window, monkeypatch):
+    asked = []
+
+    def execute(box):
+        asked.append({box.standardButton(b): b.text() for b in box.buttons()})
+        return QMessageBox.Cancel
+
+    monkeypatch.setattr(QMessageBox, "exec_", execute)
+    assert ask_unsaved(window(start=False)) == QMessageBox.Cancel
+    assert {t[t.index("&") + 1] for t in asked[0].values()} == {"S", "D", "C"}
+
+
+def test_the_face_of_the_drawing_before_is_marked_after_opening_another(window, qtbot, tmp_path):
+    w = window()
+    draw(w.canvas, LINE)
+    settle(w, qtbot)
+    qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
+    w.controls.real_time.setChecked(False)
+    w.document.saved("")
+    w.actions.examples_menu.actions()[0].trigger()
+    assert w.face.dimmed and "earlier" in w.face.word.text()

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import HERE, PATIENCE
+from conftest import PATIENCE
 from hands import mouse
 from PyQt5.QtCore import QEvent, QPointF, Qt, QTimer
 from stopwatch import Stopwatch

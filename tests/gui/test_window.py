@@ -10,7 +10,7 @@ from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from jt_dfd.gui import engine as engine_module
-from jt_dfd.gui import files
+from jt_dfd.gui import files, filing
 from jt_dfd.gui.messages import EngineTrouble, KeySheet
 from jt_dfd.gui.series import Morph, Sweep
 from jt_dfd.gui.strokes import to_array
@@ -339,7 +339,7 @@ def test_a_part_of_an_earlier_face(window, qtbot):
     w = window()
     two_faces(w, qtbot)
     entry = w.history.entries[-1]
-    menu = w.history_menu([entry])
+    menu = w.face_menus.history([entry])
     part = next(a.menu() for a in menu.actions() if a.menu())
     part.actions()[0].trigger()  # its left eye
     settle(w, qtbot)
@@ -457,7 +457,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_nothing_is_lost(window, qtbo
     w = window(start=False)
     draw(w.canvas, LINE)
     pixels, told = w.document.pixels(), []
-    monkeypatch.setattr(QMessageBox, "question", lambda *a: QMessageBox.Discard)
+    monkeypatch.setattr(filing, "ask_unsaved", lambda window: QMessageBox.Discard)
     monkeypatch.setattr(w.filing, "warn", lambda *text: told.append(text))
     (tmp_path / "bad.png").write_bytes(b"no picture")
     w.filing.open(str(tmp_path / "bad.png"))
@@ -471,7 +471,7 @@ def test_closing_asks_about_unsaved_changes(window, tmp_path, monkeypatch, answe
     w = window(start=False)
     draw(w.canvas, LINE)
     path, asked = tmp_path / "kept.png", []
-    monkeypatch.setattr(QMessageBox, "question", lambda *a: asked.append(1) or answer)
+    monkeypatch.setattr(filing, "ask_unsaved", lambda window: asked.append(1) or answer)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(path), ""))
     assert w.close() is closed
     assert asked and path.exists() is saved

@@ -9,8 +9,7 @@ from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QFileDialog, QMessageBox
 from test_window import LINE, faces, key, settle, shown
 
-from jt_dfd.gui import engine as engine_module
-from jt_dfd.gui import files
+from jt_dfd.gui import files, filing
 from jt_dfd.gui.strokes import to_array
 from jt_dfd.gui.words import plain, tr
 
@@ -237,7 +236,7 @@ def test_sliders_are_part_of_what_is_saved(window, tmp_path, monkeypatch):
     w.controls.sliders["nose"].setValue(60)
     assert w.isWindowModified()
     asked = []
-    monkeypatch.setattr(QMessageBox, "question", lambda *a: asked.append(1) or QMessageBox.Cancel)
+    monkeypatch.setattr(filing, "ask_unsaved", lambda window: asked.append(1) or QMessageBox.Cancel)
     assert not w.close() and asked
     w.controls.sliders["nose"].setValue(40)
     assert not w.isWindowModified()

@@ -8,6 +8,7 @@ from PyQt5.QtGui import QKeySequence
 from PyQt5.QtWidgets import QDialogButtonBox, QLabel, QMessageBox
 from sources import CODE, named, said
 
+from jt_dfd.drawings import NOTES, WARNINGS
 from jt_dfd.gui import engine, words
 from jt_dfd.gui.messages import KeySheet
 from jt_dfd.gui.words import LANGUAGES, TEXTS, plain, tr
@@ -30,7 +31,7 @@ def test_every_code_in_the_sources_has_words_and_no_words_are_left_over():
     assert not codes - set(ENGLISH), "codes without words"
     whole, beginnings = named()
     left = {c for c in ENGLISH if c not in whole and not any(c.startswith(b) for b in beginnings)
-            and not c.startswith(("action.", "stage."))}
+            and not c.startswith(("action.", "stage.", "reading."))}
     assert not left, "words of codes that are gone"
 
 
@@ -39,6 +40,11 @@ def test_every_stage_has_words():
     stages = set(first_compile.STAGES) | set(engine.STAGES)
     assert {"stage." + stage for stage in stages} == {code for code in ENGLISH if code.startswith("stage.")}
     assert {first_compile._stage(name) for name in ("jittor_core", "mkl", "mpi", "Operators", "cublas", "?")} <= stages
+
+
+def test_what_is_said_of_a_picture_is_what_the_tools_say():
+    for code, text in {**NOTES, **WARNINGS}.items():
+        assert ENGLISH[f"reading.{code}"] == text
 
 
 def test_every_action_has_words_and_no_other_has(window):

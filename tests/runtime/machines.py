@@ -1,4 +1,4 @@
-"""Small files that look like compilers, installed wheels and toolkits."""
+"""Small files that look like compilers, installed wheels and toolkits, and what drivers say of GPUs."""
 from __future__ import annotations
 
 import os
@@ -6,6 +6,17 @@ import stat
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+#: name -> compute capability (NVIDIA's table of GPUs)
+GPUS = {"GTX 780": 35, "GTX 1080": 61, "V100": 70, "T4": 75, "A100": 80, "H100": 90, "B200": 100, "B300": 103,
+        "RTX 5090": 120}
+
+
+def driver(cuda, *names) -> dict:
+    """What ``gpu.ask`` answers on a machine with these GPUs and a driver for CUDA up to ``cuda``."""
+    return {"devices": [{"name": n, "capability": GPUS[n], "memory": 16 << 30} for n in names], "driver": list(cuda),
+            "why": ""}
 
 
 def script(path: Path, text: str) -> Path:

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from machines import script, wheel
+from machines import driver, script, wheel
 from jt_dfd.runtime import RuntimeProblem, cuda_toolkit, cuda_view, gpu, plan
 
 H100 = {"devices": [{"name": "H100", "capability": 90, "memory": 80 << 30}], "driver": [13, 0], "why": ""}
@@ -120,6 +120,40 @@ def test_a_gpu_older_than_the_toolkit(tmp_path):
     answer = dict(H100, devices=[{"name": "V100", "capability": 70, "memory": 0}])
     verdict = judged(toolkit(tmp_path / "cuda", (13, 0), 15, 9), answer)
     assert "V100" in text(verdict["problems"]) and "CUDA 12" in text(verdict["problems"])
+
+
+CUDA_12, CUDA_13 = "install a CUDA 12 toolkit", "pip install nvidia-cuda-nvcc==13.0.*"
+
+
+@pytest.mark.parametrize("gpus, cuda, wanted, never", [
+    (["V100"], (13, 0), CUDA_12, "pip"), (["GTX 1080"], (13, 0), CUDA_12, "pip"), (["GTX 1080"], (12, 4), CUDA_12, "pip"),
+    (["GTX 780"], (11, 4), "install a CUDA 11 toolkit", "CUDA 12"), (["H100"], (13, 0), CUDA_13, "apt-get"),
+    (["T4"], (13, 0), CUDA_13, "apt-get"), (["T4"], (12, 2), "nvidia-cuda-toolkit", "13"),
+    (["RTX 5090"], (13, 0), CUDA_13, "apt-get"), (["RTX 5090"], (12, 8), "CUDA 12 toolkit, 12.8 or newer", "apt-get"),
+    (["B200"], (12, 9), "12.8 or newer", "apt-get"), (["B300"], (12, 9), "12.9 or newer", "apt-get"),
+    (["B300"], (12, 8), "newer driver: B300 needs CUDA 12.9", "toolkit"),
+    (["V100", "RTX 5090"], (13, 0), "CUDA 12 toolkit, 12.8 or newer", "pip"),
+    (["GTX 780", "H100"], (12, 4), "install a CUDA 11 toolkit", "pip"),
+    (["GTX 780", "B200"], (13, 0), "no CUDA knows both GTX 780 and B200", "install")],
+    ids=lambda v: " ".join(map(str, v)) if isinstance(v, (list, tuple)) else "")
+def test_advice_is_for_the_cards_that_are_there(gpus, cuda, wanted, never):
+    said = cuda_toolkit.no_compiler(driver(cuda, *gpus))["mend"]
+    assert wanted in said and never not in said
+
+
+@pytest.mark.parametrize("gpus, cuda, version, wanted", [
+    (["V100"], (13, 0), (13, 0), CUDA_12), (["RTX 5090"], (13, 0), (12, 0), CUDA_13),
+    (["B200"], (12, 9), (11, 8), "12.8 or newer"), (["H100"], (12, 2), (13, 0), CUDA_12),
+    (["RTX 5090", "V100"], (13, 0), (12, 4), "12.8 or newer")])
+def test_a_toolkit_that_does_not_know_the_card(tmp_path, gpus, cuda, version, wanted):
+    problems = judged(toolkit(tmp_path / "cuda", version, 15), driver(cuda, *gpus))["problems"]
+    assert len(problems) == 1 and wanted in problems[0]["mend"]
+
+
+@pytest.mark.parametrize("gpu, cuda, version", [("V100", (13, 0), (12, 9)), ("RTX 5090", (13, 0), (12, 8)),
+                                                ("RTX 5090", (13, 0), (13, 0)), ("H100", (12, 4), (11, 8))])
+def test_a_toolkit_that_knows_the_card(tmp_path, gpu, cuda, version):
+    assert judged(toolkit(tmp_path / "cuda", version, 15), driver(cuda, gpu))["problems"] == []
 
 
 def test_a_toolkit_older_than_11_2(tmp_path):
@@ -237,6 +271,98 @@ def test_looking_builds_nothing(tmp_path, machine, monkeypatch):
     view = plan.make_plan(dry=True).found["cuda"]["view"]
     assert not os.path.exists(view)
     assert plan.make_plan().found["cuda"]["view"] == view and os.path.isdir(view)
+
+
+# --- several GPUs -----------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def ranks(tmp_path, machine, monkeypatch):
+    """plan(rank, ranks, GPUs): the plan of one process of mpirun on a machine with so many GPUs, with NCCL or not."""
+    def make(rank, ranks, count, nccl=False, **environment):
+        folder = tmp_path / ("with" if nccl else "without")
+        if not folder.exists():
+            toolkit(folder, (12, 4), 15)
+            if nccl:
+                (folder / "include/nccl.h").write_text("")
+                (folder / "lib64/libnccl.so.2").write_text("")
+        there = cuda_toolkit.look_at_nvcc(str(folder / "bin/nvcc"))
+        monkeypatch.setattr(cuda_toolkit, "find_nvcc", lambda: [there])
+        monkeypatch.setattr(cuda_toolkit, "sources", lambda nvcc, real=cuda_toolkit.sources: real(nvcc)[:1])
+        monkeypatch.setattr(gpu, "ask", lambda: driver((12, 4), *["A100"] * count))
+        for name, value in {"OMPI_COMM_WORLD_SIZE": ranks, "OMPI_COMM_WORLD_RANK": rank,
+                            "OMPI_COMM_WORLD_LOCAL_SIZE": ranks, "OMPI_COMM_WORLD_LOCAL_RANK": rank,
+                            "mpicc_path": "/bin/true", **environment}.items():
+            monkeypatch.setenv(name, str(value))
+        return plan.make_plan("cuda")
+    return make
+
+
+def test_without_nccl_each_process_takes_a_gpu_of_its_own(ranks):
+    made = [ranks(rank, 3, 4) for rank in range(3)]
+    assert [m.environment["CUDA_VISIBLE_DEVICES"] for m in made] == ["0", "1", "2"]
+    assert all(m.problems == [] and m.environment["use_nccl"] == "0" for m in made)
+
+
+def test_of_the_gpus_that_the_user_shows(ranks):
+    made = [ranks(rank, 2, 2, CUDA_VISIBLE_DEVICES="5, GPU-3f") for rank in range(2)]
+    assert [m.environment["CUDA_VISIBLE_DEVICES"] for m in made] == ["5", "GPU-3f"]
+
+
+def test_more_processes_than_gpus_are_refused(ranks):
+    assert "3 processes on this machine, and there are 2 GPUs" in text(ranks(2, 3, 2).problems)
+    assert "mpirun -np 2" in text(ranks(0, 3, 2).problems)
+    assert ranks(0, 3, 2, nccl=True).problems, "NCCL gives no GPU to two processes"
+    assert ranks(1, 2, 1, nccl=True, CUDA_VISIBLE_DEVICES="1").problems == [], "each may have been shown its own"
+    assert ranks(1, 2, 1, CUDA_VISIBLE_DEVICES="0").problems
+
+
+def test_with_nccl_jittor_deals_the_gpus(ranks):
+    made = ranks(1, 2, 2, nccl=True)
+    assert made.problems == [] and made.notes == [] and "CUDA_VISIBLE_DEVICES" not in made.environment
+
+
+def test_nccl_that_the_user_switched_off_is_none(ranks):
+    assert ranks(1, 2, 2, nccl=True, use_nccl="0").environment["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+def test_a_process_that_a_rank_starts_keeps_its_gpu(ranks):
+    ranks(1, 2, 2).apply()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+    made = ranks(1, 2, 1)      # the driver shows it that one alone
+    assert made.problems == [] and made.environment["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+def test_missing_nccl_is_named_with_its_wheel(ranks):
+    for several in (ranks(0, 1, 2), ranks(0, 2, 2)):
+        assert "NCCL is not installed" in text(several.notes) and "nvidia-nccl-cu12" in text(several.notes)
+    assert ranks(0, 1, 1).notes == [] and ranks(0, 2, 2, nccl=True).notes == []
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_first_process_says_so_at_the_start(ranks, capsys, rank):
+    from jt_dfd import runtime
+
+    assert ranks(rank, 2, 2).problems == []
+    runtime.prepare("cuda")
+    assert ("nvidia-nccl-cu12" in capsys.readouterr().err) is (rank == 0)
+
+
+# --- precision --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("card, tf32, half", [("GTX 1080", False, False), ("V100", False, True), ("T4", False, True),
+                                              ("A100", True, True), ("RTX 5090", True, True)])
+def test_precision_goes_by_the_card(tmp_path, machine, monkeypatch, card, tf32, half):
+    from jt_dfd import runtime
+    from jt_dfd.runtime import doctor
+
+    monkeypatch.delenv("JT_DFD_TF32", raising=False)
+    monkeypatch.setenv("CUDA_HOME", str(toolkit(tmp_path / "cuda", (12, 9), 15)))
+    monkeypatch.setattr(gpu, "ask", lambda: driver((12, 9), card))
+    runtime.prepare("cuda")
+    assert runtime.half_precision_gains() is half
+    said = doctor.words(dict(runtime.report(), missing=[], notes=[]))
+    assert ("convolutions with TF32" in said) is tf32 and ("this GPU has no TF32" in said) is not tf32
+    assert ("worth asking for: --precision half" in said) is half and ("no tensor cores" in said) is not half
 
 
 # --- the view ---------------------------------------------------------------------------------------------------

@@ -171,19 +171,19 @@ def test_a_grid_is_seen_where_the_real_picture_has_none(edge):
     pattern = np.where((y % 4 == 1) & (x % 2 == 0), 0.1, 0).astype(np.float32)
     deviation = pattern[:4, :4].std()
 
-    def grid(made, truth):
-        return losses.grid(jt.array(made), jt.array(truth)).item()
+    def checkerboard(made, truth):
+        return losses.checkerboard(jt.array(made), jt.array(truth)).item()
 
     flat = np.zeros_like(real)
-    assert abs(grid(flat + pattern, flat) - deviation) < 0.01 * deviation
-    assert abs(grid(flat - pattern, flat) - deviation) < 0.01 * deviation
-    assert grid(real + pattern, real) > deviation / 3
-    assert grid(real, real) == grid(real, real + pattern) == grid(real + 0.3, real + pattern) == 0
-    assert grid(flat + x.astype(np.float32) / edge, flat) < deviation / 20  # shading is not a pattern
+    assert abs(checkerboard(flat + pattern, flat) - deviation) < 0.01 * deviation
+    assert abs(checkerboard(flat - pattern, flat) - deviation) < 0.01 * deviation
+    assert checkerboard(real + pattern, real) > deviation / 3
+    assert checkerboard(real, real) == checkerboard(real, real + pattern) == checkerboard(real + 0.3, real + pattern) == 0
+    assert checkerboard(flat + x.astype(np.float32) / edge, flat) < deviation / 20  # shading is not a pattern
 
 
 def test_l1_leaves_a_faint_grid_and_the_loss_for_it_takes_it_out():
-    """On the pixels themselves, all too bright by far more than the grid is strong."""
+    """On the pixels themselves, all too bright by far more than the checkerboard is strong."""
     y, x = np.mgrid[:64, :64]
     pattern = np.where((y + x) % 4 == 0, 0.05, 0).astype(np.float32)
     real = jt.zeros((1, 3, 64, 64))
@@ -191,10 +191,10 @@ def test_l1_leaves_a_faint_grid_and_the_loss_for_it_takes_it_out():
     for weight in (0, 2):
         made = jt.array(np.broadcast_to(0.5 + pattern, (1, 3, 64, 64)).copy())
         for step in range(40):
-            loss = losses.l1(made, real) + weight * losses.grid(made, real)
+            loss = losses.l1(made, real) + weight * losses.checkerboard(made, real)
             made = (made - jt.float32(100 - 2.5 * step) * jt.grad(loss, made)).detach()
         assert 0.3 < made.mean().item() < 0.5  # nearer, but still wrong
-        left[weight] = losses.grid(made, real).item()
+        left[weight] = losses.checkerboard(made, real).item()
     assert left[0] > 0.9 * pattern.std() and left[2] < 0.1 * pattern.std(), left
 
 
@@ -209,7 +209,7 @@ def test_every_term_reaches_the_networks_it_should_and_no_others(pairs, embeddin
     real_maps, made_maps = losses.split(maps, 8)
     terms = {"l1": losses.l1(made, batch.photo), "perceptual": trainer.perceptual(made, batch.photo),
              "gan": losses.adversarial(made_maps), "matching": losses.feature_matching(real_maps, made_maps),
-             "grid": losses.grid(made, batch.photo)}
+             "checkerboard": losses.checkerboard(made, batch.photo)}
     for encoder in trainer.encoders.values():
         encoder.train()  # frozen they would show no gradient whatever reached them
     reached = {"generator": trainer.generator, **{f"decoder of {c}": d for c, d in trainer.decoders.items()}}

@@ -32,6 +32,15 @@ def test_a_resumed_run_keeps_what_it_was_started_with(tmp_path):
         o.gather(o.SynthesisOptions, parse("--out", str(tmp_path), "--seed", "5"), resume=True)
 
 
+def test_an_options_former_name_works_on_the_command_line_and_in_old_runs(tmp_path):
+    parser = argparse.ArgumentParser()
+    o.add_arguments(parser, o.SynthesisOptions)
+    assert parser.parse_args(["--grid", "50"]).checkerboard == parser.parse_args(["--checkerboard", "50"]).checkerboard == 50
+    assert "--checkerboard" in parser.format_help() and "--grid" not in parser.format_help()
+    (tmp_path / "options.json").write_text('{"grid": 7.0, "data": "set"}')
+    assert o.read(o.SynthesisOptions, tmp_path / "options.json").checkerboard == 7
+
+
 def test_scales_are_the_papers_by_default_bounded_and_kept_by_a_resumed_run(tmp_path):
     given = {"data": "d", "out": str(tmp_path)}
     assert o.gather(o.EmbeddingOptions, given).scales == 1

@@ -1,9 +1,13 @@
 """Mixed precision, as far as a CPU shows it: the same roundings around float32 convolutions, the loss scale, and that
 nothing but the convolutions is lowered."""
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from conftest import embedding_trainer, synthesis_trainer
+from jt_dfd import runtime
 from jt_dfd.backend import jt
 from jt_dfd.errors import UserError
 from jt_dfd.networks import half
@@ -112,3 +116,11 @@ def test_on_a_cpu_it_is_ignored_with_a_line(pairs, tmp_path, capfd):
     trainer, options = embedding_trainer(pairs, tmp_path / "run", component="nose", mixed_precision=1, steps=1)
     assert not half.used(trainer.networks["nose"]["encoder"]) and trainer.optimisers["nose"].scale == 1
     assert any("for GPUs" in line and "float32" in line for line in loop.Run(trainer, options).describe())
+
+
+@pytest.mark.parametrize("gains, word", [(True, "loss scale"), (False, "no tensor cores.*float32")])
+def test_it_goes_by_the_gpu(monkeypatch, gains, word):
+    monkeypatch.setattr(precision, "jt", SimpleNamespace(flags=SimpleNamespace(use_cuda=1)))
+    monkeypatch.setattr(runtime, "half_precision_gains", lambda: gains)
+    options = SimpleNamespace(mixed_precision=1)
+    assert precision.mixed(options) is gains and re.search(word, precision.words(options))

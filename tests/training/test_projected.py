@@ -146,8 +146,7 @@ def test_off_needs_no_banks_and_on_says_what_is_missing(pairs, embedding, tmp_pa
     later = tmp_path / "later"
     trainer, options = embedding_trainer(pairs, later, steps=1, save_every=1, init_from=str(open_weights(embedding).path))
     assert loop.run(trainer, options, False, ["train"])
-    shutil.copytree(open_weights(embedding).path / "AE_whole", tmp_path / "banks")
-    for file in (tmp_path / "banks").iterdir():
+    for file in (open_weights(embedding).path / "AE_whole").iterdir():
         if "latest_net" not in file.name:
             shutil.copy(file, later / "weights" / "AE_whole" / file.name)
     with pytest.raises(OptionsError, match=r"other encoders.*build_bank\.py"):

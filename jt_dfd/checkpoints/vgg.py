@@ -5,8 +5,9 @@ from typing import Dict, Tuple
 
 import numpy as np
 
-from ..checkpoints import CheckpointError, check_arrays
 from . import foreign, formats
+from .errors import CheckpointError
+from .strict import check_arrays
 from .unwrap import unwrap
 
 

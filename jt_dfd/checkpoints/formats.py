@@ -13,10 +13,11 @@ from typing import Any, Dict
 
 import numpy as np
 
-from ..checkpoints.errors import CheckpointError
-from ..checkpoints.files import read_value, write_arrays
+from ..atomic import write_atomically
+from .errors import CheckpointError
+from .pickle_file import read_value, write_arrays
 from .tensors_file import read_tensors, write_tensors
-from ..checkpoints.torch_file import read_torch, write_torch
+from .torch_file import import_torch, read_torch, write_torch
 
 JITTOR_SUFFIXES = (".pkl",)
 TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -44,16 +45,16 @@ def read_any(path) -> Any:
 
 
 def write(path, arrays: Dict[str, np.ndarray]) -> None:
-    """Write name -> array (any shape and numeric type); over whatever is there, so callers write to a place of their
-    own and rename.  CheckpointError where it cannot be written."""
+    """Write name -> array (any shape and numeric type), atomically.  CheckpointError where it cannot be written."""
     ending = suffix(path)
     try:
         if ending == ".pkl":
             write_arrays(path, arrays)
         elif ending == ".safetensors":
-            write_tensors(path, arrays)
+            write_atomically(path, lambda temporary: write_tensors(temporary, arrays))
         else:
-            write_torch(path, arrays)
+            import_torch(path)  # before a temporary file is made
+            write_atomically(path, lambda temporary: write_torch(temporary, arrays))
     except CheckpointError:
         raise
     except (OSError, RuntimeError, ValueError) as error:

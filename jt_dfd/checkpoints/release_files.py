@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -15,9 +14,11 @@ import zlib
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, Optional
 
-from .checkpoints import GENDERS, CheckpointError, bank_path, network_path
-from .components import COMPONENTS
-from .errors import UserError
+from ..atomic import scratch_beside
+from ..components import COMPONENTS
+from ..errors import UserError
+from .errors import CheckpointError
+from .folder import GENDERS, bank_path, network_path, open_folder
 
 #: archives and where the authors' install script takes them from
 ARCHIVES: Dict[str, str] = {
@@ -98,13 +99,13 @@ def unpack(archive: Path, name: str, folder: Path) -> List[str]:
             need = sum(i.file_size for i in found.values())
             if shutil.disk_usage(folder).free < need:
                 raise FetchError(f"{folder}: {need >> 20} MiB are needed, {shutil.disk_usage(folder).free >> 20} are free")
-            with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as temporary:
+            with scratch_beside(folder / name) as temporary:
                 for leaf, info in found.items():
-                    with z.open(info) as source, open(Path(temporary) / leaf, "wb") as out:
+                    with z.open(info) as source, open(temporary / leaf, "wb") as out:
                         shutil.copyfileobj(source, out, _CHUNK)
                 for leaf, relative in wanted.items():
                     (folder / relative).parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(Path(temporary) / leaf, folder / relative)
+                    os.replace(temporary / leaf, folder / relative)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise FetchError(f"{archive}: not a usable archive ({error}); delete it and fetch it again") from None
     return sorted(wanted.values())
@@ -112,8 +113,6 @@ def unpack(archive: Path, name: str, folder: Path) -> List[str]:
 
 def verify(folder, progress: Optional[Callable[[str], None]] = None) -> None:
     """Read every file of the release strictly, one at a time.  CheckpointError names the first that does not fit."""
-    from .checkpoints import open_folder
-
     opened = open_folder(folder)
     if opened.path != Path(folder):
         raise CheckpointError(f"{folder}: holds none of the release's files")

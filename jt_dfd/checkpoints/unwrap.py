@@ -8,17 +8,14 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from ..checkpoints.errors import CheckpointError
+from ..layout import TELLING
+from .errors import CheckpointError
 
 Arrays = Dict[str, np.ndarray]
 #: entries that hold the network where others hold networks, too (its moving average, say)
 _FIRST = ("state_dict", "model_state_dict", "model")
 #: what data-parallel training and torch.compile put in front of every name
 _PREFIXES = ("module.", "_orig_mod.")
-#: two names that each known family has; what stands before both is a module the network is part of
-_TELLING = (("fc_mu.0.weight", "conv.0.conv.weight"), ("fc.0.weight", "conv.0.conv_block.1.weight"),
-            ("model.1.weight", "model.4.weight"), ("scale0_layer0.0.weight", "scale0_layer1.0.weight"),
-            ("features.0.weight", "features.2.weight"))
 #: a bank's one entry, (rows, latent)
 BANK = "feature"
 _DEEPEST = 4
@@ -111,7 +108,7 @@ def _listed(names, most: int = 8) -> str:
 
 def _without_prefix(arrays: Arrays, source, key: Optional[str], states: List[str]) -> Tuple[Arrays, List[str]]:
     """The arrays of the network that is part of a larger module, which its names begin with."""
-    found = dict.fromkeys(name[:-len(end)] for name in arrays for end, other in _TELLING
+    found = dict.fromkeys(name[:-len(end)] for name in arrays for end, other in TELLING.values()
                           if ("." + name).endswith("." + end) and name[:-len(end)] + other in arrays)
     if key is not None:
         own = {name[len(key) + 1:]: array for name, array in arrays.items() if name.startswith(key + ".")}

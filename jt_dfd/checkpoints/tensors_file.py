@@ -18,8 +18,8 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-from ..checkpoints.bfloat16 import widened
-from ..checkpoints.errors import CheckpointError
+from .bfloat16 import widened
+from .errors import CheckpointError
 
 _CODES = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bf16", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
           "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "b1"}

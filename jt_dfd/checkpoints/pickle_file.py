@@ -9,7 +9,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from ..pictures import write_atomically
+from ..atomic import write_atomically
 from . import safe_pickle
 from .errors import CheckpointError
 

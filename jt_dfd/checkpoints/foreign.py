@@ -11,6 +11,8 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
+from .. import layout
+
 Arrays = Dict[str, np.ndarray]
 _STATISTICS = ("running_mean", "running_var")
 
@@ -71,19 +73,18 @@ def discriminator(arrays: Arrays) -> Tuple[Arrays, List[str]]:
     return out, ["pix2pixHD's discriminator: scales in the order of this project's, norms with weight 1 and bias 0"]
 
 
-#: convolutions in each of VGG's five blocks
-_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-_WIDTHS = (64, 128, 256, 512, 512)
+VGGS = ("vgg16", "vgg19")
 
 
-def vgg_places(kind: str) -> Dict[str, Tuple[str, Tuple[int, int, int, int]]]:
+def vgg_places(kind: str) -> Dict[str, Tuple[str, Tuple[int, ...]]]:
     """Name of each convolution ("conv1_1" ... "conv5_4") -> (torchvision's name "features.N", shape of its weight)."""
-    out, index, into = {}, 0, 3
-    for block, (count, width) in enumerate(zip(_BLOCKS[kind], _WIDTHS), 1):
-        for i in range(1, count + 1):
-            out[f"conv{block}_{i}"] = (f"features.{index}", (width, into, 3, 3))
-            index, into = index + 2, width  # each is followed by its ReLU
-        index += 1  # pooling
+    out, stage, number = {}, 1, 0
+    for index, layer in enumerate(layout.vgg(kind)):
+        if isinstance(layer, layout.Pool):
+            stage, number = stage + 1, 0
+        elif isinstance(layer, layout.Conv):
+            number += 1
+            out[f"conv{stage}_{number}"] = (f"features.{index}", layout.shapes_of(layer)["weight"])
     return out
 
 
@@ -98,7 +99,7 @@ def vgg_shapes(kind: str) -> Dict[str, Tuple[int, ...]]:
 def vgg(arrays: Arrays) -> Optional[Tuple[str, Arrays, List[str]]]:
     """("vgg16" or "vgg19", {"conv1_1.weight": ..., ...}, notes) where the arrays are torchvision's VGG or were written
     here, else None."""
-    for kind in _BLOCKS:
+    for kind in VGGS:
         places = vgg_places(kind)
         for theirs in (True, False):
             names = {name: place if theirs else name for name, (place, _) in places.items()}

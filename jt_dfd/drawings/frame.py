@@ -1,0 +1,273 @@
+"""Where on the page the drawing is: frames and edges off, a square round it, down to the canvas.  Numbers are ours."""
+from __future__ import annotations
+
+from typing import List, Optional, Tuple
+
+import cv2
+import numpy as np
+
+from .paper import small
+from .words import Remark, remark
+
+#: sides of a page that differ by no more than this are a square, squeezed as the release does it
+SQUARE = 0.02
+#: a drawing that takes up this share of a page's short side fills the page; a smaller one gets a square of its own
+_FILLS = 0.62
+#: what a drawing with a square of its own takes up of it: as in the authors' and our test drawings
+_TYPICAL = 0.82
+#: where the middle of a drawing lies in its square, and how far it may lie off for the page's own square to be meant
+_MIDDLE, _OFF = (0.49, 0.47), 0.07
+#: cubic sampling may differ from averages over areas by this share of the ink; above it lines are lost
+_LOST = 0.35
+#: strokes that come out less black than this after shrinking are too thin
+_THIN = 0.75
+#: width in canvas pixels that they are brought to: what the networks were trained on
+_PEN = 2.0
+
+
+def ink_box(page: np.ndarray) -> Optional[Tuple[int, int, int, int]]:
+    """(left, top, right, bottom) of what is darker than middle grey, right and bottom excluded; None for nothing."""
+    dark = page < 150
+    columns, rows = np.flatnonzero(dark.any(0)), np.flatnonzero(dark.any(1))
+    if not len(columns):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def without_frame(page: np.ndarray, notes: List[Remark], clean: bool) -> np.ndarray:
+    """The page without a frame drawn around the drawing: four straight sides that enclose everything else.  Where the
+    frame is much smaller than the page, what it encloses is the page from here on."""
+    height, width = page.shape
+    dark = (page < 150).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
+    order = np.argsort(stats[1:, cv2.CC_STAT_WIDTH] * stats[1:, cv2.CC_STAT_HEIGHT])[::-1][:3] + 1
+    for label in order:
+        x, y, w, h, area = (int(v) for v in stats[label])
+        if w < 0.5 * width or h < 0.5 * height:
+            continue
+        part = labels[y:y + h, x:x + w] == label
+        band = max(2, round(0.015 * max(w, h)))
+        sides = (part[:band].any(0).mean(), part[-band:].any(0).mean(), part[:, :band].any(1).mean(),
+                 part[:, -band:].any(1).mean())
+        if min(sides) < 0.97:
+            continue
+        thick = _frame_width(part)
+        if thick is None or thick > 0.06 * max(w, h):
+            continue
+        x0, y0, x1, y1 = x + thick, y + thick, x + w - thick, y + h - thick
+        outside = dark.copy()
+        outside[y:y + h, x:x + w] = 0
+        if outside.sum() > 0.25 * dark[y0:y1, x0:x1].sum():
+            continue
+        notes.append(remark("frame"))
+        if x1 - x0 < 0.85 * width or y1 - y0 < 0.85 * height:
+            return np.ascontiguousarray(page[y0:y1, x0:x1])
+        out = np.full_like(page, 255)
+        out[y0:y1, x0:x1] = page[y0:y1, x0:x1]
+        return out
+    return page if clean else _without_edges(page, notes)
+
+
+def _frame_width(part: np.ndarray) -> Optional[int]:
+    """Pixels from the frame's outside to where its straight sides end on the inside."""
+    height, width = part.shape
+    out = 0
+    for side in (part, part[::-1], part.T, part.T[::-1]):
+        cover = side[:max(3, len(side) // 10)].mean(1)
+        inner = np.flatnonzero(cover > 0.5)
+        if not len(inner):
+            return None
+        out = max(out, int(inner[-1]) + 2)
+    return out
+
+
+def _without_edges(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
+    """Bands along the picture's own edge go: a scanner's rim.  Rows and columns within a twenty-fifth of the page that are
+    mostly dark, from the edge on."""
+    out = page.copy()
+    for side in (out, out[::-1], out.T, out.T[::-1]):
+        depth = max(2, round(0.04 * len(side)))
+        dark = np.flatnonzero((side[:depth] < 150).mean(1) > 0.5)
+        if len(dark):
+            side[:dark[-1] + 3] = 255
+    if np.array_equal(out, page):
+        return page
+    notes.append(remark("edge"))
+    return out
+
+
+def sheet(luma: np.ndarray) -> Optional[Tuple[int, int, int, int]]:
+    """(left, top, right, bottom) of a sheet of paper that lies upright on something darker; None where there is none.
+
+    luma: (H, W) float32, 0 to 255.  The sheet is a bright rectangle, a fifth to nine tenths of the picture, whose sides
+    are sharp steps on three sides at least.
+    """
+    little = small(luma, 256)
+    level, bright = cv2.threshold(cv2.medianBlur(np.round(little).astype(np.uint8), 5), 0, 1, cv2.THRESH_OTSU)
+    bright = cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=4)
+    if len(stats) < 2:
+        return None
+    x, y, w, h, area = (int(v) for v in stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
+    height, width = little.shape
+    if not 0.2 < w * h / little.size < 0.92 or area < 0.9 * w * h:
+        return None
+    steps = 0
+    for inside, outside in ((little[y + 3:y + 7, x:x + w], little[max(0, y - 7):max(0, y - 2), x:x + w]),
+                            (little[y + h - 7:y + h - 3, x:x + w], little[y + h + 2:y + h + 7, x:x + w]),
+                            (little[y:y + h, x + 3:x + 7], little[y:y + h, max(0, x - 7):max(0, x - 2)]),
+                            (little[y:y + h, x + w - 7:x + w - 3], little[y:y + h, x + w + 2:x + w + 7])):
+        if outside.size and inside.size:
+            steps += float(np.median(inside)) > 1.25 * float(np.median(outside))
+    if steps < 3:
+        return None
+    factor = max(luma.shape) / max(little.shape)
+    rim = 3
+    return (round((x + rim) * factor) if x else 0, round((y + rim) * factor) if y else 0,
+            round((x + w - rim) * factor) if x + w < width else luma.shape[1],
+            round((y + h - rim) * factor) if y + h < height else luma.shape[0])
+
+
+def without_things_beside(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
+    """Small things well outside the drawing go: a page number, a word, a date.
+
+    Ink closer than a twentieth of the page belongs together.  The drawing is what has the most ink; what lies wholly
+    outside it and is less than an eighth as large in both directions is beside it.
+    """
+    height, width = page.shape
+    reach = max(3, round(0.04 * min(height, width))) | 1
+    scale = max(1, max(height, width) // 512)
+    dark = (page < 150).astype(np.uint8)
+    little = cv2.resize(dark, (max(1, width // scale), max(1, height // scale)), interpolation=cv2.INTER_AREA) if (
+        scale > 1) else dark
+    if scale > 1:  # area of 0 and 1 rounds thin strokes away: any ink counts
+        blocks = dark[:height // scale * scale, :width // scale * scale]
+        little = blocks.reshape(height // scale, scale, width // scale, scale).max((1, 3))
+    small_reach = max(3, reach // scale) | 1
+    joined = cv2.dilate(little, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (small_reach, small_reach)))
+    count, labels = cv2.connectedComponents(joined, connectivity=8)
+    if count <= 2:
+        return page
+    groups = labels * little
+    sizes = np.bincount(groups.reshape(-1), minlength=count)[1:]
+    boxes = {}
+    for label in range(1, count):
+        rows, columns = np.nonzero(groups == label)
+        if len(rows):
+            boxes[label] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    main = 1 + int(np.argmax(sizes))
+    mx0, my0, mx1, my1 = boxes[main]
+    span = max(mx1 - mx0, my1 - my0)
+    if min(mx1 - mx0, my1 - my0) < 0.5 * span or sizes[main - 1] < 0.6 * sizes.sum():  # its neighbours may be other parts
+        return page
+    drop = []
+    for label, (x0, y0, x1, y1) in boxes.items():
+        outside = x1 <= mx0 or x0 >= mx1 or y1 <= my0 or y0 >= my1
+        if label != main and outside and min(x1 - x0, y1 - y0) < 0.12 * span and sizes[label - 1] < 0.12 * sizes[main - 1]:
+            drop.append(label)
+    if not drop:
+        return page
+    notes.append(remark("beside"))
+    gone = np.isin(labels, drop).astype(np.uint8)
+    gone = cv2.resize(gone, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    return np.where(gone, 255, page).astype(np.uint8)
+
+
+def square(page: np.ndarray, notes: List[Remark], whole: bool = False) -> np.ndarray:
+    """The square of the page that holds the drawing; white where it reaches beyond the page.
+
+    A square page is its own.  Otherwise the drawing decides: one that fills the page's short side gets a square as large
+    as that side, in the middle or at one end of the page where the drawing's own middle allows it; a smaller drawing
+    gets a square of its own.  ``whole``: pad the page instead (a photograph).
+    """
+    height, width = page.shape
+    longer, shorter = max(height, width), min(height, width)
+    box = ink_box(page)
+    tiny_off_place = box is not None and _is_small_and_off(box, page.shape)
+    if (longer - shorter) <= SQUARE * longer and not tiny_off_place:
+        return page
+    if whole or box is None:
+        left, top, side = (width - longer) // 2, (height - longer) // 2, longer
+    else:
+        left, top, side = _square_round(box, width, height)
+    notes.append(remark("square", width=width, height=height, side=side))
+    return cut(page, left, top, side)
+
+
+def _is_small_and_off(box, shape) -> bool:
+    """Is a drawing on a square page in a corner of it, where no part of a face belongs?"""
+    height, width = shape
+    x0, y0, x1, y1 = box[0] / width, box[1] / height, box[2] / width, box[3] / height
+    middle = abs((x0 + x1) / 2 - 0.5), abs((y0 + y1) / 2 - 0.5)
+    enough = min(x1 - x0, y1 - y0) > 0.08
+    return min(height, width) > 512 and enough and max(x1 - x0, y1 - y0) < 0.45 and max(middle) > 0.2
+
+
+def _square_round(box, width: int, height: int) -> Tuple[int, int, int]:
+    """(left, top, side) round a drawing's box."""
+    x0, y0, x1, y1 = box
+    span, shorter = max(x1 - x0, y1 - y0), min(width, height)
+    middle = (x0 + x1) / 2, (y0 + y1) / 2
+    if span < _FILLS * shorter:
+        side = round(span / _TYPICAL)
+        return round(middle[0] - _MIDDLE[0] * side), round(middle[1] - _MIDDLE[1] * side), side
+    if span > shorter:
+        side = round(span / 0.95)
+        return round(middle[0] - side / 2), round(middle[1] - side / 2), side
+    place = []
+    for length, low, high, at, wanted in ((width, x0, x1, middle[0], _MIDDLE[0]), (height, y0, y1, middle[1], _MIDDLE[1])):
+        ends = [start for start in ((length - shorter) // 2, 0, length - shorter)
+                if start <= low and high <= start + shorter and abs((at - start) / shorter - wanted) <= _OFF]
+        # the drawing in the middle where no end of the page suggests itself, but never cut off
+        free = round(at - wanted * shorter)
+        place.append(ends[0] if ends else int(np.clip(free, high - shorter, low)))
+    return place[0], place[1], shorter
+
+
+def cut(page: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
+    """The (side, side) square of a page from (left, top) on, white beyond the page."""
+    height, width = page.shape
+    out = np.full((side, side), 255, np.uint8)
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
+    if x1 > x0 and y1 > y0:
+        out[y0 - top:y1 - top, x0 - left:x1 - left] = page[y0:y1, x0:x1]
+    return out
+
+
+def to_canvas(page: np.ndarray, notes: List[Remark], edge: int = 512) -> np.ndarray:
+    """A square page (or one within SQUARE of it) as (edge, edge): by cubic sampling as the release does wherever that
+    keeps the lines; else by area, and lines that would come out grey are first thickened to the pen's width."""
+    if page.shape == (edge, edge):
+        return page
+    sampled = cv2.resize(page, (edge, edge), interpolation=cv2.INTER_CUBIC)
+    factor = min(page.shape) / edge
+    if factor <= 1:
+        return sampled
+    averaged = cv2.resize(page, (edge, edge), interpolation=cv2.INTER_AREA)
+    total = float((255 - averaged.astype(np.float32)).sum())
+    if total <= 0:
+        return sampled
+    lost = float(np.abs(sampled.astype(np.float32) - averaged).sum()) / total
+    ink = 1 - averaged.astype(np.float32) / 255
+    top = cv2.dilate(ink, np.ones((3, 3), np.uint8))
+    cores = ink[(ink >= top) & (ink > 0.06)]
+    deepest = float((255 - page).max()) / 255
+    if lost < _LOST and not (len(cores) and np.median(cores) < 0.5 * deepest):
+        return sampled
+    if len(cores) and float(np.median(cores)) < _THIN * deepest:
+        width = _stroke_width(page)
+        more = int(round(_PEN * factor - width))
+        if more > 0:
+            notes.append(remark("thin"))
+            kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (more + 1, more + 1))
+            return cv2.resize(cv2.erode(page, kernel), (edge, edge), interpolation=cv2.INTER_AREA)
+    notes.append(remark("area"))
+    return averaged
+
+
+def _stroke_width(page: np.ndarray) -> float:
+    """Mean width of the strokes in pixels: their area over their length."""
+    dark = (page < 128).astype(np.uint8)
+    area = float(dark.sum())
+    longer = (float(cv2.dilate(dark, np.ones((3, 3), np.uint8)).sum()) - area) / 2
+    return area / longer if longer > 0 else 1.0

@@ -1,0 +1,106 @@
+"""A drawn face to where a face belongs: the similarity under which its outline and parts meet the windows.
+
+The drawing is compared with a plain face (jaw, brows, eyes, nose, mouth at the canonical points) at many sizes, turns and
+places, both blurred; the best of them decides.  Sizes and thresholds are ours.
+"""
+from __future__ import annotations
+
+from typing import Tuple
+
+import cv2
+import numpy as np
+
+from ..components import CANONICAL_POINTS
+from .frame import ink_box
+from .words import Remark, remark
+
+#: edge of the small page in which is searched, and of the border of white around it
+_EDGE, _BORDER = 128, 48
+#: part of the 512 frame that the plain face fills: left, top, right, bottom
+_FACE = (96, 168, 416, 464)
+#: sizes of the canonical frame against what is drawn, and turns in degrees, that are looked at
+_SIZES, _TURNS = np.geomspace(0.6, 1.7, 18), (0.0, -7.0, 7.0, -14.0, 14.0)
+#: correlation below which no face was found
+_LEAST = 0.30
+
+
+def plain_face() -> np.ndarray:
+    """(512, 512) float32, 1 on the lines of a face that is nobody's."""
+    page = np.zeros((512, 512), np.float32)
+    eyes = CANONICAL_POINTS["left_eye"], CANONICAL_POINTS["right_eye"]
+    mouth_left, mouth_right = CANONICAL_POINTS["mouth_left"], CANONICAL_POINTS["mouth_right"]
+    middle = 256
+    for x, y in eyes:
+        cv2.ellipse(page, (int(x), int(y)), (32, 13), 0, 0, 360, 1.0, 6)
+        cv2.circle(page, (int(x), int(y)), 9, 1.0, 4)
+        cv2.ellipse(page, (int(x), int(y) - 18), (40, 20), 0, 200, 340, 1.0, 8)
+    nose = CANONICAL_POINTS["nose"]
+    cv2.ellipse(page, (int(nose[0]), int(nose[1]) - 4), (26, 14), 0, 10, 170, 1.0, 5)
+    y = int(mouth_left[1])
+    cv2.ellipse(page, (middle, y), (int(mouth_right[0] - mouth_left[0]) // 2, 16), 0, 0, 360, 1.0, 6)
+    cv2.line(page, (int(mouth_left[0]), y), (int(mouth_right[0]), y), 1.0, 4)
+    cv2.ellipse(page, (middle, 255), (132, 190), 0, 0, 180, 1.0, 5)
+    return page
+
+
+def place(page: np.ndarray) -> Tuple[np.ndarray, Remark]:
+    """(page, what was done): a page (512, 512) uint8 with its face where one belongs, or as it is where none is found."""
+    box = ink_box(page)
+    if box is None:
+        return page, remark("no-outline")
+    scales = _SIZES * max(box[2] - box[0], box[3] - box[1]) / 512
+    ink = 1 - cv2.resize(page, (_EDGE, _EDGE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    ink = np.minimum(cv2.copyMakeBorder(ink, *[_BORDER] * 4, cv2.BORDER_CONSTANT, value=0), 0.6)
+    model = plain_face()
+    best = (-1.0, 1.0, 0.0, (0.0, 0.0))
+    for turn in _TURNS:
+        for scale in scales:
+            template, corner = _template(model, scale, turn)
+            if max(template.shape) > min(ink.shape):
+                continue
+            sigma = 1.2 + 1.6 * scale
+            match = _correlation(cv2.GaussianBlur(ink, (0, 0), sigma), cv2.GaussianBlur(template, (0, 0), sigma))
+            # a face fills its page more likely than a detail of it looks like a face
+            _, score, _, at = cv2.minMaxLoc(match)
+            score = score - 0.004 * abs(turn) + 0.15 * np.log(scale)
+            if score > best[0]:
+                best = (score, scale, turn, (at[0] - corner[0] - _BORDER, at[1] - corner[1] - _BORDER))
+    score, scale, turn, (x, y) = best
+    if score < _LEAST:
+        return page, remark("no-outline")
+    # the canonical frame lies in the page at (x, y), scaled and turned round its middle
+    to_page = _frame(scale, turn, x * 512 / _EDGE, y * 512 / _EDGE)
+    if scale > 1:
+        page = cv2.GaussianBlur(page, (0, 0), 0.4 * scale)
+    out = cv2.warpAffine(page, to_page, (512, 512), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderValue=255)
+    moved = np.linalg.inv(to_page[:, :2]) @ (np.array([256.0, 256.0]) - to_page[:, 2]) - 256
+    return out, remark("placed", turn=round(-turn, 1), scale=round(1 / scale, 2), x=round(float(moved[0])),
+                       y=round(float(moved[1])))
+
+
+def _correlation(page: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Correlation coefficients of ``template`` with every place of ``page``, near 0 where the page is blank."""
+    size = template.size
+    shape = template.shape[::-1]
+    covariance = cv2.matchTemplate(page, template, cv2.TM_CCOEFF) / size
+    mean = cv2.boxFilter(page, -1, shape, anchor=(0, 0))
+    variance = cv2.boxFilter(page * page, -1, shape, anchor=(0, 0)) - mean * mean
+    variance = np.maximum(variance[:covariance.shape[0], :covariance.shape[1]], 0)
+    return covariance / (template.std() * np.sqrt(variance + 0.02 ** 2))
+
+
+def _frame(scale: float, turn: float, x: float, y: float) -> np.ndarray:
+    """(2, 3): canonical pixels to page pixels, the frame's middle being turned about."""
+    matrix = cv2.getRotationMatrix2D((256, 256), turn, scale)
+    shift = np.array([x + 256 * scale - 256, y + 256 * scale - 256])
+    matrix[:, 2] += shift
+    return matrix
+
+
+def _template(model: np.ndarray, scale: float, turn: float):
+    """(the plain face's part of the frame at that size and turn, where its corner lies in the scaled frame)."""
+    turned = cv2.warpAffine(model, cv2.getRotationMatrix2D((256, 256), turn, 1.0), (512, 512))
+    edge = max(8, round(_EDGE * scale))
+    small = cv2.resize(turned, (edge, edge), interpolation=cv2.INTER_AREA)
+    left, top, right, bottom = (round(v * edge / 512) for v in _FACE)
+    return small[top:bottom, left:right], (left, top)

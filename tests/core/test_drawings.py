@@ -1,0 +1,402 @@
+"""Drawings are read as they were meant: every case is made here, small and seeded, and compared with the same drawing in
+black on white by its ink.  LEVELS is the mean difference in grey levels; a blank page differs by 8."""
+import io
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from jt_dfd import drawings
+from jt_dfd.pictures import PictureError, to_sketch
+
+
+def codes(remarks):
+    return [r.code for r in remarks]
+
+
+@pytest.fixture(scope="module")
+def drawing(root):
+    return to_sketch(root / "tests" / "sketches" / "a.png")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def difference(reading, drawing):
+    return float(np.abs(reading.page.astype(int) - drawing).mean())
+
+
+def larger(drawing, edge):
+    return cv2.resize(drawing, (edge, edge), interpolation=cv2.INTER_CUBIC)
+
+
+def laid(drawing, ink, paper=(255, 255, 255)):
+    """The drawing in a colour on a colour, (H, W, 3) uint8."""
+    share = (255 - drawing.astype(np.float32))[..., None] / 255
+    return np.round(np.float32(paper) * (1 - share) + np.float32(ink) * share).astype(np.uint8)
+
+
+def shade(shape, low, high=1.0):
+    """Light that falls off from one corner to the other, (H, W, 1)."""
+    y, x = np.mgrid[0:1:complex(shape[0]), 0:1:complex(shape[1])]
+    return (high - (high - low) * (x + y) / 2)[..., None]
+
+
+def photographed(picture, rng, low=0.6, noise=3.0, quality=82):
+    """A picture as a phone takes it: shade, a soft lens, noise, JPEG."""
+    picture = cv2.GaussianBlur(picture.astype(np.float32) * shade(picture.shape, low), (0, 0), 0.7)
+    picture = np.clip(picture + rng.normal(0, noise, picture.shape), 0, 255).astype(np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "JPEG", quality=quality)
+    return Image.open(data)
+
+
+def ruled(drawing, step, colour, ink=(0, 0, 0), paper=(255, 255, 255), squared=False):
+    page = np.empty(drawing.shape + (3,), np.uint8)
+    page[:] = paper
+    page[step // 2::step] = colour
+    if squared:
+        page[:, step // 3::step] = colour
+    share = (255 - drawing.astype(np.float32))[..., None] / 255
+    return np.round(page * (1 - share) + np.float32(ink) * share).astype(np.uint8)
+
+
+def pasted(drawing, height, width, y, x, edge):
+    page = np.full((height, width), 255, np.uint8)
+    page[y:y + edge, x:x + edge] = larger(drawing, edge)
+    return page
+
+
+def over_construction(drawing, colour):
+    """Black on two loose copies of itself in a colour."""
+    loose = [cv2.warpAffine(drawing, np.float32(m), (512, 512), borderValue=255)
+             for m in ([[1, 0, 5], [0, 1, -4]], [[1.03, 0, -9], [0, 1.02, 6]])]
+    page, share = laid(np.minimum(*loose), colour), (255 - drawing.astype(np.float32))[..., None] / 255
+    return np.round(page * (1 - share)).astype(np.uint8)
+
+
+# -- what is not touched
+
+@pytest.mark.parametrize("name", ["sketches/a.png", "sketches/b.png", "parity/sketch_a.png", "parity/sketch_b.png"])
+def test_clean_pages_are_read_bit_for_bit_as_the_release_reads_them(root, name):
+    reading = drawings.read(root / "tests" / name)
+    assert np.array_equal(reading.page, to_sketch(root / "tests" / name)) and not reading.notes and not reading.warnings
+
+
+def test_clean_pages_of_other_sizes_kinds_and_styles_are_the_releases_too(root, drawing, tmp_path):
+    from jt_dfd.data.photocopy import photocopy
+
+    face = np.asarray(Image.open(sorted((root / "tests/data/samples/faces").iterdir())[1]).convert("RGB"))
+    pages = [larger(drawing, 300), larger(drawing, 700), larger(drawing, 1024), photocopy(face), np.full((512, 512), 255, np.uint8),
+             cv2.resize(drawing, (511, 513), interpolation=cv2.INTER_CUBIC), cv2.GaussianBlur(drawing, (0, 0), 1.2)]
+    pages += [np.asarray(Image.open(p)) for p in sorted((root / "tests/data/samples/sketches").iterdir())[:3]]
+    for number, page in enumerate(pages):
+        reading = drawings.read(page)
+        assert np.array_equal(reading.page, to_sketch(page)) and not reading.notes, number
+        assert np.array_equal(drawings.read(np.stack([page] * 3, -1)).page, reading.page)
+    one_eye = drawing.copy()
+    one_eye[:, 240:] = 255
+    one_eye[:156] = one_eye[284:] = 255
+    assert np.array_equal(drawings.read(one_eye).page, one_eye), "a drawing that has only begun"
+
+
+def test_as_is_corrects_nothing(drawing):
+    for page in (255 - drawing, laid(drawing, (255, 0, 0)), pasted(drawing, 600, 900, 20, 100, 550)):
+        reading = drawings.read(page, as_is=True)
+        assert np.array_equal(reading.page, to_sketch(page)) and not reading.notes
+
+
+# -- ink
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (255, 140, 0), (255, 230, 0), (255, 0, 255), (0, 200, 255), (40, 160, 60),
+                                    (35, 50, 150), (255, 170, 190)])
+def test_ink_of_any_hue_counts(drawing, colour):
+    reading = drawings.read(laid(drawing, colour))
+    assert difference(reading, drawing) < 0.5 and "colour" in codes(reading.notes)
+
+
+@pytest.mark.parametrize("ink, ground", [((255, 255, 255), (0, 0, 0)), ((225, 225, 225), (32, 33, 36)),
+                                         ((120, 200, 255), (18, 18, 18)), ((255, 255, 255), (120, 110, 90))])
+def test_light_strokes_on_a_dark_ground_are_turned_over(drawing, ink, ground):
+    reading = drawings.read(laid(drawing, ink, ground))
+    assert difference(reading, drawing) < 0.5 and "inverted" in codes(reading.notes)
+
+
+def test_a_photographed_blackboard(drawing, rng):
+    board = laid(larger(drawing, 800), (225, 228, 220), (38, 60, 48)).astype(np.float32)
+    cloud = cv2.GaussianBlur(rng.normal(0, 1, (800, 800)).astype(np.float32), (0, 0), 30)
+    board += 14 * (cloud / np.abs(cloud).max())[..., None]
+    assert difference(drawings.read(photographed(np.clip(board, 0, 255), rng, 0.75)), drawing) < 3.5
+
+
+@pytest.mark.parametrize("colour, levels", [((255, 255, 255), 0.1), ((210, 210, 210), 0.2), ((230, 20, 20), 0.5), ((0, 0, 0), 0)])
+def test_strokes_on_transparency(drawing, colour, levels, tmp_path):
+    page = np.empty((512, 512, 4), np.uint8)
+    page[:, :, :3], page[:, :, 3] = colour, 255 - drawing
+    Image.fromarray(page).save(tmp_path / "tablet.png")
+    for source in (page, Image.fromarray(page), tmp_path / "tablet.png"):
+        assert difference(drawings.read(source), drawing) <= levels
+
+
+@pytest.mark.parametrize("colour", [(150, 200, 255), (164, 221, 237), (255, 150, 150), (255, 0, 0), (255, 240, 90)])
+def test_coloured_construction_lines_under_black_ink_are_left_out(drawing, colour):
+    reading = drawings.read(over_construction(drawing, colour))
+    assert difference(reading, drawing) < 1 and codes(reading.notes) == ["construction"]
+
+
+def test_red_lips_and_blue_lines_of_a_black_drawing_are_ink(drawing):
+    mouth, red = np.full_like(drawing, 255), drawing.copy()
+    mouth[370:430], red[370:430] = drawing[370:430], 255
+    page = np.minimum(np.stack([red] * 3, -1), laid(mouth, (230, 20, 30)))
+    assert difference(drawings.read(page), drawing) < 1
+    page[..., 0], page[..., 2] = page[..., 2].copy(), page[..., 0].copy()
+    assert difference(drawings.read(page), drawing) < 1
+
+
+def test_faint_grey_lines_go_on_a_scan_and_stay_on_a_clean_page(drawing, rng):
+    page = over_construction(drawing, (190, 190, 190))[:, :, 0]
+    assert np.array_equal(drawings.read(page).page, page), "a clean grey page is the release's"
+    scan = np.clip(page * 0.93 + rng.normal(0, 2, page.shape), 0, 255).astype(np.uint8)
+    reading = drawings.read(scan)
+    assert difference(reading, drawing) < 1.5 and "pencil-under" in codes(reading.notes)
+
+
+# -- paper
+
+@pytest.mark.parametrize("low, high", [(0.78, 0.78), (0.5, 0.95), (0.4, 0.6)])
+def test_grey_and_shaded_paper_becomes_white(drawing, low, high):
+    reading = drawings.read(np.round(drawing * shade(drawing.shape, low, high)[..., 0]).astype(np.uint8))
+    assert difference(reading, drawing) < 0.5 and codes(reading.notes) == ["paper"]
+
+
+@pytest.mark.parametrize("ink, paper, low", [((40, 40, 45), (235, 225, 205), 0.55), ((90, 55, 30), (232, 210, 170), 1.0),
+                                             ((120, 118, 115), (228, 215, 190), 0.65), ((25, 22, 20), (150, 130, 100), 0.5),
+                                             ((200, 40, 45), (205, 210, 215), 0.75), ((30, 60, 170), (250, 250, 250), 0.9)])
+def test_photographs_of_drawings(drawing, rng, ink, paper, low):
+    """Pen in warm light, sepia, pencil, a dim room, a red marker on a whiteboard, ballpoint."""
+    reading = drawings.read(photographed(laid(larger(drawing, 800), ink, paper), rng, low))
+    assert difference(reading, drawing) < 3.5 and not reading.warnings
+
+
+def test_the_soft_edge_of_a_shadow_is_no_line(drawing, rng):
+    shadow = np.zeros((800, 800), np.float32)
+    cv2.fillPoly(shadow, [np.array([[420, 800], [800, 300], [800, 800]])], 1)
+    page = laid(larger(drawing, 800), (35, 35, 40), (230, 228, 222)) * (1 - 0.4 * cv2.GaussianBlur(shadow, (0, 0), 16))[..., None]
+    assert difference(drawings.read(photographed(page, rng, 1.0, 2)), drawing) < 3
+
+
+@pytest.mark.parametrize("level", [110, 150, 190])
+def test_pencil_is_brought_to_full_contrast(drawing, rng, level):
+    grain = cv2.GaussianBlur(rng.normal(0, 1, drawing.shape).astype(np.float32), (0, 0), 0.8)
+    grain /= grain.std()
+    share = (255 - drawing.astype(np.float32)) / 255 * (1 - level / 255) * np.clip(1 + 0.25 * grain, 0.3, 1.3)
+    page = np.clip(246 * (1 - share) + 2 * grain + rng.normal(0, 2, drawing.shape), 0, 255).astype(np.uint8)
+    reading = drawings.read(page)
+    assert difference(reading, drawing) < 3.5 and reading.page.min() == 0 and (reading.page == 255).mean() > 0.9
+    plain = drawings.read((255 - (255 - drawing) * ((255 - level) / 255)).astype(np.uint8))
+    assert difference(plain, drawing) < (0.1 if level > 112 else 4)
+
+
+def test_a_filled_area_stays_black(drawing):
+    page = drawing.copy()
+    cv2.ellipse(page, (235, 90), (150, 75), 0, 180, 360, 0, -1)
+    assert difference(drawings.read((page * 0.8).astype(np.uint8)), page) < 1
+
+
+@pytest.mark.parametrize("how", [dict(step=32, colour=(170, 200, 235), ink=(20, 20, 25), paper=(252, 252, 250)),
+                                 dict(step=32, colour=(200, 200, 200)), dict(step=40, colour=(90, 90, 90)),
+                                 dict(step=20, colour=(185, 210, 235), squared=True),
+                                 dict(step=20, colour=(205, 205, 205), squared=True),
+                                 dict(step=24, colour=(200, 215, 225), ink=(110, 110, 112), squared=True),
+                                 dict(step=28, colour=(170, 200, 235), ink=(40, 55, 150))])
+def test_ruled_and_squared_paper(drawing, how):
+    reading = drawings.read(ruled(drawing, **how))
+    assert difference(reading, drawing) < 0.6 and "ruling" in codes(reading.notes)
+
+
+# -- shape and scale
+
+@pytest.mark.parametrize("size", [(900, 1600, 0, 350, 900), (1754, 1240, 257, 0, 1240), (1200, 1700, 0, 250, 1200)])
+def test_an_oblong_page_is_not_squeezed(drawing, size):
+    reading = drawings.read(pasted(drawing, *size))
+    assert difference(reading, drawing) < 1 and "square" in codes(reading.notes)
+
+
+@pytest.mark.parametrize("size", [(1500, 2400, 80, 60, 520), (3000, 3000, 150, 2300, 600), (900, 1600, 200, 900, 512)])
+def test_a_small_drawing_on_a_large_page_fills_its_square(drawing, size):
+    box, wanted = (frame_of(d) for d in (drawings.read(pasted(drawing, *size)).page, drawing))
+    assert np.abs(np.subtract(box, wanted)).max() < 26, "within 26 pixels of where it is on a page of its own"
+    assert abs((box[2] - box[0]) / (box[3] - box[1]) - (wanted[2] - wanted[0]) / (wanted[3] - wanted[1])) < 0.02
+
+
+def frame_of(page):
+    y, x = np.nonzero(page < 128)
+    return x.min(), y.min(), x.max(), y.max()
+
+
+@pytest.mark.parametrize("edge", [1024, 2480, 3508])
+def test_lines_of_one_pixel_survive(drawing, edge):
+    """Redrawn with a pen of one pixel on a large page; sampling loses up to all of it."""
+    from jt_dfd.data import strokes
+
+    page = np.full((edge, edge), 255, np.uint8)
+    for path in strokes.trace(strokes.thin((drawing < 128).astype(np.uint8)), 3):
+        points = np.round((np.asarray(path) + 0.5) * edge / 512).astype(np.int32)
+        cv2.polylines(page, [points.reshape(-1, 1, 2)], False, 0, 1)
+    reading = drawings.read(page)
+    strokes_of = cv2.erode(drawing, np.ones((3, 3), np.uint8)) < 128
+    assert (reading.page[strokes_of] < 128).sum() > 0.35 * (drawing < 128).sum() and "thin" in codes(reading.notes)
+    assert (255 - reading.page.astype(int)).sum() > 3 * (255 - to_sketch(page).astype(int)).sum() * (edge > 2000)
+
+
+def test_frames_and_page_numbers_are_left_out(drawing):
+    framed = drawing.copy()
+    cv2.rectangle(framed, (8, 8), (503, 503), 0, 3)
+    reading = drawings.read(framed)
+    assert difference(reading, drawing) < 0.5 and codes(reading.notes) == ["frame"]
+    numbered = pasted(drawing, 1754, 1240, 257, 0, 1240)
+    cv2.putText(numbered, "12", (600, 1700), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2, cv2.LINE_AA)
+    assert difference(drawings.read(numbered), drawing) < 1
+
+
+def test_a_sheet_on_a_desk_and_the_rim_of_a_scanner(drawing, rng):
+    desk = np.empty((700, 900, 3), np.float32)
+    desk[:] = 110, 80, 60
+    desk += 30 * cv2.GaussianBlur(rng.normal(0, 4, (700, 900)).astype(np.float32), (0, 0), 6)[..., None]
+    desk[50:650, 140:740] = laid(larger(drawing, 600), (40, 40, 45), (232, 228, 218))
+    reading = drawings.read(photographed(np.clip(desk, 0, 255), rng, 0.75))
+    assert "sheet" in codes(reading.notes) and not reading.warnings
+    assert np.abs(np.subtract(frame_of(reading.page), frame_of(drawing))).max() < 16
+    scan = pasted(drawing, 1754, 1240, 257, 0, 1240) * 0.97
+    scan[:, :14], scan[:9] = 40, 90
+    reading = drawings.read(np.clip(scan + rng.normal(0, 1.5, scan.shape), 0, 255).astype(np.uint8))
+    assert difference(reading, drawing) < 1.5 and "edge" in codes(reading.notes)
+
+
+# -- decoding
+
+def test_every_mode_of_pillow(drawing, tmp_path):
+    palette = Image.fromarray(np.where(drawing < 128, 1, 0).astype(np.uint8), "P")
+    palette.putpalette([255, 255, 255, 160, 0, 0] + [0] * 750)
+    palette.save(tmp_path / "palette.png", transparency=0)
+    Image.fromarray(drawing).convert("1", dither=Image.Dither.NONE).save(tmp_path / "bit.tif")
+    Image.fromarray((drawing / 255).astype(np.float32)).save(tmp_path / "unit.tif")
+    Image.fromarray((drawing / 127.5 - 1).astype(np.float32)).save(tmp_path / "signed.tif")
+    Image.fromarray(drawing.astype(np.int32) * 4000).save(tmp_path / "int.tif")
+    Image.fromarray(drawing.astype(np.uint16) * 16).save(tmp_path / "twelve.png")
+    cv2.imwrite(str(tmp_path / "deep.tif"), np.stack([drawing.astype(np.uint16) * 257] * 3, -1))
+    Image.fromarray(drawing).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    Image.fromarray(drawing).save(tmp_path / "a.jfif", "JPEG", quality=95)
+    Image.new("L", (512, 512), 255).save(tmp_path / "late.gif", save_all=True, append_images=[Image.fromarray(drawing)])
+    for path in sorted(tmp_path.iterdir()):
+        assert difference(drawings.read(path), drawing) < 1.5, path.name
+    assert np.array_equal(drawings.read(palette).page, drawings.read(tmp_path / "palette.png").page)
+    for mask in (drawing < 128, (drawing < 128).astype(np.uint8), (drawing >= 128).astype(np.int64)):
+        assert np.array_equal(drawings.read(mask).page, drawing)
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4), np.float32), np.full((4, 4), 7, np.int64), np.zeros((4, 4, 2), np.uint8),
+                                   np.zeros((0, 4), np.uint8), np.array([["a"]])])
+def test_arrays_that_are_no_picture_are_refused(array):
+    with pytest.raises(PictureError):
+        drawings.read(array)
+
+
+def test_heic_needs_its_package_or_says_how_to_export(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic" + b"\x00" * 64)
+    with pytest.raises(PictureError, match="IMG_1.HEIC.*pillow-heif.*JPEG"):
+        drawings.read(tmp_path / "IMG_1.HEIC")
+
+
+# -- nothing there
+
+def test_what_is_no_drawing_is_said(root, drawing, rng):
+    speckled = np.clip(rng.normal(215, 4, (512, 512)), 0, 255).astype(np.uint8)
+    face = np.asarray(Image.open(sorted((root / "tests/data/samples/faces").iterdir())[0]).convert("RGB"))
+    dark = np.zeros((512, 512), np.uint8)
+    much = np.where(rng.random((512, 512)) < 0.75, 0, 255).astype(np.uint8)
+    for source, code in ((np.full((512, 512), 255, np.uint8), "empty"), (np.full((512, 512, 3), 190, np.uint8), "empty"),
+                         (speckled, "empty"), (dark, "black"), (face, "photograph"), (face[:, :, 1], "photograph"),
+                         (np.zeros((512, 512, 4), np.uint8), "empty")):
+        assert code in codes(drawings.read(source).warnings), code
+    assert codes(drawings.read(much, as_is=True).warnings) == ["ink"]
+    assert all(set(codes(drawings.read(d).warnings)) == set() for d in (drawing, 255 - drawing, drawing // 2))
+
+
+def test_every_code_has_words():
+    for code, text in {**drawings.NOTES, **drawings.WARNINGS}.items():
+        values = dict(share=0.5, width=3, height=4, side=5, turn=1.0, scale=1.5, x=2.0, y=3.0)
+        assert drawings.remark(code, **values).text and "{" not in drawings.remark(code, **values).text, text
+    assert set(drawings.ERRORS) <= set(drawings.WARNINGS)
+
+
+# -- and the faces
+
+def test_the_face_of_a_bad_page_is_that_of_the_clean_one(demo, drawing, rng):
+    """Mean difference of 6 grey levels at most; a blank page's own face differs by some 65."""
+    from jt_dfd import Synthesizer
+
+    synthesizer = Synthesizer(demo, device="cpu")
+    clean = synthesizer.synthesize(drawing)
+    assert not clean.notes and not clean.warnings
+    for source in (laid(drawing, (255, 230, 0)), pasted(drawing, 900, 1600, 0, 350, 900), over_construction(drawing, (150, 200, 255)),
+                   photographed(laid(larger(drawing, 800), (120, 118, 115), (228, 215, 190)), rng)):
+        result = synthesizer.synthesize(source)
+        assert np.abs(result.face.astype(int) - clean.face).mean() < 6, codes(result.notes)
+        assert result.notes and not result.warnings
+    blank = synthesizer.synthesize(np.full((512, 512), 255, np.uint8))
+    assert codes(blank.warnings) == ["empty"] and np.abs(blank.face.astype(int) - clean.face).mean() > 30
+
+
+def test_the_command_line_says_what_it_read_and_strict_leaves_out(root, tiny_params, drawing, tmp_path):
+    folder = tmp_path / "drawings"
+    folder.mkdir()
+    Image.fromarray(laid(drawing, (255, 0, 0))).save(folder / "red.jfif", "JPEG", quality=95)
+    Image.new("L", (512, 512), 255).save(folder / "blank.png")
+    (folder / "notes.txt").write_text("not a picture")
+
+    def run(*words):
+        return subprocess.run([sys.executable, str(root / "tools/synthesize.py"), "drawings", "-o", "out", "--params",
+                               str(tiny_params), "--device", "cpu", *words], cwd=tmp_path, capture_output=True, text=True)
+
+    done = run()
+    assert done.returncode == 0 and "2 of 2" in done.stdout, done.stderr
+    assert "notes.txt: passed over: not a picture" in done.stderr
+    assert "red.jfif: coloured ink" in done.stderr and "blank.png: warning: an empty page" in done.stderr
+    (tmp_path / "out" / "blank.png").unlink()
+    done = run("--strict")
+    assert done.returncode == 1 and "1 of 2" in done.stdout and not (tmp_path / "out" / "blank.png").exists()
+    before = (tmp_path / "out" / "red.png").read_bytes()
+    done = run("--as-is")
+    assert done.returncode == 0 and "coloured" not in done.stderr and (tmp_path / "out" / "red.png").read_bytes() != before
+
+
+# -- placing
+
+@pytest.mark.parametrize("size, x, y, turn", [(0.5, 200, 60, 0), (0.7, 60, 110, 8), (0.35, 40, 20, 0)])
+def test_place_brings_a_face_to_where_faces_belong(drawing, size, x, y, turn):
+    from jt_dfd.components import CANONICAL_POINTS
+
+    matrix = cv2.getRotationMatrix2D((256, 256), turn, size)
+    matrix[:, 2] += x + 256 * size - 256, y + 256 * size - 256
+    page = cv2.warpAffine(drawing, matrix, (512, 512), flags=cv2.INTER_AREA, borderValue=255)
+    reading = drawings.read(page, place=True)
+    assert "placed" in codes(reading.notes)
+    for eye in ("left_eye", "right_eye"):
+        cx, cy = (int(v) for v in CANONICAL_POINTS[eye])
+        around = reading.page[cy - 34:cy + 34, cx - 40:cx + 40]
+        assert (around < 128).mean() > 0.04, "an eye lies in its place"
+    assert np.array_equal(drawings.read(page).page, page), "off by default"
+
+
+def test_place_leaves_a_page_without_a_face(drawing):
+    page = np.full((512, 512), 255, np.uint8)
+    cv2.line(page, (20, 40), (480, 430), 0, 3)
+    reading = drawings.read(page, place=True)
+    assert "no-outline" in codes(reading.warnings) and np.array_equal(reading.page, page)

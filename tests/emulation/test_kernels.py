@@ -1,0 +1,400 @@
+"""Every CUDA text of jt_dfd.kernels against NumPy, run by the emulation through the public functions that a GPU runs.
+
+Each test runs in several orders of threads and blocks, which must give the same bytes.  The tests marked ``sanitizer``
+run a part of the cases again under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer; alone:
+``pytest tests/emulation -m sanitizer``.
+"""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import emulator
+from emulator import Emulator
+from stand_in import variable
+from jt_dfd import guidance, selection
+from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
+from jt_dfd.kernels import merge, narrow_convolution, picture_norm, projection, shadow
+
+
+@pytest.fixture(params=["address", "thread"])
+def sanitized(request, emulated, programs):
+    """``emulated`` under a sanitizer, in one order; skipped where a program with it does not run."""
+    try:
+        Emulator(programs, request.param).run(SimpleNamespace(SHARED="", CUDA=""), ";", [(1,)], ["int32"], [], {})
+    except (emulator.Fault, RuntimeError) as error:
+        pytest.skip(f"{request.param} sanitizer does not work here: {str(error).splitlines()[-1]}")
+    emulated.sanitizer, emulated.orders = request.param, (3,)
+    return emulated
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+# -- projection
+
+def bank_and_queries(rows, width, queries, kind, seed):
+    """``kind``: what is special about the bank."""
+    rng = np.random.default_rng(seed)
+    bank, query = random(rows, width, seed=seed), random(queries, width, seed=seed + 1)
+    if kind == "ties":          # few distances, exact in float32
+        bank, query = (rng.integers(-1, 2, a.shape).astype(np.float32) for a in (bank, query))
+    elif kind == "equal rows":
+        bank[:] = bank[0]
+    elif kind == "the query itself":
+        query[:] = bank[rows // 2]
+    elif kind == "large":
+        bank, query = bank * np.float32(1e18), query * np.float32(1e18)
+    elif kind == "not a number":
+        bank[::5, 0], bank[1::7, 0] = np.nan, np.inf
+    return bank, query
+
+
+def check_projection(rows, width, queries, k, kind="random", seed=0):
+    bank, query = bank_and_queries(rows, width, queries, kind, seed)
+    for anchor in selection.ANCHORS:
+        got = projection.project(variable(bank), variable(query), k, anchor)
+        for q in range(queries):
+            with np.errstate(all="ignore"):
+                distances = selection.squared_distances(bank, query[q])
+            distances[np.isnan(distances)] = np.inf
+            want = (np.argsort(distances, kind="stable") if anchor == "nearest"
+                    else selection.nth_element_order(distances, min(k, rows)))[:k]
+            assert got.rows[q].tolist() == want.tolist(), anchor
+            if kind != "not a number":
+                unique = k - 1 < width and kind == "random"
+                check_weights(bank[want], query[q], got.weights[q], got.vectors[q], unique)
+
+
+def check_weights(near, query, weights, vector, unique):
+    """unique: one best set of weights, so that they must be the reference's; else as good as the reference's."""
+    want = selection.rebuilding_weights(near, query)
+    scale, size = max(1, np.abs(want).max()), np.abs(near).max()
+    rebuilt = weights.astype(np.float64) @ near.astype(np.float64)
+    room = 1e-5 * max(scale, np.abs(weights).max())
+    assert abs(weights.sum(dtype=np.float64) - 1) < room
+    assert np.abs(vector - rebuilt).max() < room * size
+    if unique:
+        assert np.abs(weights - want).max() < room
+        return
+    length = np.linalg.norm(query)
+    best = np.linalg.norm(want @ near.astype(np.float64) - query)
+    assert np.linalg.norm(vector - query) < best + 1e-4 * scale * max(length, size)
+
+
+@pytest.mark.parametrize("k", range(1, 65))
+def test_projection_for_every_k(emulated, k):
+    """Banks from k rows on; the vectors are often shorter than k - 1, where the small system has no single solution."""
+    emulated.orders = (2, 3)
+    rng = np.random.default_rng(k)
+    check_projection(int(rng.integers(k, 200)), int(rng.integers(1, 70)), int(rng.integers(1, 4)), k, seed=k)
+
+
+@pytest.mark.parametrize("rows, width, k, kind", [
+    (1, 5, 1, "random"), (2, 4, 2, "equal rows"), (3, 1, 15, "random"), (255, 24, 15, "ties"), (257, 33, 64, "ties"),
+    (512, 16, 10, "not a number"), (600, 8, 15, "the query itself"), (700, 12, 20, "large"), (300, 6, 64, "equal rows"),
+    (2047, 4, 15, "not a number"), (2048, 132, 15, "random"), (2049, 5, 2, "ties"), (4097, 128, 64, "random"),
+    (3000, 3, 15, "equal rows"), (11456, 64, 15, "random")])
+def test_projection_of_odd_banks(emulated, rows, width, k, kind):
+    emulated.orders = (1, 3)
+    check_projection(rows, width, 2, k, kind)
+
+
+def test_projection_of_more_queries_than_a_grid_takes(emulated, monkeypatch):
+    """Five times over, with room for 3 instead of 65,535."""
+    assert "MOST_QUERIES = 65535;" in projection.CUDA
+    monkeypatch.setattr(projection, "CUDA", projection.CUDA.replace("MOST_QUERIES = 65535;", "MOST_QUERIES = 3;"))
+    check_projection(300, 6, 13, 5)
+
+
+@pytest.mark.sanitizer
+@pytest.mark.parametrize("rows, width, k, kind", [(300, 7, 64, "random"), (2100, 4, 3, "ties"),
+                                                  (9, 20, 9, "not a number")])
+def test_projection_sanitized(sanitized, rows, width, k, kind):
+    check_projection(rows, width, 2, k, kind)
+
+
+#: the block's selection alone, on any keys and for any nth
+SELECTION = SimpleNamespace(SHARED=projection.SHARED, CUDA=projection.CUDA + """
+inline void select(const int64_t* keys, int64_t* out, int n, int nth, int* places, int* indices) {
+    memcpy(out, keys, sizeof(int64_t) * n);
+    jt_dfd::release_kernel<<<1, jt_dfd::THREADS>>>((uint64_t*)out, n, nth, places, indices);
+}
+""")
+
+
+def hard_for_medians_of_three(n):
+    """An order in which medians of three are next to extreme, so that partitions run out and the heap steps in."""
+    i = np.arange(n // 2)
+    return np.concatenate([np.where(i % 2 == 0, i + 1, n // 2 + i), 2 * (np.arange(n - n // 2) + 1)])
+
+
+@pytest.mark.parametrize("name, values, nth", [
+    ("few", np.arange(5)[::-1], 2), ("one", np.zeros(1), 0), ("all", random(700), 700), ("none", random(700), 0),
+    *[(f"{n} to {nth}", random(n, seed=n), nth)
+      for n, nth in ((257, 15), (258, 64), (513, 256), (3000, 2999), (6247, 15))],
+    ("rising", np.arange(1000), 15), ("falling", -np.arange(1000), 500), ("equal", np.zeros(999), 7),
+    *[(f"hard {nth}", hard_for_medians_of_three(2048), nth) for nth in (15, 500, 1000, 1500)]],
+    ids=lambda v: str(v)[:20])
+def test_a_block_selects_in_the_standard_library_s_order(emulated, name, values, nth):
+    """All of the permutation, not the chosen keys alone; selection.nth_element_order is tested against the library."""
+    n = len(values)
+    ranks = np.unique(values, return_inverse=True)[1].astype(np.int64)
+    keys, _, rows = emulated.run(SELECTION, "select(in0_p, out0_p, in0_shape0, (int)data[\"nth\"], out1_p, out2_p);",
+                                 [(n,), (2 * ((n + 1) // 2),), (nth,)], ["int64", "int32", "int32"],
+                                 [ranks << 32 | np.arange(n)], {"nth": nth})
+    want = selection.nth_element_order(ranks, nth)
+    assert (keys & 0xffffffff).tolist() == want.tolist() and rows.tolist() == want[:nth].tolist()
+
+
+def test_the_hard_order_reaches_the_heap(monkeypatch):
+    """With more keys left than one thread is given; else no test would."""
+    reached = []
+    real = selection._heap_select
+    monkeypatch.setattr(selection, "_heap_select", lambda items, first, middle, last: (
+        reached.append(last - first), real(items, first, middle, last)))
+    selection.nth_element_order(hard_for_medians_of_three(2048), 500)
+    assert reached and reached[0] > 256
+
+
+# -- merging
+
+def merged(maps, geometry):
+    out = maps["rest"].copy()
+    for part in MERGE_ORDER:
+        x, y, width, height = geometry.merge_window(part)
+        out[:, :, y:y + height, x:x + width] = maps[part][:, :, :height]
+    return out
+
+
+def check_merge(canvas, batch, channels, dtype=np.float32):
+    """Forward and backward; bytes are moved, so also those of a NaN."""
+    geometry = Geometry(canvas)
+    names = ["rest", *MERGE_ORDER]
+    maps = {c: random(batch, channels, geometry.window(c).size, geometry.window(c).size, seed=i).astype(dtype)
+            for i, c in enumerate(names)}
+    for values in maps.values():
+        values[..., ::7] = np.nan
+    got = merge.merge({c: variable(v) for c, v in maps.items()}, geometry)
+    assert got.dtype == dtype and np.array_equal(got, merged(maps, geometry), equal_nan=True)
+    # every map filled with its own number says where the canvas comes from
+    owner = merged({c: np.full((1, 1) + v.shape[2:], i) for i, (c, v) in enumerate(maps.items())}, geometry)[0, 0]
+    gradient = random(*got.shape, seed=9).astype(dtype)
+    function = merge._Merge(geometry)
+    function.execute(*(variable(maps[c]) for c in names))
+    for i, (name, back) in enumerate(zip(names, function.grad(variable(gradient)))):
+        rows, columns = geometry.window(name).slices
+        want = np.where(owner[rows, columns] == i, gradient[:, :, rows, columns], dtype(0))
+        assert back.dtype == dtype and np.array_equal(back, want), name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("canvas, batch, channels", [(64, 1, 1), (64, 13, 5), (64, 0, 3), (128, 2, 3), (256, 1, 2)])
+def test_merge(emulated, canvas, batch, channels, dtype):
+    check_merge(canvas, batch, channels, dtype)
+
+
+@pytest.mark.sanitizer
+def test_merge_sanitized(sanitized):
+    check_merge(64, 3, 1)
+
+
+# -- shadow
+
+def check_shadow(canvas, counts, not_a_number=False):
+    geometry, rng = Geometry(canvas), np.random.default_rng(canvas)
+    decoded = {c: rng.uniform(-1.3, 1.3, (k, geometry.window(c).size, geometry.window(c).size)).astype(np.float32)
+               for c, k in zip(COMPONENTS, counts)}
+    weights = {c: rng.normal(0.2, 0.4, k).astype(np.float32) for c, k in zip(COMPONENTS, counts)}
+    if not_a_number:   # such a weight counts as none
+        for w in weights.values():
+            w[::2] = np.nan
+    got = shadow.shadow(*({c: variable(v) for c, v in of.items()} for of in (decoded, weights)), geometry)
+    want = {}
+    for c in COMPONENTS:
+        w = np.clip(np.nan_to_num(weights[c]).astype(np.float64), 0, guidance.WEIGHT_LIMIT)
+        want[c] = 255 * np.clip(1 - (w[:, None, None] * (1 - decoded[c]) / 2).sum(0), 0, 1)
+    page = 255 - want["rest"]
+    for part in PARTS:
+        mask = guidance.soft_mask(geometry.window(part).size)
+        page[geometry.window(part).slices] *= 1 - (1 - mask) * guidance.REST_FADE
+    for part in PARTS:
+        mask = guidance.soft_mask(geometry.window(part).size)
+        page[geometry.window(part).slices] += (255 - want[part]) * (1 - mask) * guidance.PART_SHARE
+    page = 255 - np.clip(page, 0, 255)
+    # sums in another order may fall on the other side of a whole number
+    assert np.abs(got.page.astype(int) - page.astype(np.uint8)).max() <= 1
+    for c in COMPONENTS:
+        assert np.abs(got.components[c].astype(int) - want[c].astype(np.uint8)).max() <= 1, c
+
+
+@pytest.mark.parametrize("canvas, counts", [(64, (1, 1, 1, 1, 1)), (64, (0, 3, 0, 2, 5)), (128, (3, 1, 64, 7, 2)),
+                                            (256, (15, 15, 15, 15, 15))])
+def test_shadow(emulated, canvas, counts):
+    check_shadow(canvas, counts)
+
+
+def test_shadow_of_weights_that_are_no_numbers(emulated):
+    check_shadow(64, (3, 2, 1, 4, 5), not_a_number=True)
+
+
+@pytest.mark.sanitizer
+def test_shadow_sanitized(sanitized):
+    check_shadow(64, (1, 3, 0, 2, 2))
+
+
+# -- normalisation
+
+def check_norm(shape, mean=4.0):
+    """To the kernel's own tolerance (picture_norm.self_test)."""
+    x, w, b = random(*shape) * np.float32(0.5) + np.float32(mean), random(shape[1], seed=1), random(shape[1], seed=2)
+    seed = random(*shape, seed=3)
+    function = picture_norm._PictureNorm(1e-5)
+    got = [function.execute(variable(x), variable(w), variable(b))]
+    got += function.grad(variable(seed))
+    for value, want in zip(got, picture_norm._in_float64(x, w, b, seed)):
+        assert value.shape == want.shape
+        assert np.abs(value - want).max(initial=0) <= 1e-4 * np.abs(want).max(initial=1)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7, 9), (1, 5, 64, 64), (3, 2, 15, 17), (1, 2, 1, 257), (70, 1, 3, 3),
+                                   (0, 3, 4, 4), (1, 1, 1, 1), (1, 3, 16, 16), (1, 2, 129, 127)])
+def test_picture_norm(emulated, shape):
+    for mean in (0.0, 4.0):
+        check_norm(shape, mean)
+
+
+def test_a_plane_that_is_no_number_leaves_the_others_alone(emulated):
+    x = random(2, 2, 9, 9)
+    x[0, 1, 3, 3] = np.nan
+    got = picture_norm.picture_norm(variable(x), variable(np.ones(2, np.float32)), variable(np.zeros(2, np.float32)))
+    assert np.isnan(got[0, 1]).all() and np.isfinite(got[0, 0]).all() and np.isfinite(got[1]).all()
+
+
+def test_a_picture_without_pixels_is_refused(emulated):
+    ones = variable(np.ones(2, np.float32))
+    with pytest.raises(ValueError, match="picture norm"):
+        picture_norm.picture_norm(variable(random(1, 2, 0, 4)), ones, ones)
+
+
+@pytest.mark.sanitizer
+def test_picture_norm_sanitized(sanitized):
+    check_norm((2, 3, 17, 19))
+
+
+# -- narrow convolution
+
+def check_narrow(n, height, width, channels, high, wide, out, mirror):
+    x, w, b = random(n, height, width, channels), random(out, channels, high, wide, seed=1), random(out, seed=2)
+    got = narrow_convolution.narrow_convolution(variable(x), variable(w), variable(b), mirror)
+    padded = np.pad(x.astype(np.float64), ((0, 0), (mirror, mirror), (mirror, mirror), (0, 0)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (high, wide), (1, 2))
+    want = np.einsum("nhwcij,ocij->nhwo", windows, w.astype(np.float64)) + b
+    assert got.shape == want.shape and np.abs(got - want).max(initial=0) <= 1e-5 * np.abs(want).max(initial=1)
+
+
+@pytest.mark.parametrize("case", [(2, 20, 20, 32, 5, 5, 1, 2), (1, 25, 25, 56, 7, 7, 3, 3), (1, 1, 1, 1, 1, 1, 1, 0),
+                                  (3, 5, 130, 7, 3, 5, 2, 1), (1, 4, 129, 2, 7, 7, 4, 3), (0, 5, 5, 2, 3, 3, 1, 1),
+                                  (1, 3, 257, 1, 1, 1, 3, 2)], ids=str)
+def test_narrow_convolution(emulated, case):
+    check_narrow(*case)
+
+
+def test_narrow_convolution_of_more_pictures_than_a_grid_takes(emulated, monkeypatch):
+    assert "MOST_PICTURES = 65535;" in narrow_convolution.CUDA
+    text = narrow_convolution.CUDA.replace("MOST_PICTURES = 65535;", "MOST_PICTURES = 3;")
+    monkeypatch.setattr(narrow_convolution, "CUDA", text)
+    check_narrow(8, 5, 6, 2, 3, 3, 2, 1)
+
+
+@pytest.mark.sanitizer
+def test_narrow_convolution_sanitized(sanitized):
+    check_narrow(2, 9, 17, 3, 3, 5, 2, 1)
+
+
+# -- what would be found
+
+def without_barrier(text, function, number):
+    """The text without one __syncthreads() of a function, counted from 0."""
+    at = text.index(f" {function}(")
+    for _ in range(number + 1):
+        at = text.index("__syncthreads();", at + 1)
+    return text[:at] + text[at + len("__syncthreads();"):]
+
+
+@pytest.mark.parametrize("kernel, function, number, check", [
+    (picture_norm, "block_sum", 0, lambda: check_norm((2, 3, 17, 19))),
+    (picture_norm, "block_sum", 1, lambda: check_norm((2, 3, 17, 19))),
+    (projection, "block_min", 0, lambda: check_projection(300, 7, 1, 20)),
+    (projection, "partition_by_block", 1, lambda: check_projection(600, 7, 1, 20))])
+def test_a_barrier_that_is_missing_would_be_found(emulated, monkeypatch, kernel, function, number, check):
+    """The second of block_sum and the first of block_min only matter to a warp that has run ahead."""
+    monkeypatch.setattr(kernel, "CUDA", without_barrier(kernel.CUDA, function, number))
+    with pytest.raises(emulator.Fault, match="depends on the order"):
+        check()
+
+
+@pytest.mark.sanitizer
+def test_a_barrier_whose_lack_changes_no_number_would_be_found(sanitized, monkeypatch):
+    """The first of solve_by_block: the largest pivot is read while another thread writes."""
+    if sanitized.sanitizer != "thread":
+        pytest.skip("only ThreadSanitizer sees it")
+    monkeypatch.setattr(projection, "CUDA", without_barrier(projection.CUDA, "solve_by_block", 0))
+    with pytest.raises(emulator.Fault, match="data race"):
+        check_projection(300, 7, 1, 20)
+
+
+# -- launches
+
+def launch_projection(anchor):
+    projection.project(variable(random(300, 4)), variable(random(2, 4, seed=1)), 3, anchor)
+
+
+LAUNCHES = {
+    "nearest": (lambda: launch_projection("nearest"),
+                ["distance_kernel", "chunk_kernel", "choose_kernel", "weights_kernel"], "some = 2"),
+    "release": (lambda: launch_projection("release"),
+                ["distance_kernel", "release_kernel", "weights_kernel"], "some = 2"),
+    "merge": (lambda: check_merge(64, 1, 1), ["merge_kernel"], "size = 64"),
+    "shadow": (lambda: check_shadow(64, (1,) * 5), ["shadow_kernel"], "canvas = 64"),
+    "norm": (lambda: check_norm((1, 2, 3, 3)), ["norm_kernel"], "planes = 2, cells = 9"),
+    "narrow": (lambda: check_narrow(1, 4, 4, 2, 3, 3, 1, 1), ["narrow_kernel"], "height = 4"),
+}
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_a_refused_launch_names_kernel_and_sizes(emulated, name):
+    call, kernels, sizes = LAUNCHES[name]
+    for number, kernel in enumerate(kernels, 1):
+        emulated.refuse = number
+        with pytest.raises(RuntimeError, match=rf"kernel {kernel} \(.*{sizes}.*\): no kernel image"):
+            call()
+
+
+def gradient_of_merge(emulated):
+    geometry = Geometry(64)
+    function = merge._Merge(geometry)
+    function.execute(*(variable(random(1, 1, geometry.window(c).size, geometry.window(c).size))
+                       for c in ("rest", *MERGE_ORDER)))
+    emulated.refuse = 5
+    function.grad(variable(random(1, 1, 64, 64)))
+
+
+def gradient_of_norm(emulated):
+    function = picture_norm._PictureNorm(1e-5)
+    function.execute(*(variable(random(*s)) for s in ((1, 2, 3, 3), (2,), (2,))))
+    emulated.refuse = 1
+    function.grad(variable(random(1, 2, 3, 3)))
+
+
+@pytest.mark.parametrize("call, kernel", [(gradient_of_merge, "unmerge_kernel"), (gradient_of_norm, "unnorm_kernel")])
+def test_a_refused_launch_of_a_gradient(emulated, call, kernel):
+    with pytest.raises(RuntimeError, match=f"kernel {kernel} "):
+        call(emulated)
+
+
+def test_no_queries_launch_nothing(emulated):
+    emulated.refuse = 1
+    got = projection.project(variable(random(30, 4)), variable(random(0, 4)), 3)
+    assert got.vectors.shape == (0, 4) and got.rows.shape == (0, 3)

@@ -1,0 +1,93 @@
+"""Pictures from elsewhere in the window: what was done to them is said, and can be undone."""
+import numpy as np
+import pytest
+from conftest import PATIENCE
+from PIL import Image
+
+from jt_dfd.gui import files
+from jt_dfd.pictures import to_sketch
+
+
+@pytest.fixture
+def red(tmp_path):
+    """The authors' kind of drawing in red: the red channel is white all over."""
+    page = np.full((512, 512, 3), 255, np.uint8)
+    page[100:400, 250:254, 1:] = page[100:104, 150:350, 1:] = 0
+    Image.fromarray(page).save(tmp_path / "red.png")
+    return tmp_path / "red.png"
+
+
+@pytest.fixture
+def photograph(root, tmp_path):
+    source = sorted((root / "tests/data/samples/faces").iterdir())[0]
+    Image.open(source).convert("RGB").resize((640, 640)).crop((0, 40, 640, 600)).save(tmp_path / "me.jpg", quality=92)
+    return tmp_path / "me.jpg"
+
+
+def test_what_was_corrected_is_said_and_can_be_taken_back(window, qtbot, red):
+    w = window(start=False)
+    w.filing.open(str(red))
+    qtbot.waitUntil(lambda: w.reading_bar.isVisibleTo(w), timeout=PATIENCE)
+    assert "Coloured ink" in w.reading_bar.label.text() and not w.reading_bar.sketch.isVisibleTo(w.reading_bar)
+    assert (w.document.pixels() < 128).sum() == 2 * 0 + 300 * 4 + 4 * 200 - 16
+    w.set_language("zh")
+    assert "彩色" in w.reading_bar.label.text()
+    w.reading_bar.as_is.click()
+    assert np.array_equal(w.document.pixels(), to_sketch(red)) and not w.reading_bar.isVisibleTo(w)
+    w.document.stack.undo()
+    assert (w.document.pixels() < 128).any()
+
+
+def test_a_clean_drawing_is_opened_without_a_word_and_another_one_takes_the_bar_away(window, qtbot, red, root):
+    w = window(start=False)
+    w.filing.open(str(red))
+    qtbot.waitUntil(lambda: w.reading_bar.isVisibleTo(w), timeout=PATIENCE)
+    clean = root / "tests" / "sketches" / "a.png"
+    w.filing.open(str(clean))
+    qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), to_sketch(clean)), timeout=PATIENCE)
+    qtbot.wait(50)
+    assert not w.reading_bar.isVisibleTo(w)
+
+
+def test_the_switch_takes_pictures_as_they_are(window, qtbot, red):
+    w = window(start=False)
+    w.actions["as_is"].setChecked(True)
+    w.filing.open(str(red))
+    qtbot.waitUntil(lambda: w.filing.recent()[:1] == [str(red)], timeout=PATIENCE)
+    assert w.document.is_blank() and "empty page" in w.reading_bar.label.text()
+
+
+def test_a_photograph_is_offered_as_lines_or_to_trace(window, qtbot, photograph, monkeypatch):
+    w = window(start=False)
+    w.filing.open(str(photograph))
+    qtbot.waitUntil(lambda: w.reading_bar.isVisibleTo(w), timeout=PATIENCE)
+    assert "photograph" in w.reading_bar.label.text()
+    w.reading_bar.trace.setChecked(True)
+    assert w.document.is_blank() and w.canvas.underlay is not None
+    faint = w.canvas.underlay.pixelColor(512, 512).lightness()
+    w.reading_bar.opacity.setValue(100)
+    assert w.canvas.underlay.pixelColor(512, 512).lightness() < faint
+    w.reading_bar.trace.setChecked(False)
+    assert w.canvas.underlay is None
+    lines = np.full((512, 512), 255, np.uint8)
+    lines[200:210, 100:400] = 0
+    seen = []
+    monkeypatch.setattr(files, "sketch_of", lambda picture: (seen.append(picture.shape), lines)[1])
+    w.reading_bar.sketch.click()
+    qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), lines), timeout=PATIENCE)
+    assert seen == [(560, 640, 3)]
+
+
+def test_a_photograph_without_a_face_is_said(window, qtbot, photograph, monkeypatch):
+    from jt_dfd.errors import UserError
+
+    w, told = window(start=False), []
+    monkeypatch.setattr(w.filing, "warn", lambda *text: told.append(text))
+
+    def none(picture):
+        raise UserError("no face found")
+
+    monkeypatch.setattr(files, "sketch_of", none)
+    w.filing.sketch_photograph(np.zeros((64, 64, 3), np.uint8))
+    qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE)
+    assert "no face found" in told[0][1]
