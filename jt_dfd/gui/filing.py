@@ -283,7 +283,7 @@ class Filing(QObject):
                 if answer != QMessageBox.Yes:
                     return None
         if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-            self.warn(tr("save.cannot.folder"), os.path.dirname(os.path.abspath(path)))  # mistyped: make no folders
+            self.warn(tr("save.cannot.folder"), path)  # mistyped: make no folders
             return None
         return path or None
 

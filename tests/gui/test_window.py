@@ -56,6 +56,7 @@ def test_a_mouse_stroke_becomes_ink_a_shadow_and_a_face(window, qtbot):
 
 def test_ink_appears_while_the_button_is_down_and_escape_drops_it(window):
     w = window(start=False)
+    w.actions["guide"].setChecked(False)
     mouse(w.canvas, QEvent.MouseButtonPress, 100, 200)
     for x in range(110, 400, 10):
         mouse(w.canvas, QEvent.MouseMove, x, 200)
