@@ -47,7 +47,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.8,<3.13",
     packages=find_packages(include=["jt_dfd", "jt_dfd.*"]),
-    package_data={"jt_dfd": ["runtime/cuda_headers/*", "gui/*.png", "data/*.json", "data/*.npz"]},
+    package_data={"jt_dfd": ["runtime/cuda_headers/*", "gui/*.png", "gui/languages/*.json", "gui/examples/*.svg", "data/*.json", "data/*.npz"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     zip_safe=False,

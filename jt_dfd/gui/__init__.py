@@ -4,7 +4,7 @@
     engine, engine_process                          faces, made in a process of their own; no widget
     canvas, faceview, stage, controls, history,
     sweep, morph, messages, actions, window          what is seen
-    words, chinese, icons, theme, qt_platform       how it is said and painted
+    words, languages/, icons, theme, qt_platform     how it is said and painted
     app                                             the command line
 
 The process of the window never imports Jittor: only the child that :mod:`engine_process` runs in does.

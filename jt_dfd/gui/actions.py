@@ -11,7 +11,11 @@ from PyQt5.QtWidgets import QAction, QActionGroup, QLabel, QMainWindow, QMenu, Q
 from .controls import Slider
 from .icons import icon
 from .theme import THEMES
-from .words import LANGUAGES, Words, mark, plain, tr
+from .words import LANGUAGES, TEXTS, Words, plain, tr
+
+
+#: width of the window below which the tool bar's pictures are smaller, logical pixels (ours)
+_COMPACT = 800
 
 
 class Actions(QObject):
@@ -21,10 +25,13 @@ class Actions(QObject):
         super().__init__(window)
         self._window, self._words = window, words
         self._all: Dict[str, QAction] = {}
+        self._why: Dict[str, str] = {}  # why an action is grey
         self._make()
         self.recent_menu = QMenu(window)
         self.recent_menu.setToolTipsVisible(True)
-        words.bind(self.recent_menu.setTitle, mark("Open &recent"))
+        words.bind(self.recent_menu.setTitle, "menu.recent")
+        self.examples_menu = QMenu(window)
+        words.bind(self.examples_menu.setTitle, "menu.examples")
         self._make_menus()
         self.size = Slider(1, 20, 2)
         self.size_label = QLabel()
@@ -33,67 +40,89 @@ class Actions(QObject):
     def __getitem__(self, name: str) -> QAction:
         return self._all[name]
 
-    def _add(self, name: str, text: str, keys=(), picture: str = "", tip: str = "", check: bool = False) -> QAction:
+    def _add(self, name: str, keys=(), picture: str = "", check: bool = False) -> QAction:
         action = QAction(self._window)
         action.setCheckable(check)
         action.setShortcuts([QKeySequence(k) for k in ([keys] if isinstance(keys, str) else keys)])
         if picture:
             action.setIcon(icon(picture))
+        text = f"action.{name}"
+        tip = text + ".tip" if text + ".tip" in TEXTS["en"] else text
         self._words.bind(lambda words: (action.setText(words), action.setIconText(plain(words))), text)
-        first = action.shortcuts()[0].toString(QKeySequence.NativeText) if action.shortcuts() else ""
-        self._words.bind(lambda words: action.setToolTip(plain(words) + (f"  ({first})" if first else "")), tip or text)
+        self._words.bind(lambda words: self._show_tip(name), tip)
         self._window.addAction(action)
         self._all[name] = action
+        self._show_tip(name)
         return action
 
+    def _show_tip(self, name: str) -> None:
+        action, code = self._all.get(name), f"action.{name}"
+        if action is None:
+            return  # while it is being made
+        longer = code + ".tip"
+        tip = plain(tr(longer) if longer in TEXTS["en"] else tr(code))
+        if action.shortcuts():
+            tip += f"  ({action.shortcuts()[0].toString(QKeySequence.NativeText)})"
+        why = "" if action.isEnabled() else self._why.get(name, "")
+        action.setToolTip(tip + ("\n" + tr(why) if why else ""))
+
+    def allow(self, able: bool, why: str, *names: str) -> None:
+        """Grey actions out or not; ``why``: a code, told in the tool tip of a greyed one."""
+        for name in names:
+            self[name].setEnabled(able)
+            self._why[name] = why
+            self._show_tip(name)
+
     def _make(self) -> None:
+        """name, keys, icon; the languages' files have the words, ``action.name`` and ``action.name.tip``."""
         add = self._add
-        add("new", mark("&New"), "Ctrl+N")
-        add("open", mark("&Open…"), "Ctrl+O", "open", mark("Open a picture as the drawing"))
-        add("as_is", mark("&Take pictures as they are"), tip=mark("Read pictures without correcting paper, ink and shape"),
-            check=True)
-        add("save", mark("&Save drawing"), "Ctrl+S", "save", mark("Save the drawing with its settings"))
-        add("save_as", mark("Save drawing &as…"), "Ctrl+Shift+S")
-        add("save_face", mark("Save &face as…"), "Ctrl+E")
-        add("export", mark("Export side &by side…"), "Ctrl+Shift+E")
-        add("save_both", mark("Save &drawing and face…"), "Ctrl+Alt+S",
-            tip=mark("Both into a new folder named by the time"))
-        add("quit", mark("&Quit"), "Ctrl+Q")
-        add("undo", mark("&Undo"), "Ctrl+Z", "undo")
-        add("redo", mark("&Redo"), ("Ctrl+Shift+Z", "Ctrl+Y"), "redo")
-        add("clear", mark("C&lear"), ("Ctrl+Del", "Ctrl+Backspace"), "clear", mark("An empty page; can be undone"))
-        add("copy", mark("&Copy face"), ("Ctrl+C", "Ctrl+Shift+C"))
-        add("paste", mark("&Paste picture"), "Ctrl+V")
+        add("new", "Ctrl+N")
+        add("open", "Ctrl+O", "open")
+        add("next", "PgDown")
+        add("previous", "PgUp")
+        add("as_is", check=True)
+        add("save", "Ctrl+S", "save")
+        add("save_as", "Ctrl+Shift+S")
+        add("save_face", "Ctrl+E")
+        add("export", "Ctrl+Shift+E")
+        add("save_both", "Ctrl+Alt+S")
+        add("quit", "Ctrl+Q")
+        add("undo", "Ctrl+Z", "undo")
+        add("redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo")
+        add("clear", ("Ctrl+Del", "Ctrl+Backspace"), "clear")
+        add("copy", ("Ctrl+C", "Ctrl+Shift+C"))
+        add("paste", "Ctrl+V")
         tools = QActionGroup(self)
-        for name, text, key, tip in (("brush", mark("&Brush"), "B", mark("Draw")),
-                                     ("eraser", mark("&Eraser"), "E", mark("Erase; the right button does too"))):
-            tools.addAction(add(name, text, key, name, tip, check=True))
+        tools.addAction(add("brush", "B", "brush", check=True))
+        tools.addAction(add("eraser", "E", "eraser", check=True))
         self["brush"].setChecked(True)
-        add("mirror", mark("&Mirror drawing"), "M", "mirror", mark("Draw both halves of the face at once"), check=True)
-        add("smaller", mark("Smaller tool"), "[")
-        add("larger", mark("Larger tool"), "]")
-        add("zoom_in", mark("Zoom &in"), ("Ctrl++", "Ctrl+="), "zoom-in")
-        add("zoom_out", mark("Zoom &out"), "Ctrl+-", "zoom-out")
-        add("fit", mark("&Whole page"), "Ctrl+0", "fit")
-        add("full", mark("&Full screen"), "F11", check=True)
-        add("shadow", mark("&Shadow"), "S", check=True)
-        add("real_time", mark("&Real time"), "R", check=True)
-        add("convert", mark("&Convert"), ("Ctrl+Return", "Ctrl+Enter"))
-        add("random", mark("Random &face"), "Ctrl+R", "random", mark("Start from a random plausible face"))
-        add("sweep", mark("Refinement s&weep"), "Ctrl+T", "sweep",
-            mark("The face at 0, 25, 50, 75 and 100 % refinement"))
-        add("morph", mark("&Morph…"), "Ctrl+M", "morph", mark("Morph between two faces of the history"))
-        add("folder", mark("&Weights folder…"))
-        add("restart", mark("Restart the &engine"))
-        add("keys", mark("&Keys and gestures"), "F1")
-        add("about", mark("&About"))
+        add("mirror", "M", "mirror", check=True)
+        add("smaller", "[")
+        add("larger", "]")
+        add("zoom_in", ("Ctrl++", "Ctrl+="), "zoom-in")
+        add("zoom_out", "Ctrl+-", "zoom-out")
+        add("fit", "Ctrl+0", "fit")
+        add("full", "F11", check=True)
+        add("panel", "F9", "panel", check=True)
+        add("guide", check=True)
+        add("shadow", "S", check=True)
+        add("real_time", "R", check=True)
+        add("convert", ("Ctrl+Return", "Ctrl+Enter"))
+        add("random", "Ctrl+R", "random")
+        add("sweep", "Ctrl+T", "sweep")
+        add("morph", "Ctrl+M", "morph")
+        add("reset")
+        add("folder")
+        add("restart")
+        add("keys", "F1")
+        add("about")
 
     def _make_menus(self) -> None:
         bar = self._window.menuBar()
 
-        def menu(text: str, *names) -> QMenu:
+        def menu(code: str, *names) -> QMenu:
             made = bar.addMenu("")
-            self._words.bind(made.setTitle, text)
+            self._words.bind(made.setTitle, code)
             for name in names:
                 if name == "-":
                     made.addSeparator()
@@ -101,22 +130,32 @@ class Actions(QObject):
                     made.addMenu(name)
                 else:
                     made.addAction(self[name])
+            made.setToolTipsVisible(True)
             return made
 
-        menu(mark("&File"), "new", "open", self.recent_menu, "as_is", "-", "save", "save_as", "save_face", "save_both", "export",
-             "-", "quit")
-        menu(mark("&Edit"), "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
+        menu("menu.file", "new", "open", self.recent_menu, self.examples_menu, "next", "previous", "as_is", "-",
+             "save", "save_as", "save_face", "save_both", "export", "-", "quit")
+        menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger")
-        view = menu(mark("&View"), "zoom_in", "zoom_out", "fit", "full", "-", "shadow", "-")
-        menu(mark("F&ace"), "convert", "real_time", "-", "random", "sweep", "morph")
-        engine = menu(mark("E&ngine"), "folder")
-        menu(mark("&Help"), "keys", "about")
-        names = {"system": mark("As the desktop"), "light": mark("Light"), "dark": mark("Dark")}
-        self.themes = self._choice(view, mark("&Colours"), {t: names[t] for t in THEMES})
-        self.languages = self._choice(view, mark("&Language"), dict(LANGUAGES, system=mark("As the desktop")))
-        self.devices = self._choice(engine, mark("&Device"), {
-            "auto": mark("Graphics card if there is one"), "cpu": "CPU", "cuda": "CUDA"})
+        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "shadow", "-")
+        menu("menu.face", "convert", "real_time", "reset", "-", "random", "sweep", "morph")
+        engine = menu("menu.engine", "folder")
+        menu("menu.help", "keys", "about")
+        names = {"system": "desktop", "light": "theme.light", "dark": "theme.dark"}
+        self.themes = self._choice(view, "menu.colours", {t: names[t] for t in THEMES})
+        self.languages = self._choice(view, "menu.language", dict(LANGUAGES, system="desktop"))
+        self.devices = self._choice(engine, "menu.device", {"auto": "device.auto", "cpu": "CPU", "cuda": "CUDA"})
         engine.addAction(self["restart"])
+
+    def sheet(self):
+        """The keyboard sheet, made of the menus: [(menu, [(keys, what they do)])] of every action that has keys."""
+        out = []
+        for menu in self._window.menuBar().actions():
+            rows = [(action.shortcuts()[0].toString(QKeySequence.NativeText), plain(action.text()))
+                    for action in menu.menu().actions() if action.shortcuts()]
+            if rows:
+                out.append((plain(menu.text()), rows))
+        return out
 
     def _choice(self, menu: QMenu, title: str, options: Dict[str, str]) -> QActionGroup:
         """A submenu of which one entry is checked; the entries' data are the keys of ``options``."""
@@ -136,8 +175,8 @@ class Actions(QObject):
         bar.setObjectName("tools")
         bar.setMovable(False)
         bar.setIconSize(QSize(22, 22))
-        self._words.bind(bar.setWindowTitle, mark("Tools"))
-        self._words.bind(self.size.setToolTip, mark("Size of the tool  ([ and ])"))
+        self._words.bind(bar.setWindowTitle, "bar.title")
+        self._words.bind(self.size.setToolTip, "bar.size")
         self.size.setFocusPolicy(Qt.NoFocus)
         self.size_label.setFixedWidth(bar.fontMetrics().horizontalAdvance("60 px "))
         for group in (("open", "save"), ("brush", "eraser", self.size, self.size_label, "mirror"),
@@ -149,7 +188,7 @@ class Actions(QObject):
         space = QWidget()
         space.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Preferred)
         bar.addWidget(space)
-        for name in ("random", "sweep", "morph"):
+        for name in ("random", "sweep", "morph", "panel"):
             bar.addAction(self[name])
         self._window.addToolBar(bar)
         self._window.setContextMenuPolicy(Qt.NoContextMenu)  # no menu that hides the tool bar
@@ -157,18 +196,20 @@ class Actions(QObject):
 
     def fit_bar(self, width: int) -> None:
         """Words beside the pictures only where there is room for them; the window gets no narrower than the rest."""
-        self.size.setFixedWidth(110 if width >= self._roomy else 70)
+        self.size.setFixedWidth(110 if width >= self._roomy else 70 if width >= _COMPACT else 44)
+        edge = 22 if width >= _COMPACT else 17
+        self.bar.setIconSize(QSize(edge, edge))
         style = Qt.ToolButtonTextBesideIcon if width >= self._roomy else Qt.ToolButtonIconOnly
         for name in ("random", "sweep", "morph"):
             self.bar.widgetForAction(self[name]).setToolButtonStyle(style)
         if style == Qt.ToolButtonIconOnly:
-            self._window.setMinimumWidth(self.bar.sizeHint().width())
+            self._window.setMinimumWidth(min(_COMPACT, self.bar.sizeHint().width()))
 
     @property
     def _roomy(self) -> int:
         words = sum(self.bar.fontMetrics().horizontalAdvance(self[name].iconText())
                     for name in ("random", "sweep", "morph"))
-        return 780 + words
+        return 830 + words
 
     def show_size(self, low: int, high: int, size: int) -> None:
         self.size.blockSignals(True)
@@ -181,9 +222,9 @@ class Actions(QObject):
         self.recent_menu.clear()
         self.recent_menu.setEnabled(bool(paths))
         for n, path in enumerate(paths, 1):
-            action = self.recent_menu.addAction(f"&{n % 10}  {os.path.basename(path)}".replace("&&", "&"))
+            action = self.recent_menu.addAction(f"&{n % 10}  " + os.path.basename(path).replace("&", "&&"))
             action.setToolTip(path)
             action.triggered.connect(lambda checked, path=path: opener(path))
         if paths:
             self.recent_menu.addSeparator()
-            self.recent_menu.addAction(tr("Forget these")).triggered.connect(lambda checked: forget())
+            self.recent_menu.addAction(tr("recent.forget")).triggered.connect(lambda checked: forget())

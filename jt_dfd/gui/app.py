@@ -11,6 +11,7 @@ from typing import Optional
 from . import qt_platform
 
 _ROOT = Path(__file__).resolve().parents[2]
+_LANGUAGES = Path(__file__).parent / "languages"
 
 
 def find_params(asked: Optional[str], remembered: str = "") -> str:
@@ -28,6 +29,12 @@ def find_params(asked: Optional[str], remembered: str = "") -> str:
     return str(_ROOT / "Params" / "demo")
 
 
+def bundled() -> str:
+    """The folder of the weights that came with the program, "" where it is not there."""
+    folder = _ROOT / "Params" / "demo"
+    return str(folder) if folder.is_dir() else ""
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(
         prog="draw", description="The drawing window: draw a face, see its photograph.",
@@ -38,7 +45,8 @@ def parse(argv):
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"),
                         help="where faces are computed (default: as last time)")
     parser.add_argument("--gender", choices=("female", "male"), help="the bank to start with")
-    parser.add_argument("--language", choices=("en", "zh"), help="of the window (default: as last time)")
+    parser.add_argument("--language", choices=sorted(p.stem for p in _LANGUAGES.glob("*.json")),
+                        help="of the window (default: as last time)")
     parser.add_argument("--theme", choices=("system", "light", "dark"), help="colours (default: as last time)")
     parser.add_argument("--engine", metavar="MODULE:FUNCTION", help=argparse.SUPPRESS)  # a stand-in, for tests
     return parser.parse_args(argv)

@@ -27,10 +27,12 @@ _NEAR = 0.4
 class Canvas(QWidget):
     """stroke_begun        a stroke has begun (a good moment to keep the face before)
     zoom_changed(float)  1 is the whole page
+    resized
     """
 
     stroke_begun = pyqtSignal()
     zoom_changed = pyqtSignal(float)
+    resized = pyqtSignal()
 
     def __init__(self, document: Document, parent=None):
         super().__init__(parent)
@@ -38,6 +40,7 @@ class Canvas(QWidget):
         self.tool = "brush"
         self.sizes = {"brush": 2, "eraser": 14}
         self.mirror = False
+        self._guide, self._blank = True, True
         self._raster = Raster(DETAIL)
         self._page = QImage(CANVAS * DETAIL, CANVAS * DETAIL, QImage.Format_RGB32)  # shadow times strokes, as shown
         self._shade: Optional[QImage] = None      # the shadow at its strength, as large as the canvas
@@ -91,7 +94,13 @@ class Canvas(QWidget):
     def refresh(self) -> None:
         """Show the document as it is now."""
         self._raster.show(self.document.items)
+        self._blank = self.document.is_blank()
         self._compose()
+
+    def set_guide(self, on: bool) -> None:
+        """on: an empty page shows where the parts of a face belong."""
+        self._guide = on
+        self.update()
 
     def _compose(self, part: Optional[QRectF] = None) -> None:
         """Shadow times strokes (and the stroke at hand) onto the shown page; ``part`` in canvas pixels."""
@@ -129,6 +138,8 @@ class Canvas(QWidget):
             edge = max(1, round(side * self.devicePixelRatioF()))
             page = page.scaled(edge, edge, Qt.IgnoreAspectRatio, Qt.SmoothTransformation)
         painter.drawImage(QRectF(origin.x(), origin.y(), side, side), page)
+        if self._guide and self._blank and self._live is None:
+            _paint_guide(painter, scale, origin)
         if self.mirror:
             painter.setPen(QPen(QColor(47, 125, 225, 130), 1, Qt.DashLine))
             x = origin.x() + CANVAS / 2 * scale
@@ -190,6 +201,7 @@ class Canvas(QWidget):
 
     def resizeEvent(self, event) -> None:
         self.update()
+        self.resized.emit()
 
     # -- the tool --------------------------------------------------------------------------------------------------
     @property
@@ -353,6 +365,25 @@ class Canvas(QWidget):
             self.setCursor(Qt.CrossCursor)
         else:
             super().keyReleaseEvent(event)
+
+
+def _paint_guide(painter: QPainter, scale: float, origin: QPointF) -> None:
+    """A head with its parts where the weights expect them (measured on the demo weights' training drawings, ours)."""
+    painter.save()
+    painter.translate(origin)
+    painter.scale(scale, scale)
+    painter.setBrush(Qt.NoBrush)
+    pen = QPen(QColor(47, 125, 225, 95), 1.6, Qt.DashLine)
+    pen.setCosmetic(True)
+    painter.setPen(pen)
+    painter.drawEllipse(QPointF(256, 264), 138, 202)
+    for x in (191, 323):
+        painter.drawEllipse(QPointF(x, 241), 33, 15)
+        painter.drawArc(QRectF(x - 40, 194, 80, 34), 20 * 16, 140 * 16)
+    painter.drawArc(QRectF(230, 300, 54, 38), 190 * 16, 160 * 16)
+    painter.drawArc(QRectF(202, 350, 110, 44), 190 * 16, 160 * 16)
+    painter.drawArc(QRectF(202, 372, 110, 16), 10 * 16, 160 * 16)
+    painter.restore()
 
 
 def _snapped(start: QPointF, end: QPointF) -> QPointF:

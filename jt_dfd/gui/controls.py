@@ -1,27 +1,19 @@
 """The panel beside the face: gender, refinement, shadow, neighbours, real time."""
 from __future__ import annotations
 
+import time
 from typing import Dict, Sequence
 
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import (QButtonGroup, QCheckBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton,
-                             QSizePolicy, QSlider, QSpinBox, QVBoxLayout, QWidget)
+                             QSizePolicy, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget)
 
 from ..components import COMPONENTS
-from .settings import K_RANGE, FaceSettings
-from .words import Words, mark, tr
+from .settings import GENDERS, K_RANGE, FaceSettings
+from .words import Words, tr
 
-#: what the components are called in the window (release)
-LABELS: Dict[str, str] = {"eye1": mark("eyeL"), "eye2": mark("eyeR"), "nose": mark("Nose"), "mouth": mark("Mouth"),
-                          "rest": mark("Others")}
-LONG_LABELS: Dict[str, str] = {"eye1": mark("Left eye"), "eye2": mark("Right eye"), "nose": mark("Nose"),
-                               "mouth": mark("Mouth"), "rest": mark("Everything else")}
-TIPS: Dict[str, str] = {
-    "eye1": mark("The eye at the left of the picture, with its brow"),
-    "eye2": mark("The eye at the right of the picture, with its brow"),
-    "nose": mark("The nose"), "mouth": mark("The mouth"),
-    "rest": mark("Hair, outline, ears and everything that is not an eye, the nose or the mouth"),
-}
+#: seconds between two steps by key or wheel that are still one gesture (ours)
+GESTURE = 1.0
 
 
 class Slider(QSlider):
@@ -32,9 +24,11 @@ class Slider(QSlider):
         self.setRange(low, high)
         self.setValue(value)
         self.setPageStep(10)
+        self.setMinimumWidth(44)
 
     def mousePressEvent(self, event) -> None:
         if event.button() == Qt.LeftButton:
+            self.setSliderDown(True)  # before the jump, which belongs to what follows
             room = max(1, self.width() - 14)
             part = min(max((event.x() - 7) / room, 0.0), 1.0)
             self.setValue(self.minimum() + round(part * (self.maximum() - self.minimum())))
@@ -45,14 +39,14 @@ class Slider(QSlider):
 
 
 class Controls(QWidget):
-    """changed          something that decides the face
+    """changed(str)     something that decides the face; changes with the same word, unless it is "", are one gesture
     shade_changed    the shadow's switch or strength: only the page
     convert_wanted   the button
     real_time_changed(bool)
     return_borrowed(str)   give a borrowed component back
     """
 
-    changed = pyqtSignal()
+    changed = pyqtSignal(str)
     shade_changed = pyqtSignal()
     convert_wanted = pyqtSignal()
     real_time_changed = pyqtSignal(bool)
@@ -63,6 +57,7 @@ class Controls(QWidget):
         self._words, self._quiet = words, False
         self._leading = self._following = False  # All moves the five, or the five move All
         self._borrowed: Dict[str, object] = {}
+        self._gesture, self._gestures, self._gesture_at = "", 0, 0.0
         self.setSizePolicy(QSizePolicy.Preferred, QSizePolicy.Minimum)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 10, 14, 10)
@@ -83,13 +78,11 @@ class Controls(QWidget):
         row.setSpacing(6)
         self.genders = {}
         self._group = QButtonGroup(self)
-        for gender, label, tip in (
-                ("female", mark("Female"), mark("Complete the drawing from women's faces")),
-                ("male", mark("Male"), mark("Complete the drawing from men's faces"))):
+        for gender in GENDERS:
             button = QPushButton()
             button.setCheckable(True)
-            self._words.bind(button.setText, label)
-            self._words.bind(button.setToolTip, tip)
+            self._words.bind(button.setText, f"gender.{gender}")
+            self._words.bind(button.setToolTip, f"gender.{gender}.tip")
             self._group.addButton(button)
             self.genders[gender] = button
             row.addWidget(button)
@@ -101,11 +94,18 @@ class Controls(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(5)
-        title = _caption(self._words, mark("Refinement"))
-        grid.addWidget(title, 0, 0, 1, 3)
+        head = QHBoxLayout()
+        head.addWidget(_caption(self._words, "refine"), 1)
+        self.reset = QToolButton()
+        self.reset.setAutoRaise(True)
+        self._words.bind(self.reset.setText, "reset")
+        self._words.bind(self.reset.setToolTip, "action.reset.tip")
+        self.reset.clicked.connect(lambda: self.reset_sliders())
+        head.addWidget(self.reset)
+        grid.addLayout(head, 0, 0, 1, 3)
         ends = QHBoxLayout()
         ends.setSpacing(14)
-        for text, side in ((mark("follow my drawing"), Qt.AlignLeft), (mark("make it plausible"), Qt.AlignRight)):
+        for text, side in (("refine.low", Qt.AlignLeft), ("refine.high", Qt.AlignRight)):
             label = QLabel()
             label.setObjectName("quiet")
             label.setAlignment(side | Qt.AlignBottom)
@@ -114,14 +114,12 @@ class Controls(QWidget):
             ends.addWidget(label)
         grid.addLayout(ends, 1, 0, 1, 3)
         self.sliders, self.values = {}, {}
-        rows = [(name, LABELS[name], TIPS[name]) for name in COMPONENTS]
-        rows.append(("all", mark("All"), mark("All five at once")))
-        for n, (name, text, tip) in enumerate(rows, 2):
+        for n, name in enumerate(COMPONENTS + ("all",), 2):
             label, slider, value = QLabel(), Slider(), QLabel("100")
-            self._words.bind(label.setText, text)
+            self._words.bind(label.setText, f"part.{name}")
             for widget in (label, slider):
                 self._words.bind(lambda text, widget=widget: widget.setToolTip(
-                    text + "\n" + tr("0: follow my drawing, 100: make it plausible")), tip)
+                    text + "\n" + tr("refine.tip")), f"part.{name}.tip")
             value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
             value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
             label.setBuddy(slider)
@@ -130,6 +128,8 @@ class Controls(QWidget):
             grid.addWidget(value, n, 2)
             self.sliders[name], self.values[name] = slider, value
             slider.valueChanged.connect(lambda v, name=name: self._moved(name, v))
+            slider.sliderPressed.connect(self._new_gesture)
+            slider.sliderReleased.connect(self._new_gesture)
         grid.setColumnStretch(1, 1)
         return grid
 
@@ -147,10 +147,10 @@ class Controls(QWidget):
         grid.setHorizontalSpacing(8)
         self.shadow = QCheckBox()
         self.shadow.setChecked(True)
-        self._words.bind(self.shadow.setText, mark("Shadow"))
-        self._words.bind(self.shadow.setToolTip, mark("Show faces like yours under the strokes, as a guide"))
+        self._words.bind(self.shadow.setText, "shadow")
+        self._words.bind(self.shadow.setToolTip, "shadow.tip")
         self.strength = Slider(0, 100, 40)
-        self._words.bind(self.strength.setToolTip, mark("How dark the shadow is"))
+        self._words.bind(self.strength.setToolTip, "shadow.strength")
         self.strength_value = QLabel("40")
         self.strength_value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
         self.strength_value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
@@ -158,34 +158,51 @@ class Controls(QWidget):
         self.k.setRange(*K_RANGE)
         self.k.setValue(15)
         label.setBuddy(self.k)
-        self._words.bind(label.setText, mark("Neighbours K"))
+        self._words.bind(label.setText, "neighbours")
         for widget in (label, self.k):
-            self._words.bind(widget.setToolTip, mark("How many known faces each part is completed from"))
+            self._words.bind(widget.setToolTip, "neighbours.tip")
         grid.addWidget(self.shadow, 0, 0)
         grid.addWidget(self.strength, 0, 1)
         grid.addWidget(self.strength_value, 0, 2)
-        grid.addWidget(label, 1, 0)
-        grid.addWidget(self.k, 1, 1, 1, 2, Qt.AlignLeft)
+        self.advanced = QToolButton()
+        self.advanced.setCheckable(True)
+        self.advanced.setAutoRaise(True)
+        self.advanced.setToolButtonStyle(Qt.ToolButtonTextBesideIcon)
+        self.advanced.setArrowType(Qt.RightArrow)
+        self._words.bind(self.advanced.setText, "advanced")
+        grid.addWidget(self.advanced, 1, 0, 1, 3, Qt.AlignLeft)
+        grid.addWidget(label, 2, 0)
+        grid.addWidget(self.k, 2, 1, 1, 2, Qt.AlignLeft)
+
+        def unfold(open_: bool) -> None:
+            self.advanced.setArrowType(Qt.DownArrow if open_ else Qt.RightArrow)
+            label.setVisible(open_)
+            self.k.setVisible(open_)
+
+        self.advanced.toggled.connect(unfold)
+        unfold(False)
         grid.setColumnStretch(1, 1)
         self.shadow.toggled.connect(self._shade)
         self.strength.valueChanged.connect(self._shade)
-        self.k.valueChanged.connect(lambda v: self._emit())
+        self.k.valueChanged.connect(lambda v: self._emit("k"))
         return grid
 
     def _make_running(self):
         row = QHBoxLayout()
         self.real_time = QCheckBox()
         self.real_time.setChecked(True)
-        self._words.bind(self.real_time.setText, mark("Real time"))
-        self._words.bind(self.real_time.setToolTip, mark("A new face after every stroke and every change of a slider"))
+        self._words.bind(self.real_time.setText, "real_time")
+        self._words.bind(self.real_time.setToolTip, "real_time.tip")
         self.convert = QPushButton()
         self.convert.setObjectName("primary")
-        self._words.bind(self.convert.setText, mark("Convert"))
-        self._words.bind(self.convert.setToolTip, mark("Make the face now (Ctrl+Return)"))
+        self._words.bind(self.convert.setText, "convert")
+        self._words.bind(self.convert.setToolTip, "convert.tip")
         row.addWidget(self.real_time)
         row.addStretch(1)
         row.addWidget(self.convert)
         self.real_time.toggled.connect(self.real_time_changed)
+        self.real_time.toggled.connect(lambda on: self.convert.setVisible(not on))
+        self.convert.hide()
         self.convert.clicked.connect(lambda: self.convert_wanted.emit())
         return row
 
@@ -224,6 +241,8 @@ class Controls(QWidget):
         several = len(known) > 1
         for name, button in self.genders.items():
             button.setEnabled(several and name in known)
+            tip = tr(f"gender.{name}.tip")
+            button.setToolTip(tip if button.isEnabled() else tip + "\n" + tr("why.gender"))
         if len(known) == 1 and known[0] in self.genders:
             self.genders[known[0]].setChecked(True)
 
@@ -236,12 +255,12 @@ class Controls(QWidget):
                 for component in COMPONENTS:
                     self.sliders[component].setValue(value)
                 self._leading = False
-                self._emit()
+                self._emit("all")
         elif not self._leading:
             self._following = True
             self.sliders["all"].setValue(round(sum(self.sliders[c].value() for c in COMPONENTS) / len(COMPONENTS)))
             self._following = False
-            self._emit()
+            self._emit(name)
 
     def _shade(self) -> None:
         self.strength_value.setText(str(self.strength.value()))
@@ -254,17 +273,37 @@ class Controls(QWidget):
             self._borrowed_row.takeAt(0).widget().deleteLater()
         for name in COMPONENTS:
             if name in self._borrowed:
-                button = QPushButton("\u2715  " + tr("{part}: earlier face", part=tr(LABELS[name])))
-                button.setToolTip(tr("Taken from an earlier face; click to follow the drawing again"))
+                button = QPushButton("\u2715  " + tr("borrowed", part=tr(f"part.{name}")))
+                button.setToolTip(tr("borrowed.tip"))
                 button.setObjectName("borrowed")
                 button.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)  # the panel stays as wide as it is
                 button.clicked.connect(lambda checked, name=name: self.return_borrowed.emit(name))
                 self._borrowed_row.addWidget(button)
         self.borrowed_box.setVisible(bool(self._borrowed))
 
-    def _emit(self) -> None:
-        if not self._quiet:
-            self.changed.emit()
+    def _emit(self, name: str = "") -> None:
+        """name: of the control, where it may move on in the same gesture."""
+        if self._quiet:
+            return
+        now = time.monotonic()
+        held = name in self.sliders and self.sliders[name].isSliderDown()
+        if name != self._gesture or not held and now - self._gesture_at > GESTURE:
+            self._new_gesture()
+        self._gesture, self._gesture_at = name, now
+        self.changed.emit(f"{name} {self._gestures}" if name else "")
+
+    def _new_gesture(self) -> None:
+        self._gestures += 1
+
+    def reset_sliders(self) -> None:
+        """All five as they are at first, as one step."""
+        self._new_gesture()
+        self._leading = True
+        for name in COMPONENTS:
+            self.sliders[name].setValue(100)
+        self._leading = False
+        self.sliders["all"].setValue(100)
+        self._emit()
 
 
 def _rule() -> QFrame:

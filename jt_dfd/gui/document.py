@@ -4,7 +4,7 @@ No widget in here; the canvas draws what this says, the window asks it for pixel
 """
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 import numpy as np
 from PyQt5.QtCore import QObject, pyqtSignal
@@ -35,8 +35,48 @@ class _Add(QUndoCommand):
         self._document._pop(self._before)
 
 
+class _Put(QUndoCommand):
+    """Other strokes in place of all that is drawn."""
+
+    def __init__(self, document: "Document", items: List[Item], text: str):
+        super().__init__(text)
+        self._document, self._before, self._after = document, document.items, items
+
+    def redo(self):
+        self._document._put(self._after)
+
+    def undo(self):
+        self._document._put(self._before)
+
+
+class _Set(QUndoCommand):
+    """Other settings; with a ``gesture``, changes of the same one (a slider's drag) are one step."""
+
+    def __init__(self, document: "Document", settings: FaceSettings, gesture: str):
+        super().__init__("settings")
+        self._document, self._gesture = document, gesture
+        self._before, self._after = document.settings.copy(), settings.copy()
+        self._first = True
+
+    def id(self):
+        return 1 if self._gesture else -1
+
+    def mergeWith(self, other):
+        if other._gesture != self._gesture:
+            return False
+        self._after = other._after
+        return True
+
+    def redo(self):
+        self._document._set(self._after, shown=self._first)
+        self._first = False
+
+    def undo(self):
+        self._document._set(self._before)
+
+
 class Document(QObject):
-    """changed            the drawing's pixels are different now
+    """changed            the drawing's pixels, or by undo the settings, are different now
     settings_changed   the settings are different now, by opening, restoring or undoing (not by the sliders, which
                        know it already)
     settings_set       the settings were set, by whatever
@@ -59,11 +99,11 @@ class Document(QObject):
         self.path = ""
         self.stack = QUndoStack(self)
         self.stack.setUndoLimit(UNDO_LIMIT)
-        self.stack.cleanChanged.connect(self._clean_changed)
         self.items: List[Item] = []
         self.revision = 0  # grows with every change of the pixels
         self._raster = Raster(1)
-        self._recovered = False
+        self._recovered, self._said = False, False  # is it in no file?  what was last told of being modified
+        self._saved: List[Item] = []
         self._growing: Optional[Growing] = None
 
     # -- settings --------------------------------------------------------------------------------------------------
@@ -73,10 +113,23 @@ class Document(QObject):
 
     @settings.setter
     def settings(self, settings: FaceSettings) -> None:
-        before, self._settings = self.modified, settings
+        self._settings = settings
         self.settings_set.emit()
-        if self.modified != before:
-            self.modified_changed.emit(self.modified)
+        self._tell_modified()
+
+    def change_settings(self, settings: FaceSettings, gesture: str = "") -> None:
+        """What a person did to the settings, as a step of undo; steps of the same ``gesture`` in a row are one."""
+        if settings.face_key() != self._settings.face_key():
+            self.stack.push(_Set(self, settings, gesture))
+
+    def _set(self, settings: FaceSettings, shown: bool = False) -> None:
+        """shown: whoever asked for it shows it already."""
+        settings = settings.copy()  # how the shadow looks is no part of the step
+        settings.shadow, settings.strength = self._settings.shadow, self._settings.strength
+        self.settings = settings
+        if not shown:
+            self.settings_changed.emit()
+            self.changed.emit()
 
     # -- pixels ----------------------------------------------------------------------------------------------------
     def pixels(self) -> np.ndarray:
@@ -122,6 +175,14 @@ class Document(QObject):
         """Another picture on the page, and other settings where given, as one step of undo."""
         self.stack.push(_Add(self, Picture(_checked(pixels)), text, settings))
 
+    def put(self, items: List[Item], text: str = "strokes") -> None:
+        """Other strokes on the page in place of what is drawn, as one step of undo."""
+        self.stack.push(_Put(self, list(items), text))
+
+    def _put(self, items: List[Item]) -> None:
+        self.items = items
+        self._after_change(None)
+
     def _push(self, item: Item, settings: Optional[FaceSettings]) -> None:
         self.items = self.items + [item]
         self._after_change(settings)
@@ -136,21 +197,25 @@ class Document(QObject):
             self.settings = settings.copy()
             self.settings_changed.emit()
         self.changed.emit()
+        self._tell_modified()
 
     # -- the file --------------------------------------------------------------------------------------------------
     @property
     def modified(self) -> bool:
         """Is there something to save?  In a file of ours the settings are stored too; elsewhere they are not missed."""
-        return (self._recovered or not self.stack.isClean()
+        return (self._recovered or len(self.items) != len(self._saved)
+                or any(a is not b for a, b in zip(self.items, self._saved))
                 or bool(self.path) and self._settings.face_key() != self._stored)
 
-    def _clean_changed(self, clean: bool) -> None:
-        self.modified_changed.emit(self.modified)
+    def _tell_modified(self) -> None:
+        if self.modified != self._said:
+            self._said = self.modified
+            self.modified_changed.emit(self._said)
 
     def load(self, pixels: Optional[np.ndarray], settings: Optional[FaceSettings] = None, path: str = "",
-             unsaved: bool = False) -> None:
+             unsaved: bool = False, strokes: Sequence[Item] = ()) -> None:
         """Start anew from a picture ((512, 512) uint8, None: empty page).  Undo starts here; ``unsaved`` marks what
-        was recovered or pasted, which is in no file.  Without ``settings`` those at hand stay, but for parts that
+        was recovered or pasted, which is in no file; each of ``strokes`` is a step that can be undone.  Without ``settings`` those at hand stay, but for parts that
         were borrowed for the drawing before."""
         self.loaded.emit()
         if settings is None and self._settings.borrowed:
@@ -158,21 +223,27 @@ class Document(QObject):
             settings.borrowed = {}
         self.stack.clear()
         self.items = [] if pixels is None else [Picture(_checked(pixels))]
+        blocked = self.blockSignals(True)
+        for item in strokes:
+            self.stack.push(_Add(self, item, "stroke"))
+        self.blockSignals(blocked)
+        self._saved = list(self.items)
         self._recovered = unsaved
         self.path = path
         self._stored = (settings or self._settings).face_key()
         self._after_change(settings)
         self.path_changed.emit(self.path)
-        self.modified_changed.emit(self.modified)
+        self._said = self.modified
+        self.modified_changed.emit(self._said)
 
     def saved(self, path: str) -> None:
         """Note that the drawing is in ``path`` now."""
         self.path = path
         self._recovered = False
-        self._stored = self._settings.face_key()
-        self.stack.setClean()
+        self._stored, self._saved = self._settings.face_key(), list(self.items)
         self.path_changed.emit(path)
-        self.modified_changed.emit(self.modified)
+        self._said = False
+        self.modified_changed.emit(False)
 
 
 def _checked(pixels: np.ndarray) -> np.ndarray:

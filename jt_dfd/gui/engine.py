@@ -27,6 +27,8 @@ REAL = "jt_dfd.gui.engine_process:load_synthesizer"
 BACK_OFF = (300, 1000, 3000, 8000)
 #: crashes in a row after which one is asked instead
 MOST_CRASHES = len(BACK_OFF)
+#: stages of a start, besides those of a first compile (runtime.first_compile.STAGES)
+STAGES = ("start", "weights", "warm")
 #: a request that took the engine down this often is not sent again
 MOST_TRIES = 2
 
@@ -86,15 +88,17 @@ class _Process:
 
 class Engine(QObject):
     """state_changed(str)            one of the states above; text() says it in words
-    progress(str, int, int)       stage, done, total (0: unknown) while the engine starts
+    progress(str, int, int)       stage (a code, see STAGES), done, total (0: unknown) while the engine starts
     ready(dict)                   device, genders, preset, canvas, latent
     shadow(ndarray, float)        (512, 512) uint8 full-strength guidance and its milliseconds
     face(Result)
+    face_failed(str)              the face asked for last will not come: message
     frame(int, int, int, ndarray) job, index, total, face
     job_done(int, dict)           job, what it returned besides frames
     job_failed(int, str)          job, message
     failed(bool, str, str)        the engine cannot run: is it the weights?, message, details
-    notice(str, str)              something the person should know: source text for translation, details
+    notice(str, str)              something the person should know: message, details
+    A message is a code of the languages' files, or what an exception says.
     """
 
     state_changed = pyqtSignal(str)
@@ -102,6 +106,7 @@ class Engine(QObject):
     ready = pyqtSignal(dict)
     shadow = pyqtSignal(object, float)
     face = pyqtSignal(object)
+    face_failed = pyqtSignal(str)
     frame = pyqtSignal(int, int, int, object)
     job_done = pyqtSignal(int, dict)
     job_failed = pyqtSignal(int, str)
@@ -352,8 +357,10 @@ class Engine(QObject):
     def _on_error(self, message) -> None:
         if self._jobs.pop(message["id"], None) is not None:
             self.job_failed.emit(message["id"], message["message"])
-        self._open.pop(message["id"], None)
+        of_a_face = self._open.pop(message["id"], None) is not None
         self._settle()
+        if of_a_face:
+            self.face_failed.emit(message["message"])
         self.notice.emit(message["message"], message["details"])
 
     def _settle(self) -> None:
@@ -370,15 +377,15 @@ class Engine(QObject):
             job.tries += 1
             if job.tries >= MOST_TRIES:
                 del self._jobs[number]
-                self.job_failed.emit(number, "The engine stopped while working on this.")
+                self.job_failed.emit(number, "engine.working")
         details = "\n".join(process.tail)
         if self._crashes > MOST_CRASHES:
-            self._fail_jobs("The engine stopped.")
+            self._fail_jobs("engine.stopped")
             self._set_state(FAILED)
-            self.failed.emit(False, "The engine stopped several times in a row.", details)
+            self.failed.emit(False, "engine.several", details)
             return
         self._set_state(WAITING)
-        self.notice.emit("The engine stopped; it is being started again. Your drawing is safe.", details)
+        self.notice.emit("engine.restarting", details)
         self._restart.start(BACK_OFF[self._crashes - 1])
 
     def _keep_open_requests(self, blame: bool) -> None:
@@ -391,7 +398,8 @@ class Engine(QObject):
         if last.tries < MOST_TRIES:
             self._wanted = last
         else:
-            self.notice.emit("The engine stopped twice on this drawing; change something to try again.", "")
+            self.face_failed.emit("engine.twice")
+            self.notice.emit("engine.twice", "")
 
     def _fail_jobs(self, message: str) -> None:
         for number in list(self._jobs):

@@ -8,7 +8,7 @@ Messages are dicts over a multiprocessing connection.  From the window:
     {"do": "face", "id", "sketch", "gender", "refine", "k", "borrowed"}    the newest replaces all before it
     {"do": "sweep", "id", "sketch", "gender", "k", "levels", "borrowed"}   faces at several refinements
     {"do": "morph", "id", "a", "b", "steps"}                               faces between two sets of vectors
-    {"do": "sample", "id", "gender", "seed"}                               a random drawing from the bank
+    {"do": "sample", "id", "gender", "seed"}                               a random drawing from the bank, and its lines
     {"do": "cancel", "id"}                                                 drop a sweep or morph
     {"do": "quit"}
 To the window: "hello", "progress", "ready", "failed", "shadow", "face", "dropped", "frame", "done", "error".
@@ -27,6 +27,11 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from ..errors import InputError, UserError
+from .tracing import trace
+
+
+#: seconds that a face is new: where the one shown is older, the next is finished, superseded or not (ours)
+OLD = 0.6
 
 
 class Superseded(Exception):
@@ -62,6 +67,7 @@ class Server:
         self.cancelled = set()
         self.synthesizer = None
         self._progress_at = 0.0
+        self._face_at = -OLD    # when the window was last told a face
 
     # -- messages --------------------------------------------------------------------------------------------------
     def tell(self, kind: str, **entries) -> None:
@@ -146,13 +152,15 @@ class Server:
             shadow_ms.append((time.perf_counter() - started) * 1000)
             self.tell("shadow", id=request["id"], shadow=np.ascontiguousarray(shadow), ms=shadow_ms[-1])
             self.read()
-            if self.newest is not None:
+            # who draws without a pause still sees faces: one a moment is finished, whatever is drawn meanwhile
+            if self.newest is not None and time.monotonic() - self._face_at < OLD:
                 raise Superseded
 
         # as_is: what is on the page was read when it was opened
         r = self.synthesizer.synthesize(request["sketch"], gender=request["gender"], refine=request["refine"],
                                         k=request["k"], on_shadow=on_shadow, as_is=True)
         face, vectors = self.borrow(r.face, r.vectors, request["borrowed"])
+        self._face_at = time.monotonic()
         self.tell("face", id=request["id"], face=np.ascontiguousarray(face), vectors=_plain(vectors),
                   shadow_ms=shadow_ms[0] if shadow_ms else 0.0, ms=(time.perf_counter() - started) * 1000)
 
@@ -187,7 +195,7 @@ class Server:
 
     def sample(self, job) -> None:
         _, sketch = self.synthesizer.sample_vectors(job["gender"], job["seed"])
-        self.tell("done", id=job["id"], sketch=np.ascontiguousarray(sketch))
+        self.tell("done", id=job["id"], sketch=np.ascontiguousarray(sketch), lines=trace(sketch))
 
 
 def _plain(vectors):

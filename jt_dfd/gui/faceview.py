@@ -1,18 +1,26 @@
-"""The face beside the page: the picture, and what there is to know while there is none."""
+"""The face beside the page, and what there is to know about it: that a newer one is on its way, that it is an earlier
+drawing's, that it could not be made, that the engine is not ready."""
 from __future__ import annotations
 
 from typing import Optional
 
 import numpy as np
-from PyQt5.QtCore import QRectF, QSize, Qt, pyqtSignal
-from PyQt5.QtGui import QImage, QPainter, QPen
+from PyQt5.QtCore import QRectF, QSize, Qt, QTimer, pyqtSignal
+from PyQt5.QtGui import QColor, QImage, QPainter
 from PyQt5.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from .strokes import to_image
+from .words import tr
+
+#: milliseconds that a face may take before one is told of it: a word that flashes at every stroke disturbs (ours)
+PATIENT = 350
+#: milliseconds between two pictures of the busy line
+_BEAT = 60
 
 
 class FaceView(QWidget):
-    """Shows a face; over it, while the engine starts, a message with a progress bar.
+    """Shows a face, dimmed and with a word in its corner where it is not that of the drawing; over it, while the engine
+    starts, a message with a progress bar.
 
     menu_wanted(QPoint)   right click, global position
     """
@@ -23,7 +31,19 @@ class FaceView(QWidget):
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Ignored)
         self._image: Optional[QImage] = None
-        self._busy = False
+        self._busy, self._stale, self._failed = False, False, ""
+        self._told = False  # has it taken long enough to be told?
+        self._beats = 0
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENT)
+        self._patience.timeout.connect(self._tell)
+        self._clock = QTimer(self)
+        self._clock.setInterval(_BEAT)
+        self._clock.timeout.connect(self._beat)
+        self.word = QLabel(self)
+        self.word.setObjectName("word")
+        self.word.hide()
         self.note = QWidget(self)
         self.note.setAutoFillBackground(True)
         self.title = QLabel()
@@ -53,17 +73,54 @@ class FaceView(QWidget):
     def show_face(self, face: Optional[np.ndarray]) -> None:
         """(H, W, 3) uint8, or None for no face."""
         self._image = None if face is None else to_image(face)
-        self.update()
+        self._show_state()
 
     @property
     def busy(self) -> bool:
         return self._busy
 
-    def set_busy(self, busy: bool) -> None:
-        """A thin line along the foot says that a newer face is on its way."""
-        if busy != self._busy:
-            self._busy = busy
-            self.update()
+    @property
+    def dimmed(self) -> bool:
+        return self._image is not None and (bool(self._failed) or self._stale and (self._told or not self._busy))
+
+    def set_state(self, busy: bool, stale: bool, failed: str = "") -> None:
+        """busy: a newer face is on its way; stale: the one shown is an earlier drawing's; failed: why the newest could
+        not be made, a code or an exception's words."""
+        if (busy, stale, failed) == (self._busy, self._stale, self._failed):
+            return
+        if busy and not self._busy:
+            self._told = self._image is None  # nothing to look at meanwhile: told at once
+            self._patience.start()
+            self._clock.start()
+        elif not busy:
+            self._patience.stop()
+            self._clock.stop()
+        self._busy, self._stale, self._failed = busy, stale, failed
+        self._show_state()
+
+    def _tell(self) -> None:
+        self._told = True
+        self._show_state()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        self.update(0, self.height() - 4, self.width(), 4)
+
+    def _show_state(self) -> None:
+        text = ""
+        if self._failed:
+            text = tr("face.failed")
+        elif self._busy:
+            text = tr("face.busy") if self._told else ""
+        elif self._stale and self._image is not None:
+            text = tr("face.stale")
+        self.word.setText(text)
+        self.word.setToolTip(tr(self._failed) if self._failed else "")
+        self.word.adjustSize()
+        self.word.move(10, 10)
+        self.word.setVisible(bool(text))
+        self.word.raise_()
+        self.update()
 
     def show_note(self, title: str, stage: str = "", hint: str = "", done: int = 0, total: int = 0,
                   bar: bool = True) -> None:
@@ -90,8 +147,8 @@ class FaceView(QWidget):
             height = self.note.layout().totalHeightForWidth(width)
             if height <= self.height():
                 break
-        # over a face it keeps to the foot, so that the face can be seen
-        top = (self.height() - height) // 2 if self._image is None else self.height() - height - 16
+        # over a face it keeps to the top: hair is missed less than eyes and chin
+        top = (self.height() - height) // 2 if self._image is None else 8
         self.note.setGeometry((self.width() - width) // 2, max(0, top), width, min(height, self.height()))
 
     # -- events ----------------------------------------------------------------------------------------------------
@@ -112,18 +169,11 @@ class FaceView(QWidget):
             painter.drawImage(area, image)
         else:
             painter.fillRect(area, self.palette().base())
-            self._paint_placeholder(painter)
-        if self._busy:
-            painter.fillRect(QRectF(0, self.height() - 3, self.width(), 3), self.palette().highlight())
-
-    def _paint_placeholder(self, painter: QPainter) -> None:
-        """The outline of a head, faintly."""
-        side = min(self.width(), self.height())
-        pen = QPen(self.palette().midlight().color(), max(2, side / 120))
-        painter.setPen(pen)
-        painter.translate(self.width() / 2, self.height() / 2)
-        painter.scale(side, side)
-        pen.setWidthF(0.008)
-        painter.setPen(pen)
-        painter.drawEllipse(QRectF(-0.2, -0.27, 0.4, 0.54))
-        painter.drawArc(QRectF(-0.42, 0.3, 0.84, 0.5), 20 * 16, 140 * 16)
+        if self.dimmed:
+            veil = QColor(self.palette().window().color())
+            veil.setAlpha(120)
+            painter.fillRect(area, veil)
+        if self._busy:  # a short bar that runs along the foot
+            colour, length = self.palette().highlight(), max(40.0, self.width() / 4)
+            at = (self._beats * 9) % (self.width() + length) - length
+            painter.fillRect(QRectF(at, self.height() - 4, length, 4), colour)

@@ -12,7 +12,7 @@ from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 
 from .. import pictures
-from . import files
+from . import files, svg
 from .background import Background
 from .document import Document
 from .live import Live
@@ -24,11 +24,13 @@ RECENT = 10
 
 class Filing(QObject):
     """recent_changed
+    list_changed      other files can be stepped to, or none
     said(str)         a line for the status bar
     read(Opened)      a picture was opened or pasted: what was done to it is to be shown
     """
 
     recent_changed = pyqtSignal()
+    list_changed = pyqtSignal()
     said = pyqtSignal(str)
     read = pyqtSignal(object)
 
@@ -36,6 +38,8 @@ class Filing(QObject):
         super().__init__(window)
         self.document, self.live, self._settings, self._window = document, live, settings, window
         self.background = Background(self)
+        self._list: List[str] = []  # opened together, to step through
+        self._place = 0
 
     # -- opening ---------------------------------------------------------------------------------------------------
     def new(self) -> None:
@@ -43,47 +47,80 @@ class Filing(QObject):
             self.document.load(None)
 
     def ask_and_open(self) -> None:
-        patterns = " ".join(f"*{suffix}" for suffix in pictures.SUFFIXES)
-        path, _ = QFileDialog.getOpenFileName(self._window, tr("Open a picture"), self._folder(),
-                                              tr("Pictures") + f" ({patterns});;" + tr("All files") + " (*)")
+        patterns = " ".join(f"*{suffix}" for suffix in (*pictures.SUFFIXES, ".svg"))
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("open.title"), self._folder(),
+                                              tr("open.pictures") + f" ({patterns});;" + tr("open.all") + " (*)")
         if path:
             self.open(path)
 
-    def open(self, path: str) -> None:
-        """Open any picture as a new drawing, after asking about unsaved changes.  Read on a thread: large
-        photographs take a while."""
+    def open(self, path: str) -> bool:
+        """Open any picture as a new drawing, after asking about unsaved changes; False where that was refused.  Read on a
+        thread: large photographs take a while."""
         if not self.may_discard():
-            return
+            return False
         path = os.path.abspath(path)
-        self.said.emit(tr("Opening {name}…", name=os.path.basename(path)))
+        self.said.emit(tr("open.opening", name=os.path.basename(path)))
+        if path.lower().endswith(".svg"):
+            self.background.run(lambda: svg.load(path), lambda found: self._strokes_opened(path, *found),
+                                lambda problem: self._open_failed(path, problem))
+            return True
         as_is = self.as_is
         self.background.run(lambda: files.open_picture(path, as_is), self._opened,
                             lambda problem: self._open_failed(path, problem))
+        return True
+
+    def open_list(self, paths: List[str]) -> None:
+        """Open the first of several files; the others are a step away."""
+        if self.open(paths[0]):
+            self._list, self._place = list(paths), 0
+            self.list_changed.emit()
+
+    def can_step(self, by: int) -> bool:
+        return 0 <= self._place + by < len(self._list)
+
+    def step(self, by: int) -> None:
+        """The next or the previous of the files that were opened together."""
+        if self.can_step(by) and self.open(self._list[self._place + by]):
+            self._place += by
+            self.list_changed.emit()
+            self.said.emit(tr("list.at", name=os.path.basename(self._list[self._place]), n=self._place + 1,
+                              total=len(self._list)))
 
     def _opened(self, opened: files.Opened) -> None:
         self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
         self.read.emit(opened)
         self.remember(opened.path)
-        self.said.emit(tr("Opened {name}", name=os.path.basename(opened.path)))
+        self.said.emit(tr("open.opened", name=os.path.basename(opened.path)))
+
+    def _strokes_opened(self, path: str, items, settings) -> None:
+        self.document.load(None, settings, path, strokes=items)
+        self.remember(path)
+        self.said.emit(tr("open.opened", name=os.path.basename(path)))
+
+    def open_example(self, path) -> None:
+        """A drawing that comes with the window; it belongs to no file."""
+        if self.may_discard():
+            items, settings = svg.load(path)
+            self.document.load(None, settings, strokes=items)
 
     def _open_failed(self, path: str, problem: Exception) -> None:
         self._forget(path)
         self.said.emit("")
-        self.warn(tr("This picture cannot be opened."), str(problem))
+        self.warn(tr("open.cannot"), str(problem))
 
     def place(self, image: QImage) -> None:
         """A picture from the clipboard or another program onto the page, as one step of undo."""
         image = image.convertToFormat(QImage.Format_RGBA8888)
         w, h = image.width(), image.height()
         if w * h == 0 or w * h > pictures.MAX_PIXELS:
-            self.said.emit(tr("There is no usable picture in the clipboard."))
+            self.said.emit(tr("paste.none"))
             return
         bits = image.constBits()
         bits.setsize(image.byteCount())
         array = np.frombuffer(bits, np.uint8).reshape(h, image.bytesPerLine() // 4, 4)[:, :w].copy()
         as_is = self.as_is
         self.background.run(lambda: files.read_array(array, as_is), self._placed,
-                            lambda problem: self.warn(tr("This picture cannot be used."), str(problem)))
+                            lambda problem: self.warn(tr("place.cannot"), str(problem)))
 
     def _placed(self, opened: files.Opened) -> None:
         self.document.replace(opened.pixels, text="paste")
@@ -92,15 +129,15 @@ class Filing(QObject):
     def sketch_photograph(self, photograph: np.ndarray) -> None:
         """The face of a photograph as lines onto the page, drawn by the data tools in a process of their own: the edge
         network runs under Jittor, which this process never imports."""
-        self.said.emit(tr("Looking for the face…"))
+        self.said.emit(tr("photo.looking"))
 
         def failed(problem):
             self.said.emit("")
-            self.warn(tr("No sketch could be made of this photograph."), str(problem))
+            self.warn(tr("photo.cannot"), str(problem))
 
         def done(pixels):
             self.document.replace(pixels, text="sketch")
-            self.said.emit(tr("The photograph's face is on the page, as lines to go on from."))
+            self.said.emit(tr("photo.done"))
 
         self.background.run(lambda: files.sketch_of(photograph), done, failed)
 
@@ -117,11 +154,11 @@ class Filing(QObject):
         data = QApplication.clipboard().mimeData()
         paths = local_files(data)
         if paths:
-            self.open(paths[0])
+            self.open_list(paths)
         elif data is not None and data.hasImage():
             self.place(QImage(data.imageData()))
         else:
-            self.said.emit(tr("There is no usable picture in the clipboard."))
+            self.said.emit(tr("paste.none"))
 
     # -- saving ----------------------------------------------------------------------------------------------------
     def save(self) -> bool:
@@ -129,25 +166,33 @@ class Filing(QObject):
         return self.save_to(self.document.path) if self.document.path else self.save_as()
 
     def save_as(self) -> bool:
-        path = self._ask_path(tr("Save the drawing"), self.document.path or "drawing.png")
+        path = self._ask_path(tr("save.title"), self.document.path or "drawing.png", strokes=True)
         return bool(path) and self.save_to(path)
 
     def save_to(self, path: str) -> bool:
         try:
-            files.save_drawing(path, self.document.pixels(), self.document.settings)
+            if path.lower().endswith(".svg"):
+                svg.save(path, self.document.items, self.document.settings)
+            else:
+                files.save_drawing(path, self.document.pixels(), self.document.settings)
         except OSError as problem:
-            self.warn(tr("The drawing could not be saved."), _where(path, problem))
+            self.warn(tr("save.cannot"), _where(path, problem))
             return False
         self.document.saved(path)
         self.remember(path)
-        self.said.emit(tr("Saved {name}", name=os.path.basename(path)))
+        self.said.emit(tr("save.saved", name=os.path.basename(path)))
         return True
 
     def save_face_as(self) -> None:
         if self.live.result is not None:
-            path = self._ask_path(tr("Save the face"), self._beside("face"))
+            path = self._ask_path(tr("save.face.title"), self._beside("face"))
             if path:
                 self.save_face_to(path, self.live.result)
+
+    def ask_and_save_face(self, entry) -> None:
+        path = self._ask_path(tr("save.face.title"), "face.png")
+        if path:
+            self.save_face_to(path, entry)
 
     def save_face_to(self, path: str, result, both: bool = False) -> None:
         """The face of a result or a history entry, with the drawing and settings that made it."""
@@ -156,14 +201,14 @@ class Filing(QObject):
         try:
             files.save_face(path, picture, sketch, result.settings, "side by side" if both else "face")
         except OSError as problem:
-            self.warn(tr("The picture could not be saved."), _where(path, problem))
+            self.warn(tr("save.picture.cannot"), _where(path, problem))
             return
         self.remember(path)
-        self.said.emit(tr("Saved {name}", name=os.path.basename(path)))
+        self.said.emit(tr("save.saved", name=os.path.basename(path)))
 
     def export_both(self) -> None:
         if self.live.result is not None:
-            path = self._ask_path(tr("Export side by side"), self._beside("both"))
+            path = self._ask_path(tr("export.title"), self._beside("both"))
             if path:
                 self.save_face_to(path, self.live.result, both=True)
 
@@ -171,32 +216,30 @@ class Filing(QObject):
         """Drawing and face into a new folder named by the time (as the release's program saves)."""
         if self.live.result is None:
             return
-        place = QFileDialog.getExistingDirectory(self._window, tr("Folder for drawing and face"), self._folder())
+        place = QFileDialog.getExistingDirectory(self._window, tr("save.both.title"), self._folder())
         if place:
             folder = Path(place) / time.strftime("face %Y-%m-%d %H.%M.%S")
             if self.save_to(str(folder / "drawing.png")):
                 self.save_face_to(str(folder / "face.png"), self.live.result)
-                self.said.emit(tr("Saved {name}", name=folder.name))
+                self.said.emit(tr("save.saved", name=folder.name))
 
     def copy_face(self) -> None:
         if self.live.result is not None:
             QApplication.clipboard().setImage(to_image(self.live.result.face))
-            self.said.emit(tr("The face is in the clipboard"))
+            self.said.emit(tr("copy.done"))
 
     # -- questions -------------------------------------------------------------------------------------------------
     def may_discard(self) -> bool:
         """Ask about unsaved changes, if any; True where one may go on."""
         if not self.document.modified or (self.document.is_blank() and not self.document.path):
             return True
-        answer = QMessageBox.question(
-            self._window, tr("Unsaved changes"), tr("The drawing has changes that are not saved. Save them?"),
-            QMessageBox.Save | QMessageBox.Discard | QMessageBox.Cancel, QMessageBox.Save)
+        answer = ask_unsaved(self._window)
         if answer == QMessageBox.Save:
             return self.save()
         return answer == QMessageBox.Discard
 
     def warn(self, text: str, details: str = "") -> None:
-        box = QMessageBox(QMessageBox.Warning, tr("DeepFaceDrawing"), text, QMessageBox.Ok, self._window)
+        box = QMessageBox(QMessageBox.Warning, "DeepFaceDrawing", text, QMessageBox.Ok, self._window)
         box.setInformativeText(details)
         box.setModal(True)
         box.open()
@@ -228,17 +271,32 @@ class Filing(QObject):
         stem = Path(self.document.path).stem if self.document.path else "drawing"
         return f"{stem}_{word}.png"
 
-    def _ask_path(self, title: str, name: str) -> Optional[str]:
+    def _ask_path(self, title: str, name: str, strokes: bool = False) -> Optional[str]:
         start = name if os.path.isabs(name) else os.path.join(self._folder(), name)
-        path, _ = QFileDialog.getSaveFileName(self._window, title, start, "PNG (*.png)")
-        if path and not path.lower().endswith(".png"):
-            path += ".png"
+        kinds = "PNG (*.png)" + (";;" + tr("save.strokes") + " (*.svg)" if strokes else "")
+        path, kind = QFileDialog.getSaveFileName(self._window, title, start, kinds)
+        if path and not path.lower().endswith((".png", ".svg") if strokes else ".png"):
+            path += ".svg" if "*.svg" in kind else ".png"
             if os.path.exists(path):  # the dialog asked about another name
-                answer = QMessageBox.question(self._window, title, tr("{name} exists. Replace it?",
+                answer = QMessageBox.question(self._window, title, tr("replace.question",
                                                                       name=os.path.basename(path)))
                 if answer != QMessageBox.Yes:
                     return None
+        if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+            self.warn(tr("save.cannot.folder"), path)  # mistyped: make no folders
+            return None
         return path or None
+
+
+def ask_unsaved(window: QWidget) -> int:
+    """QMessageBox.Save, Discard or Cancel; each button has a letter to press with Alt."""
+    box = QMessageBox(QMessageBox.Question, tr("unsaved.title"), tr("unsaved.question"), parent=window)
+    for button, code in ((QMessageBox.Save, "unsaved.save"), (QMessageBox.Discard, "unsaved.discard"),
+                         (QMessageBox.Cancel, "unsaved.cancel")):
+        box.addButton(button).setText(tr(code))
+    box.setDefaultButton(QMessageBox.Save)
+    box.setEscapeButton(QMessageBox.Cancel)
+    return box.exec_()
 
 
 def local_files(data) -> List[str]:

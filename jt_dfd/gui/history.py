@@ -1,21 +1,24 @@
-"""The strip of past faces."""
+"""Past faces, as a grid beside the page."""
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
 import numpy as np
-from PyQt5.QtCore import QSize, Qt, pyqtSignal
-from PyQt5.QtGui import QIcon, QPixmap
-from PyQt5.QtWidgets import QAbstractItemView, QListView, QListWidget, QListWidgetItem
+from PyQt5.QtCore import QRectF, QSize, Qt, pyqtSignal
+from PyQt5.QtGui import QColor, QIcon, QPainter, QPixmap
+from PyQt5.QtWidgets import QAbstractItemView, QListView, QListWidget, QListWidgetItem, QSizePolicy
 
 from .settings import FaceSettings
 from .strokes import CANVAS, to_image
+from .words import tr
 
 #: faces that are kept (ours: some 40 MB)
 MOST = 48
-_THUMB = 76
+_THUMB = 120
+#: width of a column below which there is one fewer, and the least height for a row, logical pixels (ours)
+_CELL, LEAST_THUMB = 118, 90
 
 
 @dataclass(eq=False)
@@ -26,66 +29,149 @@ class Entry:
     vectors: Dict[str, np.ndarray]
     settings: FaceSettings
     drawing_bytes: bytes = field(repr=False, default=b"")
+    session: int = 0  # faces with the same number came of the growing of one drawing
+    pinned: bool = False
+    name: str = ""
+    _pixmap: Optional[QPixmap] = field(repr=False, default=None)
 
     @classmethod
     def of(cls, result) -> "Entry":
         return cls(result.face, result.vectors, result.settings.copy(), zlib.compress(result.sketch.tobytes(), 1))
+
+    def picture(self, count: int = 0) -> QPixmap:
+        """The face, small; with how many it stands for, where that is more than itself."""
+        if self._pixmap is None:
+            self._pixmap = thumbnail(self.face)
+        word = ("\u2605 " if self.pinned else "") + (str(count) if count > 1 else "")
+        return _badge(self._pixmap, word.strip()) if word.strip() else self._pixmap
 
     @property
     def drawing(self) -> np.ndarray:
         return np.frombuffer(zlib.decompress(self.drawing_bytes), np.uint8).reshape(CANVAS, CANVAS).copy()
 
 
-class HistoryStrip(QListWidget):
-    """Newest first.
+class History(QListWidget):
+    """Past faces as a grid, pinned ones first, then the newest.  The faces of one drawing's growing (a session) are one
+    entry that shows the latest and how many there are; unfolded, each has a place of its own.
 
     restore_wanted(Entry)            double click or Return
     menu_wanted(list, QPoint)        right click: the selected entries, global position
+    changed                          faces came, went or changed place
     """
 
     restore_wanted = pyqtSignal(object)
     menu_wanted = pyqtSignal(list, object)
+    changed = pyqtSignal()
 
     def __init__(self, parent=None):
         super().__init__(parent)
+        self._entries: List[Entry] = []  # newest first
+        self._unfolded: Set[int] = set()  # sessions
         self.setFlow(QListView.LeftToRight)
         self.setViewMode(QListView.IconMode)
-        self.setWrapping(False)
+        self.setWrapping(True)
+        self.setResizeMode(QListView.Adjust)
         self.setMovement(QListView.Static)
-        self.setIconSize(QSize(_THUMB, _THUMB))
-        self.setSpacing(2)
-        self.setFixedHeight(_THUMB + 22)
+        self.setSpacing(0)
+        self.setMinimumHeight(2 * LEAST_THUMB)
+        self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Expanding)
         self.setSelectionMode(QAbstractItemView.ExtendedSelection)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarAlwaysOn)  # else its coming and going would move the grid
         self.setContextMenuPolicy(Qt.CustomContextMenu)
         self.customContextMenuRequested.connect(self._menu)
         self.itemDoubleClicked.connect(lambda item: self.restore_wanted.emit(item.data(Qt.UserRole)))
 
+    def sizeHint(self) -> QSize:
+        return QSize(2 * _THUMB, 2 * _THUMB)
+
+    # -- what is there ---------------------------------------------------------------------------------------------
     @property
     def entries(self) -> List[Entry]:
-        return [self.item(n).data(Qt.UserRole) for n in range(self.count())]
+        """All faces, newest first, steps within a session too."""
+        return list(self._entries)
+
+    def steps(self, entry: Entry) -> List[Entry]:
+        """The faces of an entry's session, newest first; a pinned face stands for itself."""
+        if entry.pinned:
+            return [entry]
+        return [e for e in self._entries if e.session == entry.session and not e.pinned]
 
     def selected(self) -> List[Entry]:
         rows = sorted(self.row(item) for item in self.selectedItems())
         return [self.item(n).data(Qt.UserRole) for n in rows]
 
-    def add(self, entry: Entry) -> None:
-        """At the front; one that shows the same face as the newest is left out."""
-        if self.count() and np.array_equal(self.item(0).data(Qt.UserRole).face, entry.face):
+    def latest(self) -> Optional[Entry]:
+        return self._entries[0] if self._entries else None
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+    def add(self, entry: Entry, session: int = 0) -> None:
+        """As the newest; one that shows the same face as the newest is left out."""
+        if self._entries and np.array_equal(self._entries[0].face, entry.face):
             return
-        self.insertItem(0, _item(entry))
-        while self.count() > MOST:
-            self.takeItem(self.count() - 1)
+        entry.session = session
+        self._entries.insert(0, entry)
+        for old in [e for e in reversed(self._entries) if not e.pinned][:max(0, len(self._entries) - MOST)]:
+            self._entries.remove(old)
+        self._show()
         self.scrollToTop()
-        self.horizontalScrollBar().setValue(0)
 
     def remove(self, entries: List[Entry]) -> None:
-        for n in reversed(range(self.count())):
-            if self.item(n).data(Qt.UserRole) in entries:
-                self.takeItem(n)
+        """A folded session goes with all its steps."""
+        gone = []
+        for entry in entries:
+            gone += [entry] if entry.session in self._unfolded else self.steps(entry)
+        self._entries = [e for e in self._entries if e not in gone]
+        self._show()
 
-    def latest(self) -> Optional[Entry]:
-        return self.item(0).data(Qt.UserRole) if self.count() else None
+    def unfold(self, entry: Entry, on: bool) -> None:
+        (self._unfolded.add if on else self._unfolded.discard)(entry.session)
+        self._show()
+
+    def is_unfolded(self, entry: Entry) -> bool:
+        return entry.session in self._unfolded
+
+    def pin(self, entry: Entry, on: bool) -> None:
+        """A pinned face stays in front and is never dropped for newer ones."""
+        entry.pinned = on
+        self._show()
+
+    def name(self, entry: Entry, name: str) -> None:
+        entry.name = name.strip()
+        self._show()
+
+    def _show(self) -> None:
+        chosen = self.selected()
+        self.clear()
+        seen: Set[int] = set()
+        for entry in sorted(self._entries, key=lambda e: not e.pinned):
+            steps = self.steps(entry)
+            if not entry.pinned and entry.session in seen and entry.session not in self._unfolded:
+                continue
+            more = 0 if entry.pinned or entry.session in self._unfolded else len(steps)
+            seen.add(entry.session) if not entry.pinned else None
+            item = QListWidgetItem(QIcon(entry.picture(more)), entry.name)
+            item.setData(Qt.UserRole, entry)
+            item.setToolTip((entry.name + "\n" if entry.name else "") + tr("history.tip")
+                            + ("\n" + tr("history.more", n=more) if more > 1 else ""))
+            item.setData(Qt.AccessibleTextRole, entry.name or tr("history.face", n=self._entries.index(entry) + 1))
+            self.addItem(item)
+            item.setSelected(entry in chosen)
+        self._fit()
+        self.changed.emit()
+
+    # -- events ----------------------------------------------------------------------------------------------------
+    def _fit(self) -> None:
+        """As many columns as there is room for, and the pictures as large as those allow."""
+        room = max(1, self.viewport().width() - 2)
+        cell = room // max(2, room // _CELL)
+        name = self.fontMetrics().height() + 4 if any(e.name for e in self._entries) else 0
+        self.setIconSize(QSize(cell - 10, cell - 10))
+        self.setGridSize(QSize(cell, cell + name))
+
+    def resizeEvent(self, event) -> None:
+        super().resizeEvent(event)
+        self._fit()
 
     def keyPressEvent(self, event) -> None:
         if event.key() in (Qt.Key_Return, Qt.Key_Enter) and self.currentItem() is not None:
@@ -107,7 +193,21 @@ def thumbnail(face: np.ndarray, size: int = _THUMB) -> QPixmap:
     return QPixmap.fromImage(to_image(face)).scaled(size * 2, size * 2, Qt.KeepAspectRatio, Qt.SmoothTransformation)
 
 
-def _item(entry: Entry) -> QListWidgetItem:
-    item = QListWidgetItem(QIcon(thumbnail(entry.face)), "")
-    item.setData(Qt.UserRole, entry)
-    return item
+def _badge(pixmap: QPixmap, text: str) -> QPixmap:
+    """A word in the picture's lower right corner."""
+    out = QPixmap(pixmap)
+    painter = QPainter(out)
+    painter.setRenderHint(QPainter.Antialiasing)
+    font = painter.font()
+    font.setPixelSize(max(10, out.height() // 9))
+    font.setBold(True)
+    painter.setFont(font)
+    width = painter.fontMetrics().horizontalAdvance(text) + font.pixelSize()
+    box = QRectF(out.width() - width - 6, out.height() - font.pixelSize() * 1.5 - 6, width, font.pixelSize() * 1.5)
+    painter.setPen(Qt.NoPen)
+    painter.setBrush(QColor(20, 24, 30, 190))
+    painter.drawRoundedRect(box, box.height() / 2, box.height() / 2)
+    painter.setPen(Qt.white)
+    painter.drawText(box, Qt.AlignCenter, text)
+    painter.end()
+    return out

@@ -113,7 +113,12 @@ def _face(p):
     p.drawPath(path)
 
 
-_SHAPES = {"open": _open, "save": _save, "brush": _brush, "eraser": _eraser, "clear": _clear, "mirror": _mirror,
+def _panel(p):
+    p.drawRect(QRectF(3, 5, 18, 14))
+    _line(p, (15, 5), (15, 19))
+
+
+_SHAPES = {"panel": _panel, "open": _open, "save": _save, "brush": _brush, "eraser": _eraser, "clear": _clear, "mirror": _mirror,
            "undo": lambda p: _arrow(p, -1), "redo": lambda p: _arrow(p, 1), "zoom-in": _zoom_in,
            "zoom-out": _zoom_out, "fit": _fit, "random": _random, "sweep": _sweep, "morph": _morph, "face": _face}
 

@@ -2,6 +2,7 @@
 No widget of its own."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional
 
 import numpy as np
@@ -13,22 +14,11 @@ from .controls import Controls
 from .document import Document
 from .engine import Engine, Result
 from .faceview import FaceView
-from .history import Entry, HistoryStrip
-from .words import mark, tr
+from .history import Entry, History
+from .words import tr
 
 #: milliseconds after which a face counts as one to keep: while a slider moves, not every face on the way does (ours)
 SETTLED = 900
-
-#: what the engine calls its stages, and what the person is told
-STAGES = {"start": mark("Starting"), "weights": mark("Loading the weights"), "warm": mark("Warming up"),
-          "ready": mark("Loading Jittor"), "failed": mark("Loading Jittor"),
-          "preparing the compiler's tools": mark("Preparing the compiler"),
-          "compile": mark("Compiling operators (only the first time)"),
-          "compiling operators": mark("Compiling operators (only the first time)"),
-          "compiling Jittor's core": mark("Compiling Jittor's core (only the first time)"),
-          "compiling the CPU convolutions": mark("Compiling the CPU's convolutions (only the first time)"),
-          "compiling the GPU libraries' operators": mark("Compiling the GPU's operators (only the first time)"),
-          "waiting for another process that compiles": mark("Waiting for another process that compiles")}
 
 
 class Live(QObject):
@@ -42,14 +32,16 @@ class Live(QObject):
     stale_changed = pyqtSignal(bool)
 
     def __init__(self, document: Document, engine: Engine, canvas: Canvas, face: FaceView, controls: Controls,
-                 history: HistoryStrip, parent=None):
+                 history: History, parent=None):
         super().__init__(parent)
         self.document, self.engine, self.canvas = document, engine, canvas
         self.view, self.controls, self.history = face, controls, history
         self.result: Optional[Result] = None    # what is shown
         self.shadow: Optional[np.ndarray] = None
         self._kept: Optional[Result] = None     # the last result that went into the history
+        self.session = 0                        # of the history: a drawing and what it grew from
         self._stale = False
+        self._failed = ""                       # why the newest face could not be made
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLED)
@@ -68,7 +60,7 @@ class Live(QObject):
         engine.ready.connect(self._ready)
         engine.progress.connect(self._progress)
         engine.state_changed.connect(self._state_changed)
-        engine.notice.connect(lambda text, details: self._show_busy())  # a face that will not come
+        engine.face_failed.connect(self._face_failed)
         self._stage = ("start", 0, 0)
 
     @property
@@ -83,11 +75,17 @@ class Live(QObject):
     # -- asking ----------------------------------------------------------------------------------------------------
     def ask(self, tag: str = "") -> None:
         """Ask for the face of the present drawing."""
+        self._failed = ""
         self.engine.request_face(self.document.pixels(), self.document.settings, (tag, self.document.revision))
         self._show_busy()
 
     def _show_busy(self) -> None:
-        self.view.set_busy(self.engine.waiting and self.engine.state != engine_module.FAILED)
+        busy = self.engine.waiting and self.engine.state not in (engine_module.FAILED, engine_module.STOPPED)
+        self.view.set_state(busy, self._stale, self._failed)
+
+    def _face_failed(self, message: str) -> None:
+        self._failed = message
+        self._show_busy()
 
     def convert(self) -> None:
         """The button: a face now, of whatever is on the page."""
@@ -102,15 +100,15 @@ class Live(QObject):
 
     def _loaded(self) -> None:
         """Another drawing is opened: what lies under the strokes, or is on its way, was another one's."""
-        self.keep()
+        self.new_session()
         self.engine.forget()
         self.shadow = None
         self._show_shade()
 
     def _forget(self) -> None:
         """An empty page has no face."""
-        self.keep()
-        self.result, self.shadow = None, None
+        self.new_session()
+        self.result, self.shadow, self._failed = None, None, ""
         self.engine.forget()
         self.view.show_face(None)
         self._show_busy()
@@ -118,13 +116,22 @@ class Live(QObject):
         self._set_stale(False)
         self.face_gone.emit()
 
-    def _settings_changed(self) -> None:
-        self.document.settings = self.controls.settings()
+    def _settings_changed(self, gesture: str = "") -> None:
+        self.document.change_settings(self.controls.settings(), gesture)
         self._set_stale(self.result is not None)
         if self.controls.real_time.isChecked() and not self.document.is_blank():
             self.ask()
 
+    def _drop_foreign(self) -> None:
+        """Parts that were borrowed under other weights fit no longer; undo must not bring them back either."""
+        latent, settings = self.engine.info.get("latent"), self.document.settings
+        fit = {name: v for name, v in settings.borrowed.items() if not latent or v.shape == (latent,)}
+        if len(fit) < len(settings.borrowed):
+            self.document.settings = replace(settings, borrowed=fit)
+            self.controls.show_settings(self.document.settings)
+
     def _settings_came(self) -> None:
+        self._drop_foreign()
         self.controls.show_settings(self.document.settings)
         self._show_shade()
 
@@ -143,7 +150,7 @@ class Live(QObject):
 
     def _face_came(self, result: Result) -> None:
         tag, revision = result.tag
-        self.result = result
+        self.result, self._failed = result, ""
         self.view.show_face(result.face)
         current = revision == self.document.revision
         self._show_busy()
@@ -161,11 +168,16 @@ class Live(QObject):
         self._settle.stop()
         if self.result is not None and self.result is not self._kept:
             self._kept = self.result
-            self.history.add(Entry.of(self.result))
+            self.history.add(Entry.of(self.result), self.session)
+
+    def new_session(self) -> None:
+        """Another drawing begins."""
+        self.keep()
+        self.session += 1
 
     def restore(self, entry: Entry) -> None:
         """Back to a face of the history: its drawing, settings and picture."""
-        self.keep()
+        self.new_session()
         settings = entry.settings.copy()
         settings.shadow, settings.strength = self.document.settings.shadow, self.document.settings.strength
         real_time = self.controls.real_time.isChecked()
@@ -182,7 +194,7 @@ class Live(QObject):
         self._settings_came()
         self.result = Result(entry.face, entry.vectors, entry.drawing, settings, 0.0, 0.0,
                              ("restored", self.document.revision))
-        self._kept = self.result
+        self._kept, self._failed = self.result, ""
         self.view.show_face(entry.face)
         self._set_stale(False)
         self.face_shown.emit(self.result)
@@ -192,10 +204,7 @@ class Live(QObject):
     # -- the engine's state ----------------------------------------------------------------------------------------
     def _ready(self, info: dict) -> None:
         self.controls.set_genders(info["genders"])
-        wrong = [name for name, v in self.document.settings.borrowed.items()
-                 if info.get("latent") and v.shape != (info["latent"],)]
-        for name in wrong:  # borrowed under other weights
-            self.controls.give_back(name)
+        self._drop_foreign()
         if self.controls.genders[self.document.settings.gender].isChecked() is False:
             self._settings_changed()
         if self.controls.real_time.isChecked() and not self.engine.waiting and not self.document.is_blank():
@@ -216,12 +225,12 @@ class Live(QObject):
         state = self.engine.state
         if state in (engine_module.STARTING, engine_module.WAITING):
             stage, done, total = self._stage
-            text = tr(STAGES.get(stage, stage))
+            text = tr("stage." + stage)
             if total > 1:
                 text += f"  {done} / {total}"
-            self.view.show_note(tr("Preparing the engine"), text, tr("You can draw meanwhile."), done, total)
+            self.view.show_note(tr("note.preparing"), text, tr("note.meanwhile"), done, total)
         elif state == engine_module.FAILED:
-            self.view.show_note(tr("The engine is not running"), "", tr("Drawing and saving work all the same."),
+            self.view.show_note(tr("note.failed"), "", tr("note.without"),
                                 bar=False)
         else:
             self.view.hide_note()
@@ -229,4 +238,5 @@ class Live(QObject):
     def _set_stale(self, stale: bool) -> None:
         if stale != self._stale:
             self._stale = stale
+            self._show_busy()
             self.stale_changed.emit(stale)

@@ -1,36 +1,48 @@
 """Dialogs that say something: what went wrong, and which keys there are."""
 from __future__ import annotations
 
+import re
+
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtGui import QFontDatabase
 from PyQt5.QtWidgets import (QDialog, QDialogButtonBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QPlainTextEdit,
                              QPushButton, QScrollArea, QStyle, QVBoxLayout, QWidget)
 
-from .words import mark, tr
+from .words import plain, tr
+
+
+def plainly(message: str) -> str:
+    """A message for who sits at the window: without the sentences about options and scripts of the command line, and
+    without checksums.  The whole of it is among the details."""
+    message = re.sub(r"its sha256 is not the one in \S+: ", "", message)
+    parts = [part for part in re.split(r"(?<=[.;]) +", message) if not re.search(r"--\w|sha256|tools/\w", part)]
+    return " ".join(parts) or tr("trouble.weights")
 
 
 class EngineTrouble(QDialog):
     """The engine cannot run: why, the details, and what can be done.  Not modal: one can go on drawing.
 
     folder_wanted   pick another weights folder
+    bundled_wanted  use the weights that came with the program
     retry_wanted
     """
 
     folder_wanted = pyqtSignal()
+    bundled_wanted = pyqtSignal()
     retry_wanted = pyqtSignal()
 
-    def __init__(self, weights: bool, message: str, details: str, parent=None):
+    def __init__(self, weights: bool, message: str, details: str, bundled: bool = False, parent=None):
         super().__init__(parent)
         self.setAttribute(Qt.WA_ShowWithoutActivating)  # a stroke or a key may be under way
-        self.setWindowTitle(tr("No faces can be made") if not weights else tr("The weights cannot be used"))
+        self.setWindowTitle(tr("trouble.title") if not weights else tr("trouble.weights"))
         self.setMinimumWidth(640)
-        self.message = QLabel(tr(message))
+        self.message = QLabel(plainly(tr(message)))
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextSelectableByMouse)
         mood = QLabel()
         mood.setPixmap(self.style().standardIcon(QStyle.SP_MessageBoxWarning).pixmap(40, 40))
         mood.setAlignment(Qt.AlignTop)
-        calm = QLabel(tr("Your drawing is safe; you can go on drawing and save it."))
+        calm = QLabel(tr("trouble.calm"))
         calm.setObjectName("quiet")
         calm.setWordWrap(True)
         self.details = QPlainTextEdit(details.strip())
@@ -39,12 +51,15 @@ class EngineTrouble(QDialog):
         self.details.setFont(QFontDatabase.systemFont(QFontDatabase.FixedFont))
         self.details.setMinimumHeight(180)
         self.details.hide()
-        self.folder = QPushButton(tr("Choose another folder…"))
-        self.again = QPushButton(tr("Try again"))
-        more = QPushButton(tr("Details"))
+        self.folder = QPushButton(tr("trouble.folder"))
+        self.again = QPushButton(tr("trouble.again"))
+        self.bundled = QPushButton(tr("trouble.bundled"))
+        self.bundled.setVisible(weights and bundled)
+        self.bundled.clicked.connect(lambda: (self.accept(), self.bundled_wanted.emit()))
+        more = QPushButton(tr("trouble.details"))
         more.setCheckable(True)
         more.setVisible(bool(details.strip()))
-        close = QPushButton(tr("Close"))
+        close = QPushButton(tr("close"))
         self.folder.clicked.connect(lambda: (self.accept(), self.folder_wanted.emit()))
         self.again.clicked.connect(lambda: (self.accept(), self.retry_wanted.emit()))
         more.toggled.connect(self._show_details)
@@ -60,9 +75,9 @@ class EngineTrouble(QDialog):
         buttons.addWidget(more)
         buttons.addStretch(1)
         more.setAutoDefault(False)
-        for button in (self.again, close, self.folder):
+        for button in (self.again, close, self.folder, self.bundled):
             buttons.addWidget(button)
-        self.folder.setDefault(weights)
+        (self.bundled if bundled else self.folder).setDefault(weights)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(18, 18, 18, 14)
         layout.addLayout(top)
@@ -74,67 +89,46 @@ class EngineTrouble(QDialog):
         self.adjustSize()
 
 
-#: (what it is about, [(keys, what they do)])
-KEYS = [
-    (mark("Drawing"), [
-        ("B", mark("Brush")), ("E", mark("Eraser")), ("[  ]", mark("Smaller, larger tool")),
-        ("M", mark("Mirror drawing")), ("Shift", mark("Straight line; with Ctrl in steps of 15°")),
-        (mark("Right button"), mark("Erase, whatever the tool")),
-        (mark("Pen"), mark("Pressure is width; its other end erases")),
-        ("Esc", mark("Drop the stroke at hand")),
-        ("Ctrl+Z", mark("Undo")), ("Ctrl+Shift+Z", mark("Redo")), ("Ctrl+Del", mark("Clear the page")),
-    ]),
-    (mark("View"), [
-        (mark("Wheel"), mark("Zoom")), ("Ctrl +  Ctrl −", mark("Zoom")), ("Ctrl+0", mark("Whole page")),
-        (mark("Space and drag"), mark("Move the page; the middle button too")), ("S", mark("Shadow on, off")),
-        ("F11", mark("Full screen")),
-    ]),
-    (mark("Face"), [
-        ("Ctrl+Return", mark("Convert now")), ("R", mark("Real time on, off")),
-        ("Ctrl+R", mark("Random face as a start")),
-        ("Ctrl+T", mark("Refinement sweep")), ("Ctrl+M", mark("Morph between two faces")),
-        (mark("Double click"), mark("In the history: back to that face")),
-    ]),
-    (mark("Files"), [
-        ("Ctrl+N", mark("New drawing")), ("Ctrl+O", mark("Open a picture")), ("Ctrl+V", mark("Paste a picture")),
-        ("Ctrl+S", mark("Save the drawing")), ("Ctrl+Shift+S", mark("Save the drawing as…")),
-        ("Ctrl+E", mark("Save the face as…")), ("Ctrl+Shift+E", mark("Export side by side…")),
-        ("Ctrl+Alt+S", mark("Save drawing and face into a folder")),
-        ("Ctrl+C", mark("Copy the face")), ("Ctrl+Q", mark("Quit")), ("F1", mark("This sheet")),
-    ]),
-]
+#: what the hand does besides keys: (code of the gesture, code of what it does)
+GESTURES = [(f"gesture.{name}", f"gesture.{name}.does") for name in (
+    "shift", "right", "pen", "escape", "wheel", "space", "double")]
 
 
 class KeySheet(QDialog):
-    """All keys on a page."""
+    """All keys and gestures on a page; keys: as Actions.sheet() has them."""
 
-    def __init__(self, parent=None):
+    def __init__(self, keys, parent=None):
         super().__init__(parent)
-        self.setWindowTitle(tr("Keys and gestures"))
+        self.setWindowTitle(plain(tr("action.keys")))
+        groups = keys + [(tr("gesture"), [(tr(name), tr(does)) for name, does in GESTURES])]
         page = QWidget()
         columns = QHBoxLayout(page)
         columns.setSpacing(28)
         columns.setContentsMargins(12, 8, 12, 0)
-        for pair in (KEYS[:2], KEYS[2:]):
-            grid = QGridLayout()
-            grid.setHorizontalSpacing(14)
-            grid.setVerticalSpacing(4)
-            grid.setColumnStretch(1, 1)
-            for title, rows in pair:
-                caption = QLabel(tr(title))
-                caption.setObjectName("caption")
-                if grid.rowCount() > 1:
-                    grid.setRowMinimumHeight(grid.rowCount(), 10)
-                grid.addWidget(caption, grid.rowCount(), 0, 1, 2)
-                for keys, text in rows:
-                    key = QLabel(tr(keys))
-                    key.setObjectName("key")
-                    key.setAlignment(Qt.AlignCenter)
-                    row = grid.rowCount()
-                    grid.addWidget(key, row, 0)
-                    grid.addWidget(QLabel(tr(text)), row, 1)
-            grid.setRowStretch(grid.rowCount(), 1)
-            columns.addLayout(grid, 1)
+        half = sum(len(rows) + 2 for _, rows in groups) / 2
+        grid, filled = None, 0
+        for title, rows in groups:
+            if grid is None or filled >= half:
+                grid, filled = QGridLayout(), 0
+                grid.setHorizontalSpacing(14)
+                grid.setVerticalSpacing(4)
+                grid.setColumnStretch(1, 1)
+                columns.addLayout(grid, 1)
+            filled += len(rows) + 2
+            caption = QLabel(title)
+            caption.setObjectName("caption")
+            if grid.rowCount() > 1:
+                grid.setRowMinimumHeight(grid.rowCount(), 10)
+            grid.addWidget(caption, grid.rowCount(), 0, 1, 2)
+            for keys, text in rows:
+                key = QLabel(keys)
+                key.setObjectName("key")
+                key.setAlignment(Qt.AlignCenter)
+                row = grid.rowCount()
+                grid.addWidget(key, row, 0)
+                grid.addWidget(QLabel(text.replace("&", "&&")), row, 1)
+        for n in range(columns.count()):
+            columns.itemAt(n).layout().setRowStretch(columns.itemAt(n).layout().rowCount(), 1)
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.NoFrame)

@@ -8,7 +8,7 @@ from PyQt5.QtGui import QPalette
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSlider
 
 from .files import Opened
-from .words import Words, mark, tr
+from .words import Words, tr
 
 #: opacity at which a photograph lies under the page at first, in %
 OPACITY = 35
@@ -36,13 +36,13 @@ class ReadingBar(QFrame):
         self.opacity.setRange(0, 100)
         self.opacity.setFixedWidth(110)
         self.opacity.setFocusPolicy(Qt.NoFocus)
-        words.bind(self.sketch.setText, mark("Sketch of the face"))
-        words.bind(self.sketch.setToolTip, mark("Finds the face and draws its lines on the page"))
-        words.bind(self.trace.setText, mark("Trace it"))
-        words.bind(self.trace.setToolTip, mark("An empty page with the photograph under it"))
-        words.bind(self.opacity.setToolTip, mark("How strongly the photograph shows"))
-        words.bind(self.as_is.setText, mark("Take it as it is"))
-        words.bind(self.close_button.setText, mark("Close"))
+        words.bind(self.sketch.setText, "photo.sketch")
+        words.bind(self.sketch.setToolTip, "photo.sketch.tip")
+        words.bind(self.trace.setText, "photo.trace")
+        words.bind(self.trace.setToolTip, "photo.trace.tip")
+        words.bind(self.opacity.setToolTip, "photo.opacity")
+        words.bind(self.as_is.setText, "reading.as_is")
+        words.bind(self.close_button.setText, "close")
         self.trace.setCheckable(True)
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 6, 14, 6)
@@ -80,7 +80,7 @@ class ReadingBar(QFrame):
         if self.opened is None:
             return
         reading = self.opened.reading
-        lines = [tr(remark.source, **dict(remark.values)) for remark in (*reading.warnings, *reading.notes)]
+        lines = [tr("reading." + remark.code, **dict(remark.values)) for remark in (*reading.warnings, *reading.notes)]
         self.label.setText("\n".join(line[:1].upper() + line[1:] for line in lines))
         photograph = self.opened.photograph is not None
         for widget in (self.sketch, self.trace):

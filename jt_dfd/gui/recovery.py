@@ -71,10 +71,12 @@ class Autosave(QObject):
     """Writes the document to the recovery folder soon after each change, on a thread of its own: compressing a
     picture and waiting for the disk are not the window's business.
 
+    works         it can be written again
     failed(str)   the copy could not be written, and why; said once until it can be written again
     """
 
     failed = pyqtSignal(str)
+    works = pyqtSignal()
 
     def __init__(self, document: Document, folder: Optional[Path] = None, parent=None):
         super().__init__(parent)
@@ -89,7 +91,7 @@ class Autosave(QObject):
         self._thread: Optional[threading.Thread] = None
         self._closed = False
         self._complaints = Mailbox(self)
-        self._complaints.arrived.connect(self.failed.emit)
+        self._complaints.arrived.connect(lambda why: self.failed.emit(why) if why else self.works.emit())
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.write)
@@ -146,6 +148,8 @@ class Autosave(QObject):
                     _unlink(self.path)
                 else:
                     files.save_drawing(self.path, np.ascontiguousarray(job[0]), job[1])
+                if self.error:
+                    self._complaints.post("")
                 self.error = ""
             except OSError as error:
                 self._complain(error)

@@ -9,7 +9,7 @@ from PyQt5.QtGui import QPalette
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
 
 from .recovery import Leftover
-from .words import Words, mark, tr
+from .words import Words, tr
 
 
 class RecoveryBar(QFrame):
@@ -25,9 +25,9 @@ class RecoveryBar(QFrame):
         self.label = QLabel()
         self.label.setWordWrap(True)  # or the window would grow as wide as the sentence
         self.recover, self.later, self.discard = QPushButton(), QPushButton(), QPushButton()
-        words.bind(self.recover.setText, mark("Bring it back"))
-        words.bind(self.later.setText, mark("Later"))
-        words.bind(self.discard.setText, mark("Throw it away"))
+        words.bind(self.recover.setText, "recovery.recover")
+        words.bind(self.later.setText, "recovery.later")
+        words.bind(self.discard.setText, "recovery.discard")
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 6, 14, 6)
         row.addWidget(self.label, 1)
@@ -45,9 +45,9 @@ class RecoveryBar(QFrame):
         self.setVisible(bool(self._found))
         if self._found:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._found[0].time))
-            text = tr("A drawing of {when} was not saved when its window closed.", when=when)
+            text = tr("recovery.found", when=when)
             if len(self._found) > 1:
-                text += "  " + tr("({n} more)", n=len(self._found) - 1)
+                text += "  " + tr("recovery.more", n=len(self._found) - 1)
             self.label.setText(text)
 
     def _recover(self) -> None:

@@ -154,11 +154,12 @@ def main(argv=None) -> int:
     parser.add_argument("-o", "--output", default="window.png", help="picture to write, PNG or JPEG (default: window.png)")
     parser.add_argument("--params", help="weights folder (default: as the window finds it)")
     parser.add_argument("--size", default="1400x830", help="of the virtual screen, in pixels (default: 1400x830)")
-    parser.add_argument("--language", default="en", choices=("en", "zh"))
+    parser.add_argument("--language", default="en", help="of the window (default: en)")
     parser.add_argument("--theme", default="light", choices=("light", "dark"))
     parser.add_argument("--gender", default="female", choices=("female", "male"))
     parser.add_argument("--wait", type=float, default=900,
                         help="seconds to wait for faces; a first compile takes minutes")
+    parser.set_defaults(guide=False)
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     need(["Xvfb", "xdotool"])
@@ -171,6 +172,9 @@ def main(argv=None) -> int:
         for name in ("params", "engine"):
             if getattr(args, name):
                 command += [f"--{name}", getattr(args, name)]
+        settings = Path(home) / "jt_dfd" / "drawing.conf"
+        settings.parent.mkdir()
+        settings.write_text(f"[General]\nguide={'true' if args.guide else 'false'}\n")  # the page is found by its white
         window = subprocess.Popen(command, env=env)
         try:
             screen = Screen(display)
@@ -181,7 +185,7 @@ def main(argv=None) -> int:
             page = screen.find_page(START, still=True)  # where the layout has it after the change of size
             screen.draw(STROKES, page)
             wait_for_face(screen, page, args.wait, window)
-            screen.draw(LAST, page)  # the strip below shows the face before it
+            screen.draw(LAST, page)  # the history shows the face before it
             time.sleep(2)
             wait_for_face(screen, page, args.wait, window)
             screen.do("mousemove", int(width) // 2, int(height) - 8)

@@ -40,7 +40,7 @@ class Series(QDialog):
         self.note = QLabel()
         self.note.setObjectName("quiet")
         self.note.setWordWrap(True)
-        self.save = QPushButton(tr("Save the series…"))
+        self.save = QPushButton(tr("series.save"))
         self.save.clicked.connect(self.ask_and_save)
         self.save.setEnabled(False)
         engine.frame.connect(self._frame)
@@ -78,7 +78,7 @@ class Series(QDialog):
         if job == self.job:
             self.job = 0
             self.progress.hide()
-            self.note.setText(tr(message) if message else tr("The engine was restarted; please try again."))
+            self.note.setText(tr(message) if message else tr("series.restarted"))
 
     def _leave(self) -> None:
         if self.job:
@@ -88,7 +88,7 @@ class Series(QDialog):
     name = "series"
 
     def ask_and_save(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, tr("Folder for the pictures"))
+        folder = QFileDialog.getExistingDirectory(self, tr("series.folder"))
         if folder:
             self.save_into(folder)
 
@@ -98,7 +98,7 @@ class Series(QDialog):
 
         def done(paths):
             self.save.setEnabled(True)
-            self.note.setText(tr("{n} pictures saved in {folder}", n=len(paths), folder=folder))
+            self.note.setText(tr("series.saved", n=len(paths), folder=folder))
 
         def failed(problem):
             self.save.setEnabled(True)
@@ -118,7 +118,7 @@ class Sweep(Series):
 
     def __init__(self, engine, background, sketch: np.ndarray, settings, parent=None):
         super().__init__(engine, background, parent)
-        self.setWindowTitle(tr("Refinement sweep"))
+        self.setWindowTitle(tr("sweep.title"))
         row = QHBoxLayout()
         row.setSpacing(10)
         self.tiles = []
@@ -129,14 +129,14 @@ class Sweep(Series):
             tile.setFixedSize(_TILE + 16, _TILE + 34)
             tile.setAutoRaise(True)
             tile.setText(f"{level} %")
-            tile.setToolTip(tr("Use {level} % for all five", level=level))
+            tile.setToolTip(tr("sweep.use", level=level))
             tile.setEnabled(False)
             tile.clicked.connect(lambda checked, level=level: self.chosen.emit(level))
             self.tiles.append(tile)
             row.addWidget(tile)
         ends = QHBoxLayout()
-        for text, side in ((tr("follow my drawing"), Qt.AlignLeft), (tr("Click on a face to use its setting."),
-                           Qt.AlignCenter), (tr("make it plausible"), Qt.AlignRight)):
+        for text, side in ((tr("refine.low"), Qt.AlignLeft), (tr("sweep.click"),
+                           Qt.AlignCenter), (tr("refine.high"), Qt.AlignRight)):
             label = QLabel(text)
             label.setObjectName("quiet")
             label.setAlignment(side)
@@ -188,11 +188,11 @@ class Morph(Series):
 
     def __init__(self, engine, background, entries: List[Entry], first: int, second: int, parent=None):
         super().__init__(engine, background, parent)
-        self.setWindowTitle(tr("Morph between two faces"))
+        self.setWindowTitle(tr("morph.title"))
         self.entries = entries
         self.boxes = []
         top = QHBoxLayout()
-        for label, chosen in ((tr("From"), first), (tr("to"), second)):
+        for label, chosen in ((tr("morph.from"), first), (tr("morph.to"), second)):
             box = QComboBox()
             box.setIconSize(QSize(48, 48))
             for n, entry in enumerate(entries):
@@ -208,12 +208,12 @@ class Morph(Series):
         self.steps.setKeyboardTracking(False)
         self.steps.valueChanged.connect(lambda value: self.start())
         top.addStretch(1)
-        top.addWidget(QLabel(tr("Pictures")))
+        top.addWidget(QLabel(tr("morph.pictures")))
         top.addWidget(self.steps)
         self.picture = _Picture()
         self.slider = Slider(0, 8, 0)
         self.slider.valueChanged.connect(self._show)
-        self.play = QPushButton(tr("Play"))
+        self.play = QPushButton(tr("morph.play"))
         self.play.setCheckable(True)
         self._clock = QTimer(self)
         self._clock.setInterval(90)
@@ -238,7 +238,7 @@ class Morph(Series):
         a, b = (self.entries[box.currentIndex()] for box in self.boxes)
         sizes = {name: (a.vectors[name].shape, b.vectors[name].shape) for name in a.vectors}
         if any(x != y for x, y in sizes.values()):
-            self.note.setText(tr("These two faces come from different weights."))
+            self.note.setText(tr("morph.foreign"))
             return
         count = self.steps.value()
         self.slider.setRange(0, count - 1)

@@ -23,6 +23,9 @@ class Stage(QWidget):
         super().__init__(parent)
         self.views = (left, right)
         self.captions = (_Caption(self), _Caption(self))
+        self.bad = QLabel(self)  # what is wrong with the drawing, at the end of its caption's line
+        self.bad.setObjectName("bad")
+        self.bad.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
         for view in self.views:
             view.setParent(self)
         for caption in self.captions:
@@ -49,3 +52,5 @@ class Stage(QWidget):
         for (x, y), view, caption in zip(places, self.views, self.captions):
             caption.setGeometry(QRect(x, y, side, _CAPTION))
             view.setGeometry(QRect(x, y + _CAPTION, side, side))
+        (x, y), half = places[0], side // 3
+        self.bad.setGeometry(QRect(x + half, y, side - half, _CAPTION))

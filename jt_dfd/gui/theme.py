@@ -60,6 +60,14 @@ QStatusBar {{ border-top: 1px solid {c["Mid"]}; }}
 QStatusBar::item {{ border: 0; }}
 QLabel#caption {{ font-weight: 600; }}
 QLabel#key {{ border: 1px solid {c["Mid"]}; border-radius: 4px; padding: 1px 7px; background: {c["Base"]}; }}
+QLabel#word {{ background: {c["ToolTipBase"]}; color: {c["ToolTipText"]}; border: 1px solid {c["Mid"]};
+    border-radius: 9px; padding: 2px 9px; }}
+QLabel#onpage {{ color: #59616d; }}
+QToolButton#onpage {{ background: #ffffff; border: 1px solid #c3c8d0; border-radius: 6px; }}
+QToolButton#onpage:hover, QToolButton#onpage:focus {{ border: 2px solid {c["Highlight"]}; }}
+QLabel#drop {{ background: rgba(47, 125, 225, 60); color: #1d2127; border: 3px dashed {c["Highlight"]};
+    font-weight: 600; }}
+QLabel#bad {{ color: {c["BrightText"]}; font-weight: 600; }}
 QLabel#quiet {{ color: {c["PlaceholderText"]}; }}
 QFrame#rule {{ color: {c["Mid"]}; }}
 QPushButton {{ padding: 5px 12px; border: 1px solid {c["Mid"]}; border-radius: 5px; background: {c["Button"]}; }}

@@ -45,6 +45,11 @@ print("\\n" + sys.argv[2] + json.dumps({"version": jt.__version__, "cache": jt.f
 QUIET = 2.0
 _SENTINEL = "JT_DFD_READY "
 _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
+#: what ``progress`` calls the stages of a first compile: {code: words for a terminal}
+STAGES = {"lock": "waiting for another process that compiles", "tools": "preparing the compiler's tools",
+          "core": "compiling Jittor's core", "cpu": "compiling the CPU convolutions",
+          "mpi": "compiling for several processes", "operators": "compiling operators",
+          "gpu": "compiling the GPU libraries' operators", "other": "compiling", "ready": "ready", "failed": "failed"}
 #: a GPU build has some 240 sources, a CPU build 150; only used to say how long it may take
 _MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
 
@@ -148,7 +153,7 @@ def _lock(show):
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            show("waiting for another process that compiles", 0, 0)
+            show("lock", 0, 0)
             while True:
                 try:
                     fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,7 +186,7 @@ def _run(device: str, show):
         ticker = threading.Thread(target=_ticks, args=(show, stop), daemon=True)
         ticker.start()
         try:
-            show("preparing the compiler's tools", 0, 0)
+            show("tools", 0, 0)
             for line in _lines(child.stdout):
                 if line.startswith(_SENTINEL):
                     result = json.loads(line[len(_SENTINEL):])
@@ -229,13 +234,12 @@ def _lines(stream):
 
 
 def _stage(name: str) -> str:
-    """Jittor's name of what it compiles, in plain words."""
-    for part, words in (("jittor_core", "compiling Jittor's core"), ("mkl", "compiling the CPU convolutions"),
-                        ("mpi", "compiling for several processes"), ("Operators", "compiling operators"),
-                        ("cu", "compiling the GPU libraries' operators")):
+    """The stage, a key of STAGES, in which Jittor compiles what it calls ``name``."""
+    for part, stage in (("jittor_core", "core"), ("mkl", "cpu"), ("mpi", "mpi"), ("Operators", "operators"),
+                        ("cu", "gpu")):
         if part in name:
-            return words
-    return "compiling " + name[:40]
+            return stage
+    return "other"
 
 
 def _plain(line: bytes) -> str:
@@ -293,7 +297,7 @@ class _Show:
             self.opened = 1
             sys.stderr.write(f"Jittor compiles itself for this machine, once: {_MINUTES[self.device]} on two cores.\n")
         far = f" {self.done}/{self.total} ({100 * self.done // self.total} %)" if self.total else ""
-        line = f"  {int(elapsed) // 60}:{int(elapsed) % 60:02d}  {self.stage}{far}"
+        line = f"  {int(elapsed) // 60}:{int(elapsed) % 60:02d}  {STAGES[self.stage]}{far}"
         if self.terminal:
             sys.stderr.write("\r" + line.ljust(self.width))
             self.width = len(line)

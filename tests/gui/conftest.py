@@ -75,6 +75,7 @@ def no_questions(monkeypatch):
 
     for name in ("question", "warning", "about"):
         monkeypatch.setattr(QMessageBox, name, unexpected)
+    monkeypatch.setattr("jt_dfd.gui.filing.ask_unsaved", lambda window: unexpected(window, "unsaved changes"))
 
 
 @pytest.fixture

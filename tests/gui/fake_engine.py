@@ -11,6 +11,7 @@ What it does is read from ``fake.json`` in the "weights" folder, anew at every c
     until_newer                             {"shadow": [1], "face": [3, 6]}: at the first shadow, the third and the
                                             sixth face of this process, wait until the window has sent something
     hang                                    "shadow" or "face": stay there for good
+    old                                     seconds after which a shown face is old (engine_process.OLD)
     genders                                 list
 Every face that is computed adds a line to ``log.txt`` in that folder; where it waits or hangs it leaves a file
 ``at.face.3``, and ``loaded`` once it is loaded.
@@ -31,6 +32,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from jt_dfd.errors import UserError
+from jt_dfd.gui import engine_process
 
 COMPONENTS = ("eye1", "eye2", "nose", "mouth", "rest")
 LATENT = 16
@@ -47,6 +49,8 @@ class Fake:
         self.connection = progress.__self__.connection  # the server's: to see whether something has been sent
         self.calls = Counter()
         self.config = SimpleNamespace(preset="fake", canvas=512, latent=LATENT)
+        if "old" in self.knobs():
+            engine_process.OLD = self.knobs()["old"]
         self.genders = tuple(self.knobs().get("genders", ("female", "male")))
 
     def knobs(self):
@@ -135,7 +139,7 @@ def load(folder, device, progress):
             subprocess.Popen([sys.executable, "-c",
                               f"import time\nend = time.time() + {pieces / 2}\nwhile time.time() < end: pass"])
     for n in range(pieces):
-        progress("compile", n, pieces)
+        progress("operators", n, pieces)
         hold_the_lock(0.5)
     progress("weights", 0, 1)
     fake.wait("load_delay")

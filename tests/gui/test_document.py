@@ -81,3 +81,30 @@ def test_pixels_are_a_copy_and_wrong_ones_are_refused(document):
     for wrong in (np.zeros((511, 512), np.uint8), np.zeros((512, 512), np.float32)):
         with pytest.raises(ValueError, match="512x512 uint8"):
             document.replace(wrong)
+
+
+def with_nose(settings, value):
+    return FaceSettings(settings.gender, dict(settings.refine, nose=value), settings.k)
+
+
+def test_settings_are_steps_of_undo_and_a_gesture_is_one(document):
+    document.add_stroke(line(100))
+    for value in (90, 70, 40):
+        document.change_settings(with_nose(document.settings, value), "nose 1")
+    document.change_settings(with_nose(document.settings, 10), "nose 2")
+    document.change_settings(with_nose(document.settings, 10), "nose 3")  # no change, no step
+    assert document.stack.count() == 3
+    seen = []
+    document.settings_changed.connect(lambda: seen.append(document.settings.refine["nose"]))
+    for _ in range(2):
+        document.stack.undo()
+    assert seen == [40, 100] and not document.is_blank()
+    document.stack.redo()
+    assert seen[-1] == 40
+
+
+def test_undo_of_settings_leaves_how_the_shadow_looks(document):
+    document.change_settings(with_nose(document.settings, 10))
+    document.settings.strength = 77
+    document.stack.undo()
+    assert document.settings.refine["nose"] == 100 and document.settings.strength == 77

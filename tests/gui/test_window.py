@@ -5,12 +5,12 @@ from conftest import PATIENCE, Weights
 from hands import draw, mouse, pen
 from PIL import Image
 from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PyQt5.QtGui import QDragEnterEvent, QDropEvent, QImage, QWheelEvent
+from PyQt5.QtGui import QDragEnterEvent, QDropEvent, QImage, QMouseEvent, QWheelEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from jt_dfd.gui import engine as engine_module
-from jt_dfd.gui import files
+from jt_dfd.gui import files, filing
 from jt_dfd.gui.messages import EngineTrouble, KeySheet
 from jt_dfd.gui.series import Morph, Sweep
 from jt_dfd.gui.strokes import to_array
@@ -56,6 +56,7 @@ def test_a_mouse_stroke_becomes_ink_a_shadow_and_a_face(window, qtbot):
 
 def test_ink_appears_while_the_button_is_down_and_escape_drops_it(window):
     w = window(start=False)
+    w.actions["guide"].setChecked(False)
     mouse(w.canvas, QEvent.MouseButtonPress, 100, 200)
     for x in range(110, 400, 10):
         mouse(w.canvas, QEvent.MouseMove, x, 200)
@@ -210,10 +211,10 @@ def test_without_real_time_only_convert_makes_a_face(window, qtbot):
     w.controls.convert.click()
     qtbot.waitUntil(lambda: len(seen) == 1, timeout=PATIENCE)
     draw(w.canvas, [(60, 400), (400, 420)])
-    assert "earlier" in w.stage.captions[1].text()
+    assert "earlier" in w.face.word.text() and w.face.dimmed
     w.controls.real_time.click()
     qtbot.waitUntil(lambda: len(seen) == 2, timeout=PATIENCE)
-    assert "earlier" not in w.stage.captions[1].text()
+    assert not w.face.word.isVisible() and not w.face.dimmed
 
 
 def test_genders_are_grey_where_the_bank_has_none(window, weights, qtbot):
@@ -251,6 +252,62 @@ def test_an_emptied_page_has_no_face_even_if_one_was_on_its_way(window, weights,
     assert w.live.result is None and w.live.shadow is None and w.face.image is None
 
 
+def drag(slider, *values):
+    """The handle taken, led over the values, and let go."""
+    def at(value):
+        return QPoint(round(7 + value / 100 * (slider.width() - 14)), slider.height() // 2)
+
+    QTest.mousePress(slider, Qt.LeftButton, pos=at(slider.value()))
+    for value in values:
+        QApplication.sendEvent(slider, QMouseEvent(QEvent.MouseMove, QPointF(at(value)), Qt.NoButton, Qt.LeftButton,
+                                                   Qt.NoModifier))
+    QTest.mouseRelease(slider, Qt.LeftButton, pos=at(values[-1]))
+
+
+def test_undo_takes_back_whatever_a_person_did(window, qtbot):
+    """Stroke, drag, keys, gender, K, a part, reset, clear: one step each, back to the beginning and forth again."""
+    w = window()
+    c = w.controls
+
+    def state():
+        s = c.settings()
+        return (w.document.pixels().tobytes(), s.face_key())
+
+    states = [state()]
+
+    def did(act):
+        count = w.document.stack.count()
+        act()
+        assert w.document.stack.count() == count + 1
+        states.append(state())
+        assert states[-1] != states[-2]
+
+    did(lambda: draw(w.canvas, LINE))
+    settle(w, qtbot)
+    did(lambda: drag(c.sliders["nose"], 80, 60, 50, 30))
+    assert c.sliders["nose"].value() < 40
+    did(lambda: drag(c.sliders["nose"], 50, 70))
+    did(lambda: drag(c.sliders["all"], 20, 10))
+    did(lambda: [QTest.keyClick(c.sliders["mouth"], Qt.Key_Right) for _ in range(3)])
+    did(lambda: c.genders["male"].click())
+    did(lambda: QTest.keyClick(c.k, Qt.Key_Down))
+    did(lambda: c.borrow("eye1", np.ones(16, np.float32)))
+    did(w.actions["reset"].trigger)
+    did(w.actions["clear"].trigger)
+    for before in reversed(states[:-1]):
+        key(w, Qt.Key_Z, Qt.ControlModifier)
+        assert state() == before
+    assert not w.actions["undo"].isEnabled() and not w.isWindowModified()
+    for after in states[1:]:
+        key(w, Qt.Key_Y, Qt.ControlModifier)
+        assert state() == after
+    seen = faces(w)
+    key(w, Qt.Key_Z, Qt.ControlModifier)
+    key(w, Qt.Key_Z, Qt.ControlModifier)
+    qtbot.waitUntil(lambda: bool(seen) and not w.engine.waiting, timeout=PATIENCE)
+    assert seen[-1].settings.face_key() == w.document.settings.face_key(), "the face follows"
+
+
 # -- history, sweep, morph, random -------------------------------------------------------------------------------------
 def two_faces(w, qtbot):
     draw(w.canvas, LINE)
@@ -260,7 +317,7 @@ def two_faces(w, qtbot):
     draw(w.canvas, [(60, 400), (300, 420)])
     settle(w, qtbot)
     w.live.keep()
-    assert w.history.count() >= 2
+    assert len(w.history.entries) >= 2
     return first
 
 
@@ -283,7 +340,7 @@ def test_a_part_of_an_earlier_face(window, qtbot):
     w = window()
     two_faces(w, qtbot)
     entry = w.history.entries[-1]
-    menu = w.history_menu([entry])
+    menu = w.face_menus.history([entry])
     part = next(a.menu() for a in menu.actions() if a.menu())
     part.actions()[0].trigger()  # its left eye
     settle(w, qtbot)
@@ -401,7 +458,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_nothing_is_lost(window, qtbo
     w = window(start=False)
     draw(w.canvas, LINE)
     pixels, told = w.document.pixels(), []
-    monkeypatch.setattr(QMessageBox, "question", lambda *a: QMessageBox.Discard)
+    monkeypatch.setattr(filing, "ask_unsaved", lambda window: QMessageBox.Discard)
     monkeypatch.setattr(w.filing, "warn", lambda *text: told.append(text))
     (tmp_path / "bad.png").write_bytes(b"no picture")
     w.filing.open(str(tmp_path / "bad.png"))
@@ -415,7 +472,7 @@ def test_closing_asks_about_unsaved_changes(window, tmp_path, monkeypatch, answe
     w = window(start=False)
     draw(w.canvas, LINE)
     path, asked = tmp_path / "kept.png", []
-    monkeypatch.setattr(QMessageBox, "question", lambda *a: asked.append(1) or answer)
+    monkeypatch.setattr(filing, "ask_unsaved", lambda window: asked.append(1) or answer)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(path), ""))
     assert w.close() is closed
     assert asked and path.exists() is saved

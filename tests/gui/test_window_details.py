@@ -9,9 +9,9 @@ from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QFileDialog, QMessageBox
 from test_window import LINE, faces, key, settle, shown
 
-from jt_dfd.gui import files
+from jt_dfd.gui import files, filing
 from jt_dfd.gui.strokes import to_array
-from jt_dfd.gui.words import tr
+from jt_dfd.gui.words import plain, tr
 
 
 # -- the hand ----------------------------------------------------------------------------------------------------------
@@ -95,20 +95,64 @@ def test_without_real_time_the_busy_line_ends_with_the_face(window, weights, qtb
     assert w.face.busy
     draw(w.canvas, [(60, 400), (400, 420)])
     qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
-    assert not w.face.busy and "earlier" in w.stage.captions[1].text()
+    assert not w.face.busy and w.face.dimmed and "earlier" in w.face.word.text() and w.face.word.isVisible()
     w.controls.convert.click()
     settle(w, qtbot)
-    assert "earlier" not in w.stage.captions[1].text()
+    assert not w.face.word.isVisible() and not w.face.dimmed
 
 
-def test_the_caption_follows_when_real_time_is_switched_off(window, qtbot):
+def test_work_is_seen_before_the_first_face_and_a_slow_one_dims_the_old(window, weights, qtbot):
+    """The busy line is inside the widget, and its bar runs."""
+    weights.set(hang="face")
+    w = window()
+    settle(w, qtbot)
+    idle = shown(w.face)
+    draw(w.canvas, LINE)
+    assert w.face.busy and w.face.word.isVisible() and w.face.rect().contains(w.face.word.geometry())
+
+    def bar():
+        picture = w.face.grab().toImage().scaled(w.face.size())
+        foot = [picture.pixelColor(x, picture.height() - 2).blue() - picture.pixelColor(x, picture.height() - 2).red()
+                for x in range(picture.width())]
+        return [x for x, blue in enumerate(foot) if blue > 60]
+
+    qtbot.waitUntil(lambda: len(bar()) > 30, timeout=PATIENCE)
+    first = bar()
+    qtbot.waitUntil(lambda: bar() != first, timeout=PATIENCE)
+    assert not np.array_equal(shown(w.face), idle)
+    weights.set()
+    w.engine.retry()
+    qtbot.waitUntil(lambda: w.live.result is not None and not w.engine.waiting, timeout=PATIENCE)
+    assert not w.face.word.isVisible() and not w.face.dimmed
+    bright = shown(w.face).astype(float).std()
+    weights.set(hang="shadow")
+    draw(w.canvas, [(60, 400), (400, 420)])
+    assert not w.face.dimmed, "not at once: it would flash at every stroke"
+    qtbot.waitUntil(lambda: w.face.dimmed and "Working" in w.face.word.text(), timeout=PATIENCE)
+    assert shown(w.face).astype(float).std() < 0.8 * bright
+
+
+def test_a_face_that_could_not_be_made_says_so_at_the_face(window, qtbot):
+    w = window()
+    settle(w, qtbot)
+    draw(w.canvas, LINE)
+    qtbot.waitUntil(lambda: w.live.result is not None and not w.engine.waiting, timeout=PATIENCE)
+    w.controls.borrow("nose", np.zeros(3, np.float32))  # of other weights
+    qtbot.waitUntil(lambda: "could not" in w.face.word.text(), timeout=PATIENCE)
+    assert w.face.dimmed and "other weights" in w.face.word.toolTip() and w.face.word.isVisible()
+    w.controls.give_back("nose")
+    qtbot.waitUntil(lambda: not w.engine.waiting and not w.face.word.isVisible(), timeout=PATIENCE)
+    assert not w.face.dimmed
+
+
+def test_the_face_follows_when_real_time_is_switched_off(window, qtbot):
     w = window()
     draw(w.canvas, LINE)
     settle(w, qtbot)
     w.engine.stop()
     draw(w.canvas, [(60, 400), (400, 420)])
     w.controls.real_time.setChecked(False)
-    assert "earlier" in w.stage.captions[1].text()
+    assert "earlier" in w.face.word.text() and w.face.dimmed
 
 
 def test_a_face_that_fails_is_not_waited_for_and_other_weights_make_it(window, weights, qtbot, tmp_path):
@@ -117,7 +161,7 @@ def test_a_face_that_fails_is_not_waited_for_and_other_weights_make_it(window, w
     w.controls._borrowed = {"nose": np.zeros(3, np.float32)}  # of other weights
     draw(w.canvas, LINE)
     qtbot.waitUntil(lambda: w.live.shadow is not None and not w.engine.waiting, timeout=PATIENCE)
-    w.controls.changed.emit()
+    w.controls.changed.emit("")
     qtbot.waitUntil(lambda: "other weights" in w.statusBar().currentMessage(), timeout=PATIENCE)
     assert not w.face.busy
     seen = faces(w)
@@ -192,7 +236,7 @@ def test_sliders_are_part_of_what_is_saved(window, tmp_path, monkeypatch):
     w.controls.sliders["nose"].setValue(60)
     assert w.isWindowModified()
     asked = []
-    monkeypatch.setattr(QMessageBox, "question", lambda *a: asked.append(1) or QMessageBox.Cancel)
+    monkeypatch.setattr(filing, "ask_unsaved", lambda window: asked.append(1) or QMessageBox.Cancel)
     assert not w.close() and asked
     w.controls.sliders["nose"].setValue(40)
     assert not w.isWindowModified()
@@ -258,7 +302,7 @@ def test_a_borrowed_part_s_name_is_not_cut(window, qtbot, language):
     qtbot.wait(20)
     for n in range(5):
         button = w.controls._borrowed_row.itemAt(n).widget()
-        assert button.fontMetrics().horizontalAdvance(button.text()) + 18 <= button.width(), button.text()
+        assert button.fontMetrics().horizontalAdvance(plain(button.text())) + 18 <= button.width(), button.text()
     w.set_language("en")
 
 

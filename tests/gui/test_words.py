@@ -1,46 +1,110 @@
-"""English and Chinese."""
+"""The window's words: one file a language, a code for each text."""
+import json
 import re
 import string
 
 import pytest
-from PyQt5.QtWidgets import QDialogButtonBox, QMessageBox
-from sources import texts
+from PyQt5.QtGui import QKeySequence
+from PyQt5.QtWidgets import QDialogButtonBox, QLabel, QMessageBox
+from sources import CODE, named, said
 
-from jt_dfd.gui.chinese import CHINESE
-from jt_dfd.gui.live import STAGES
+from jt_dfd.drawings import NOTES, WARNINGS
+from jt_dfd.gui import engine, words
 from jt_dfd.gui.messages import KeySheet
-from jt_dfd.gui.words import plain, tr
+from jt_dfd.gui.words import LANGUAGES, TEXTS, plain, tr
+from jt_dfd.runtime import first_compile
 
-#: names that are the same in both languages
-SAME = {"DeepFaceDrawing"}
+ENGLISH = TEXTS["en"]
+OTHERS = sorted(set(TEXTS) - {"en"})
+#: what a letter of the language looks like, and texts that are the same in all of them
+LETTERS = {"zh": "[\u4e00-\u9fff]"}
+SAME = {"gesture.shift", "gesture.escape", "qt", "language"}
 
 
 def fields(text):
     return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name)
 
 
-def test_everything_is_translated_and_nothing_is_left_over():
-    sources = texts()
-    assert len(sources) > 150
-    assert not set(sources) - set(CHINESE), "without Chinese"
-    assert not set(CHINESE) - set(sources), "of texts that are gone"
+def test_every_code_in_the_sources_has_words_and_no_words_are_left_over():
+    codes = said()
+    assert len(codes) > 80 and all(CODE.match(code) for code in codes), "prose as a key"
+    assert not codes - set(ENGLISH), "codes without words"
+    whole, beginnings = named()
+    left = {c for c in ENGLISH if c not in whole and not any(c.startswith(b) for b in beginnings)
+            and not c.startswith(("action.", "stage.", "reading."))}
+    assert not left, "words of codes that are gone"
 
 
-@pytest.mark.parametrize("source", sorted(CHINESE))
-def test_a_translation_keeps_placeholders_and_menu_letters(source):
-    chinese = CHINESE[source]
-    assert fields(source) == fields(chinese)
-    assert source in SAME or re.search("[\u4e00-\u9fff]", chinese), "not Chinese"
-    assert ("&" in source) == ("&" in chinese)
-    if "&" in source:
-        assert re.search("&(.)", source).group(1).upper() == re.search("&(.)", chinese).group(1), "another letter"
+def test_every_stage_has_words():
+    """Of a first compile, and of what the engine does after it: what is not in the file is shown as its bare code."""
+    stages = set(first_compile.STAGES) | set(engine.STAGES)
+    assert {"stage." + stage for stage in stages} == {code for code in ENGLISH if code.startswith("stage.")}
+    assert {first_compile._stage(name) for name in ("jittor_core", "mkl", "mpi", "Operators", "cublas", "?")} <= stages
 
 
-def test_menu_letters_are_unique_within_a_menu(window):
+def test_what_is_said_of_a_picture_is_what_the_tools_say():
+    for code, text in {**NOTES, **WARNINGS}.items():
+        assert ENGLISH[f"reading.{code}"] == text
+
+
+def test_every_action_has_words_and_no_other_has(window):
     w = window(start=False)
+    assert {f"action.{name}" for name in w.actions._all} == {
+        code for code in ENGLISH if code.startswith("action.") and not code.endswith((".tip", ".why"))}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_language_has_all_texts_with_their_placeholders_and_menu_letters(language):
+    texts = TEXTS[language]
+    assert set(texts) == set(ENGLISH)
+    for code, english in ENGLISH.items():
+        text = texts[code]
+        assert fields(english) == fields(text), code
+        assert code in SAME or re.search(LETTERS.get(language, "."), text), code
+        if code.startswith(("action.", "menu.")) and not code.endswith((".tip", ".why")):
+            assert ("&" in english) == ("&" in text), code
+
+
+def test_a_language_is_one_file(window, tmp_path, monkeypatch):
+    (tmp_path / "en.json").write_text(json.dumps(ENGLISH))
+    (tmp_path / "xx.json").write_text(json.dumps({"language": "Other", "qt": "", "convert": "Make!"}))
+    monkeypatch.setattr(words, "FOLDER", tmp_path)
+    read = words._read()
+    TEXTS["xx"] = read["xx"]
+    LANGUAGES["xx"] = "Other"
+    try:
+        w = window(start=False)
+        action = next(a for a in w.actions.languages.actions() if a.data() == "xx")
+        assert action.text() == "Other"
+        action.trigger()
+        assert w.controls.convert.text() == "Make!" and plain(w.actions["save"].text()) == "Save drawing"
+        w.set_language("en")
+    finally:
+        del TEXTS["xx"], LANGUAGES["xx"]
+
+
+@pytest.mark.parametrize("language", sorted(TEXTS))
+def test_the_keyboard_sheet_has_every_key(window, language):
+    w = window(start=False)
+    w.set_language(language)
+    w.actions._add("about_keys", "Ctrl+J")  # an action of a moment ago
+    w.menuBar().actions()[0].menu().addAction(w.actions["about_keys"])
+    shown = {label.text() for label in KeySheet(w.actions.sheet(), w).findChildren(QLabel)}
+    for name, action in w.actions._all.items():
+        if action.shortcuts():
+            assert action.shortcuts()[0].toString(QKeySequence.NativeText) in shown, name
+            assert plain(action.text()).replace("&", "&&") in shown, name
+    w.set_language("en")
+
+
+@pytest.mark.parametrize("language", sorted(TEXTS))
+def test_menu_letters_are_unique_within_a_menu(window, language):
+    w = window(start=False)
+    w.set_language(language)
     for menu in [w.menuBar()] + [a.menu() for a in w.menuBar().actions()]:
         letters = [m.group(1).lower() for a in menu.actions() for m in [re.search("&(.)", a.text())] if m]
         assert len(letters) == len(set(letters)), [a.text() for a in menu.actions()]
+    w.set_language("en")
 
 
 def test_keys_are_unique(window):
@@ -60,13 +124,9 @@ def test_the_language_changes_while_the_window_is_open(window):
     box = QMessageBox(QMessageBox.Question, "", "", QMessageBox.Save | QMessageBox.Cancel | QMessageBox.Discard)
     for which in (QMessageBox.Save, QMessageBox.Cancel, QMessageBox.Discard):
         assert re.search("[\u4e00-\u9fff]", box.button(which).text())
-    sheet = KeySheet(w)
+    sheet = KeySheet(w.actions.sheet(), w)
     assert re.search("[\u4e00-\u9fff]", sheet.findChild(QDialogButtonBox).button(QDialogButtonBox.Close).text())
     w.set_language("en")
     assert (w.controls.convert.text(), w.windowTitle(), w.menuBar().actions()[0].text()) == english
     box = QMessageBox(QMessageBox.Question, "", "", QMessageBox.Save)
     assert plain(box.button(QMessageBox.Save).text()) == "Save"
-
-
-def test_every_stage_has_words(qapp):
-    assert all(tr(words)[0].isupper() for words in STAGES.values())

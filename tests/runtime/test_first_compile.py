@@ -122,7 +122,7 @@ def test_two_first_starts_at_once_compile_once(machine, tmp_path):
 import os
 from jt_dfd import runtime
 def progress(stage, done, total):
-    if "waiting" in stage:
+    if stage == "lock":
         open(os.environ["FAKE_CACHE"] + "/waiting", "a").write("one\\n")
 runtime.start("cpu", progress)
 """

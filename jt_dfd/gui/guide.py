@@ -1,0 +1,81 @@
+"""What an empty page says: where the parts of a face belong, a sentence, and drawings to begin with."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict
+
+from PyQt5.QtCore import QObject, QSize, Qt, pyqtSignal
+from PyQt5.QtGui import QIcon, QPixmap
+from PyQt5.QtWidgets import QLabel, QToolButton
+
+from . import svg
+from .canvas import Canvas
+from .document import Document
+from .strokes import Raster
+from .words import Words, tr
+
+#: drawings that come with the window: {name: file}
+EXAMPLES: Dict[str, Path] = {path.stem: path for path in sorted((Path(__file__).parent / "examples").glob("*.svg"))}
+
+
+def picture(name: str) -> QIcon:
+    """A small picture of an example."""
+    raster = Raster(1)
+    raster.show(svg.load(EXAMPLES[name])[0])
+    return QIcon(QPixmap.fromImage(raster.image.scaled(192, 192, Qt.KeepAspectRatio, Qt.SmoothTransformation)))
+
+
+class EmptyPage(QObject):
+    """Shows itself on a canvas as long as nothing is drawn.
+
+    chosen(str)   an example was clicked
+    """
+
+    chosen = pyqtSignal(str)
+
+    def __init__(self, canvas: Canvas, document: Document, words: Words, parent=None):
+        super().__init__(parent)
+        self._canvas, self._document, self.on = canvas, document, True
+        self.sentence = QLabel(canvas)
+        self.sentence.setObjectName("onpage")
+        self.sentence.setWordWrap(True)
+        self.sentence.setAlignment(Qt.AlignCenter)
+        self.sentence.setAttribute(Qt.WA_TransparentForMouseEvents)
+        words.bind(self.sentence.setText, "empty.sentence")
+        self.buttons = {}
+        for n, name in enumerate(EXAMPLES, 1):
+            button = QToolButton(canvas)
+            button.setObjectName("onpage")
+            button.setIcon(picture(name))
+            button.setCursor(Qt.ArrowCursor)
+            button.setFocusPolicy(Qt.TabFocus)
+            words.bind(lambda text, button=button, n=n: (
+                button.setToolTip(tr("empty.example.tip")), button.setAccessibleName(tr("empty.example", n=n))),
+                "empty.example.tip")
+            button.clicked.connect(lambda checked, name=name: self.chosen.emit(name))
+            self.buttons[name] = button
+        canvas.resized.connect(self._place)
+        canvas.stroke_begun.connect(self.show)
+        document.changed.connect(self.show)
+        words.changed.connect(self._place)
+        self.show()
+
+    def switch(self, on: bool) -> None:
+        self.on = on
+        self.show()
+
+    def show(self) -> None:
+        """As things are now."""
+        there = self.on and not self._canvas.drawing and self._document.is_blank()
+        self._canvas.set_guide(self.on)
+        for widget in (self.sentence, *self.buttons.values()):
+            widget.setVisible(there)
+
+    def _place(self) -> None:
+        side = self._canvas.width()
+        edge = max(30, min(96, round(0.16 * side)))
+        for n, button in enumerate(self.buttons.values()):
+            button.setIconSize(QSize(edge - 8, edge - 8))
+            button.setGeometry(side - edge - 8, self._canvas.height() - (len(self.buttons) - n) * (edge + 6) - 4, edge, edge)
+        width = round(0.9 * side)
+        self.sentence.setGeometry((side - width) // 2, 4, width, self.sentence.heightForWidth(width) + 4)
