@@ -49,7 +49,8 @@ class ChildLate(ChildEnded):
 
 
 class Child:
-    """A process that answers requests.  It ends with this one, however this one ends.
+    """A process that answers requests.  It ends with this one, however this one ends; on Linux with the thread that
+    made it, so make it in one that goes on.
 
     target       "module:class" of the object whose methods are asked for
     environment  variables besides this process's own
@@ -81,11 +82,12 @@ class Child:
         self._answers.put(None)
 
     def _listen(self) -> None:
-        for line in self.process.stderr:
-            text = line.decode("utf8", "replace")
-            self._said.append(text.strip())
-            if self.show:
-                sys.stderr.write(text)
+        with self.process.stderr as lines:
+            for line in lines:
+                text = line.decode("utf8", "replace")
+                self._said.append(text.strip())
+                if self.show:
+                    sys.stderr.write(text)
 
     def ask(self, do: str, **arguments) -> Any:
         """The answer to a request.  UserError as it was raised in the child, ChildError for anything else there,

@@ -82,6 +82,8 @@ class Worker:
 
     def alone(self, request: Dict[str, Any], environment: Dict[str, str], **named) -> Tuple[Any, float]:
         """(answer, seconds to it) of a new process that is asked nothing else; Failed where there is none."""
+        if self.missing:
+            raise Failed(self.missing)
         began = time.perf_counter()
         child = self.another(environment, show=False, requests=[request], **named)
         try:
@@ -157,8 +159,7 @@ def _in_turn(stage: Stage, workers: Dict[str, Worker], settings: Settings) -> Li
     order = list(workers)
     for number, act in enumerate([begin] + [measured] * settings.repeats + [end]):
         for side in order if number % 2 or act is not measured else order[::-1]:
-            if rows[side]["reason"] is None:
-                _guarded(rows[side], act, workers[side], side)
+            _guarded(rows[side], act, workers[side], side)
     return list(rows.values())
 
 
@@ -185,9 +186,7 @@ def _first_face(stage: Stage, workers: Dict[str, Worker], settings: Settings) ->
 
     for number in range(1 if cold else settings.repeats + 1):
         for side, row in rows.items():
-            row["reason"] = row["reason"] or workers[side].missing or None
-            if row["reason"] is None:
-                _guarded(row, begun, workers[side], number)
+            _guarded(row, begun, workers[side], number)
     return list(rows.values())
 
 
@@ -207,14 +206,14 @@ def _ranks(stage: Stage, workers: Dict[str, Worker], settings: Settings) -> List
         row.update(worker.alone(request, {"use_mpi": "1"}, launcher=words)[0])
 
     for side, row in rows.items():
-        row["reason"] = workers[side].missing or None
-        if row["reason"] is None:
-            _guarded(row, begun, workers[side])
+        _guarded(row, begun, workers[side])
     return list(rows.values())
 
 
 def _guarded(row: Dict, act, *arguments) -> None:
-    try:
-        act(row, *arguments)
-    except Failed as why:
-        row["reason"] = str(why)
+    """``act`` on a row that nothing stands in the way of; what does so from now on is noted."""
+    if row["reason"] is None:
+        try:
+            act(row, *arguments)
+        except Failed as why:
+            row["reason"] = str(why)
