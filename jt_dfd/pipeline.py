@@ -69,7 +69,10 @@ class Networks:
 
     precision  "single" or "half": whether HALF_NETWORKS compute in float16 (on a CPU that is the same arithmetic at no
                gain in speed; see ``networks.half``)
+    batch_bytes  bytes of one layer's output up to which ``decode`` computes neighbours together; may be changed
     """
+
+    batch_bytes = BATCH_BYTES
 
     def __init__(self, folder: Folder, precision: str = "single"):
         self.config, self.geometry, self.precision = folder.config, folder.config.geometry, precision
@@ -172,7 +175,7 @@ class Networks:
         """(k, latent) float32 -> (k, size, size) float32: sketches as the image decoder sees them, in one batch where
         that fits, else in a few."""
         network, size = self._of["image_decoder", component], self.geometry.window(component).size
-        most = max(1, BATCH_BYTES // (size * size * self.config.image_widths[-1] * 4))
+        most = max(1, self.batch_bytes // (size * size * self.config.image_widths[-1] * 4))
         batches = -(-len(vectors) // most)
         out = np.empty((len(vectors), size, size), np.float32)
         with jt.no_grad():

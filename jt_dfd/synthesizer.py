@@ -107,6 +107,10 @@ class Synthesizer:
         folder.check_banks()  # before the large files: a damaged bank must not come to light in the middle of a drawing
         self.bank = FeatureBank(folder)
         self.networks = pipeline.Networks(folder, precision)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go what is remembered of earlier drawings; weights and banks stay.  The next face is computed whole."""
         self._latents, self._neighbours = Recent(64), Recent(64)
         self._decoded = Recent(size_limit=DECODED_BYTES)
         self._shadow, self._features, self._face = Recent(2), {}, Recent(8)

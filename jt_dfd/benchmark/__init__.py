@@ -6,9 +6,10 @@ turn, so that whatever else the machine does hits all of them, and ratios are me
 
     stages        what can be measured, and by whom
     inputs        sketches, strokes, weights and pictures made from seeds
-    flops         operations of each network, counted from the configuration
-    worker        the child process; the sides are jittor_side, release_side, torch_side (and their *_training)
-    client        the parent's end of a worker
-    run           warm up, alternate, collect; what goes wrong becomes a row that says so
-    report        the table and the JSON
+    flops         operations of each network, counted from the table of layers
+    side          the stages, in a worker process; the frameworks' steps for them are in jittor_side, release_side (with
+                  release_layers) and torch_side (with torch_training)
+    run           workers (``jt_dfd.child``): warm up, alternate, collect; what goes wrong becomes a row that says so
+    rows          what follows from a row's timings
+    report        the table and the JSON; machine: what it was measured on
 """

@@ -16,7 +16,6 @@ from ..config import PRESETS, preset
 from ..errors import UserError
 from ..runtime import isa
 from . import flops, inputs, machine, report, run, stages
-from .client import Worker, WorkerFailed
 
 
 def main(argv=None) -> int:
@@ -37,17 +36,13 @@ def main(argv=None) -> int:
             raise UserError(f"--isa {o.isa}: this processor has {isa.processor()} only")
         os.environ.update(isa.environment_of_others(o.isa), JT_DFD_ISA=o.isa)   # what every worker inherits
     # a scheduler's request to end is Ctrl-C: workers end, seeded weights go, the table so far is printed
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     scratch = Path(tempfile.mkdtemp(prefix="jt_dfd-benchmark-", dir=o.scratch))
     try:
         with when_stopped("stopped before anything was measured"):
             return _measure(o, chosen, scratch)
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
-
-
-def _interrupt(number, frame):
-    raise KeyboardInterrupt
 
 
 def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
@@ -58,7 +53,7 @@ def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
         sides.append("torch-channels-last")
     opening = {"device": o.device, "params": params, "data": data, "tf32": o.tf32 == "yes", "threads": o.threads,
                "release_decodes": o.release_decodes, "precision": o.precision}
-    workers = {side: Worker(side, dict(opening), o.threads, o.limit) for side in sides}
+    workers = {side: run.Worker(side, dict(opening), o.threads, o.limit) for side in sides}
     header: Dict = {"machine": machine.facts(o.threads), "sides": {}, "weights": weights, "repeats": o.repeats,
                     "warmup": o.warmup, "precision": o.precision, "preset": config.preset, "config": config.to_dict(),
                     "flops": {**flops.parts(config), "face": flops.face(config)}}
@@ -90,12 +85,12 @@ def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
     return status or int(any(r["reason"] for r in rows))
 
 
-def _start(workers: Dict[str, Worker]) -> None:
+def _start(workers: Dict[str, run.Worker]) -> None:
     """Start every side; one that cannot is told of, and its rows will say why."""
     for side, worker in workers.items():
         try:
             facts = worker.start()
-        except WorkerFailed as why:
+        except run.Failed as why:
             print(f"  {side}: {why}", file=sys.stderr)
             continue
         for other in workers.values():  # PyTorch decodes as many neighbours together as this project does

@@ -10,7 +10,6 @@ from typing import Dict, Mapping
 from .. import layout
 from ..components import COMPONENTS
 from ..config import Config
-from ..layout import operations
 
 #: neighbours of a component that are decoded for the shadow (release)
 NEIGHBOURS = 15
@@ -20,40 +19,19 @@ _KINDS = {"encode": "encoder", "decode": "image_decoder", "features": "feature_d
 
 def network(kind: str, config: Config, component: str = "rest") -> int:
     """One picture or latent through a network; of the discriminator, through all scales."""
-    return sum(operations(sequence.layers, sequence.size) for sequence in layout.network(kind, config, component))
+    return sum(layout.operations(s.layers, s.size) for s in layout.network(kind, config, component))
 
 
-def encoder(config: Config, component: str) -> int:
-    """One picture through a component's encoder."""
-    return network("encoder", config, component)
+def parts(config: Config) -> Dict[str, int]:
+    """Step of a face with all neighbours decoded -> its operations."""
+    each = {c: 1 for c in COMPONENTS}
+    work = {"encode": each, "decode": {c: NEIGHBOURS for c in COMPONENTS}, "features": each, "generator": {"rest": 1}}
+    return {step: of_work(config, {step: counts}) for step, counts in work.items()}
 
 
-def image_decoder(config: Config, component: str) -> int:
-    """One latent through a component's image decoder."""
-    return network("image_decoder", config, component)
-
-
-def feature_decoder(config: Config, component: str) -> int:
-    """One latent through a component's feature decoder."""
-    return network("feature_decoder", config, component)
-
-
-def generator(config: Config) -> int:
-    """One merged feature map to one picture."""
-    return network("generator", config)
-
-
-def projection(config: Config, rows: int) -> int:
-    """Squared distances of one latent to a bank: subtract, multiply, add."""
-    return 3 * rows * config.latent
-
-
-def face(config: Config, decoded: Mapping[str, int] = None) -> int:
-    """A sketch to a face with its shadow.  decoded: neighbours decoded of each component (default: all of them)."""
-    decoded = {c: NEIGHBOURS for c in COMPONENTS} if decoded is None else decoded
-    work = {"encode": {c: 1 for c in COMPONENTS}, "decode": dict(decoded), "features": {c: 1 for c in COMPONENTS},
-            "generator": {"rest": 1}}
-    return of_work(config, work)
+def face(config: Config) -> int:
+    """A sketch to a face with its shadow, all neighbours decoded."""
+    return sum(parts(config).values())
 
 
 def of_work(config: Config, work: Mapping[str, Mapping[str, int]]) -> int:
@@ -67,20 +45,16 @@ def training_step(config: Config, stage: str, batch: int, gan: bool = True) -> i
     """One optimiser step, the backward pass counted as twice the forward one.
 
     stage  "embedding": the five autoencoders.  "synthesis": frozen encoders forward; feature decoders and generator
-           forward and backward; with ``gan`` the discriminator over real and made pictures, backward once for its own
-           weights and once more, over the made half, for the picture.
+           forward and backward; with ``gan`` the discriminator over real and fake pictures, backward once for its own
+           weights and once more, over the fake half, for the picture.
     """
+    def of(kind):
+        return sum(network(kind, config, c) for c in COMPONENTS)
+
     if stage == "embedding":
-        return batch * 3 * sum(encoder(config, c) + image_decoder(config, c) for c in COMPONENTS)
-    total = sum(encoder(config, c) + 3 * feature_decoder(config, c) for c in COMPONENTS) + 3 * generator(config)
+        return batch * 3 * (of("encoder") + of("image_decoder"))
+    total = of("encoder") + 3 * of("feature_decoder") + 3 * network("generator", config)
     if gan:
         # forward 2, gradients of activations and weights for its own loss 2 * 2, of activations for the picture's 1
         total += 7 * network("discriminator", config)
     return batch * total
-
-
-def parts(config: Config) -> Dict[str, int]:
-    """What a full face with all neighbours is made of, for people."""
-    return {"encode": sum(encoder(config, c) for c in COMPONENTS),
-            "decode": NEIGHBOURS * sum(image_decoder(config, c) for c in COMPONENTS),
-            "features": sum(feature_decoder(config, c) for c in COMPONENTS), "generator": generator(config)}

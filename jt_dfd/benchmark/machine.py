@@ -1,4 +1,4 @@
-"""What a measurement was made on: named in the table's header."""
+"""What a measurement is made on: named in the table's header, and the memory of the processes that measure."""
 from __future__ import annotations
 
 import os
@@ -10,8 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from ..runtime import isa
-from . import process
+from ..runtime import host, isa
 
 #: load average from which a machine counts as busy: other work then takes a share of the cores
 BUSY = 0.4
@@ -23,20 +22,15 @@ def facts(threads: Optional[int]) -> Dict:
 
     from .. import __version__
 
-    cores = cores_usable()
+    cores = len(os.sched_getaffinity(0))
     threads = threads or int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or cores)
-    return {"system": platform.platform(), "cpu": cpu_model(), "isa": {"processor": isa.processor(), "limit": isa.setting() or None}, "cores": cores, "threads": threads,
-            "memory_bytes": _memory_total(), "memory_available_bytes": process.available(), "load": load(),
-            "gpu": gpus(), "python": platform.python_version(), "numpy": numpy.__version__, "jt_dfd": __version__,
+    return {"system": platform.platform(), "cpu": host.processor_model() or platform.machine(),
+            "isa": {"processor": isa.processor(), "limit": isa.setting() or None}, "cores": cores, "threads": threads,
+            "memory_bytes": _memory_total(), "memory_available_bytes": available(), "load": load(),
+            "gpu": _nvidia_smi("gpu=name,memory.total,driver_version"), "python": platform.python_version(),
+            "numpy": numpy.__version__, "jt_dfd": __version__,
             "command": " ".join(map(shlex.quote, [Path(sys.argv[0]).name, *sys.argv[1:]])),
             "time": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")}
-
-
-def cores_usable() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def load() -> Optional[List[float]]:
@@ -47,20 +41,6 @@ def load() -> Optional[List[float]]:
         return None
 
 
-def busy(averages: Optional[List[float]]) -> bool:
-    return bool(averages) and averages[0] > BUSY
-
-
-def cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.lower().startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 def _memory_total() -> Optional[int]:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -68,12 +48,55 @@ def _memory_total() -> Optional[int]:
         return None
 
 
-def gpus() -> List[str]:
-    """Names, memory and drivers, as nvidia-smi gives them."""
+def available() -> Optional[int]:
+    """Bytes that could be had without swapping; None where the system does not say."""
+    return _field("/proc/meminfo", "MemAvailable")
+
+
+def gpu_bytes(pid: int) -> Optional[int]:
+    """Bytes of GPU memory that a process holds, as nvidia-smi says; None where it does not say."""
+    for line in _nvidia_smi("compute-apps=pid,used_memory", ",nounits"):
+        fields = [f.strip() for f in line.split(",")]
+        if fields[0] == str(pid) and fields[1].isdigit():
+            return int(fields[1]) << 20
+    return None
+
+
+class Peak:
+    """The most memory of this process since ``begin``, and what was resident then."""
+
+    def __init__(self):
+        self.own, self.before = True, None  # since the process began
+
+    def begin(self) -> None:
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # counts VmHWM anew, where the system allows it
+        except OSError:
+            self.own = False
+        self.before = _field("/proc/self/status", "VmRSS")
+
+    def facts(self) -> Dict:
+        """peak_bytes, resident_bytes (at ``begin``), and whether the peak is that of this stage alone."""
+        return {"peak_bytes": _field("/proc/self/status", "VmHWM"), "resident_bytes": self.before,
+                "peak_is_own": self.own}
+
+
+def _field(path: str, name: str) -> Optional[int]:
+    """Bytes of a field of a file in /proc whose lines are "name: N kB"; None where there is none."""
     try:
-        said = subprocess.run(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
+        for line in Path(path).read_text().splitlines():
+            if line.startswith(name + ":"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
+def _nvidia_smi(query: str, form: str = "") -> List[str]:
+    """The lines of ``nvidia-smi --query-...``; none where there is no such program."""
+    try:
+        said = subprocess.run(["nvidia-smi", "--query-" + query, "--format=csv,noheader" + form],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
-        lines = [] if said.returncode else said.stdout.decode().splitlines()
-        return [line.strip() for line in lines if line.strip()]
+        return [] if said.returncode else [line.strip() for line in said.stdout.decode().splitlines() if line.strip()]
     except (OSError, subprocess.SubprocessError):
         return []

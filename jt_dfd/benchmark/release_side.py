@@ -1,84 +1,59 @@
 """The release's way of working, in Jittor: the neighbours decoded one by one, encoders, feature decoders and generator
-through Jittor's own layers, everything again for every stroke.  Runs in a worker process."""
+through Jittor's own layers, everything again for every stroke."""
 from __future__ import annotations
-
-from itertools import count
 
 import numpy as np
 
+from ..backend import jt
 from ..components import COMPONENTS, MERGE_ORDER
 from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask
+from ..kernels import merge
 from ..pictures import to_sketch
-from . import flops, inputs
-from .checks import merge_bytes
-from .jittor_side import K, JittorSide
-from .task import Task
+from .jittor_side import JittorSide
+from .side import K
 
 
 class Release(JittorSide):
-    def __init__(self):
-        self._networks = self._bank = None
+    remembers = False
 
-    def more_facts(self):
-        return {"decodes": self.request["release_decodes"]}
+    def facts(self):
+        return {**super().facts(), "decodes": self.request["release_decodes"]}
 
-    def _network(self, kind, component="rest"):
-        if self._networks is None:
-            self._load_all()
-        return self._networks[kind, component]
-
-    def _load_all(self):
+    def load(self):
         from ..manifold import FeatureBank
-        from ..networks.loading import load_arrays
-        from .release_layers import build
 
-        self._networks, self._bank = {}, FeatureBank(self.folder)
-        for kind in ("encoder", "image_decoder", "feature_decoder"):
-            for component in COMPONENTS:
-                self._networks[kind, component] = build(kind, self.config, component)
-        self._networks["generator", "rest"] = build("generator", self.config)
-        for (kind, component), network in self._networks.items():
-            load_arrays(network, self.folder.network(kind, component))
+        self.bank = FeatureBank(self.folder)
+        return Networks(self.folder)
 
-    # its steps
+    def close(self):
+        self.bank = None
+        super().close()
 
-    def encode(self, canvas):
-        with self.jt.no_grad():
-            out = {}
-            for c in COMPONENTS:
-                crop = self.geometry.crop(canvas, c).astype(np.float32)
-                x = self.jt.array(np.ascontiguousarray((crop - 127.5) / 127.5)[None, None])
-                out[c] = self._network("encoder", c)(x).numpy()[0]
-        return out
+    def read_bank(self, component, gender):
+        self.bank.rows(component, gender).sync(True)
 
-    def project(self, latents):
-        self._network("encoder", "rest")
-        return {c: self._bank.project(c, self.gender, latents[c], K, "nearest") for c in COMPONENTS}
-
-    def decode(self, component, rows):
-        with self.jt.no_grad():
-            network = self._network("image_decoder", component)
-            return np.stack([network(self.jt.array(row[None])).numpy()[0, 0] for row in rows])
-
-    def features(self, vectors):
-        with self.jt.no_grad():
-            out = {c: self._network("feature_decoder", c)(self.jt.array(vectors[c][None])) for c in COMPONENTS}
-            self.jt.sync(list(out.values()))
-        return out
+    def project(self, component, latent):
+        return self.bank.project(component, self.gender, latent, K, "nearest")
 
     def merge(self, features):
-        out = features["rest"].clone()
-        for part in MERGE_ORDER:
-            x, y, width, height = self.geometry.merge_window(part)
-            out[:, :, y:y + height, x:x + width] = features[part][:, :, :height, :]
-        return out
+        merge.reference(features, self.geometry).sync(True)
 
-    def photograph(self, features):
-        with self.jt.no_grad():
-            face = self._network("generator")(self.merge(features)).numpy()[0]
-        return np.clip((face.transpose(1, 2, 0) + 1) / 2 * 255, 0, 255).astype(np.uint8)
+    def synthesize(self, sketch):
+        """The picture.  The anchor is this project's default, so that every side makes the same picture; which anchor
+        it is costs nothing."""
+        networks, canvas = self.networks, to_sketch(sketch, self.config.canvas)
+        latents = networks.encode(self.geometry.crops(canvas))
+        near = {c: self.project(c, latents[c]) for c in COMPONENTS}
+        decoded, weights = {}, {}
+        for c in COMPONENTS:
+            rows, weights[c] = near[c].rows, near[c].weights
+            if self.request["release_decodes"] == "positive":
+                rows, weights[c] = rows[weights[c] > 0], weights[c][weights[c] > 0]
+            decoded[c] = networks.decode(c, self.rows(c)[rows])
+        self._shadow(decoded, weights)
+        return networks.photograph(networks.map_features({c: near[c].vector for c in COMPONENTS})), {}
 
-    def shadow(self, decoded, weights):
+    def _shadow(self, decoded, weights):
         ink = {}
         for c in COMPONENTS:
             share = np.clip(weights[c], 0, WEIGHT_LIMIT).astype(np.float32)
@@ -91,72 +66,38 @@ class Release(JittorSide):
             page[w.slices] += ink[part] * (1 - mask) * PART_SHARE
         return (255 - np.clip(page, 0, 255)).astype(np.uint8)
 
-    def synthesize(self, sketch):
-        """(picture, shadow, {component: neighbours decoded}).  The anchor is this project's default, so that every side
-        makes the same picture; which anchor it is costs nothing."""
-        near = self.project(self.encode(to_sketch(sketch, self.config.canvas)))
-        decoded, weights = {}, {}
-        for c in COMPONENTS:
-            rows, w = near[c].rows, near[c].weights
-            if self.request["release_decodes"] == "positive":
-                rows, w = rows[w > 0], w[w > 0]
-            decoded[c], weights[c] = self.decode(c, self.bank_rows(c)[rows]), w
-        shadow = self.shadow(decoded, weights)
-        face = self.photograph(self.features({c: near[c].vector for c in COMPONENTS}))
-        return face, shadow, {c: len(d) for c, d in decoded.items()}
 
-    # stages
+class Networks:
+    """As ``pipeline.Networks``, the release's way.  Called under ``no_grad``."""
 
-    def _encode(self, name, options):
-        return Task(self.encode, self.sketches(),
-                    facts={"flops": sum(flops.encoder(self.config, c) for c in COMPONENTS)})
+    def __init__(self, folder):
+        from ..networks.loading import load_arrays
+        from .release_layers import build
 
-    def _project(self, name, options):
-        return Task(self.project, self.latents(), facts={"bytes": sum(self.bank_rows(c).nbytes for c in COMPONENTS)})
+        self.geometry, self._of = folder.config.geometry, {}
+        for kind in ("encoder", "image_decoder", "feature_decoder"):
+            for component in COMPONENTS:
+                self._of[kind, component] = build(kind, folder.config, component)
+        self._of["generator", "rest"] = build("generator", folder.config)
+        for (kind, component), network in self._of.items():
+            load_arrays(network, folder.network(kind, component))
 
-    def _decode(self, name, options):
-        component = options["component"]
-        return Task(lambda rows: self.decode(component, rows), self.some_rows(component),
-                    facts={"flops": K * flops.image_decoder(self.config, component)})
+    def encode(self, crops):
+        out = {}
+        for c, crop in crops.items():
+            x = np.ascontiguousarray((crop.astype(np.float32) - 127.5) / 127.5)
+            out[c] = self._of["encoder", c](jt.array(x[None, None])).numpy()[0]
+        return out
 
-    def _features(self, name, options):
-        return Task(self.features, self.latents(),
-                    facts={"flops": sum(flops.feature_decoder(self.config, c) for c in COMPONENTS)})
+    def decode(self, component, rows):
+        network = self._of["image_decoder", component]
+        return np.stack([network(jt.array(row[None])).numpy()[0, 0] for row in rows])
 
-    def _merge(self, name, options):
-        features = self.features(self.latents()())
+    def map_features(self, vectors):
+        out = {c: self._of["feature_decoder", c](jt.array(vector[None])) for c, vector in vectors.items()}
+        jt.sync(list(out.values()))
+        return out
 
-        def run(_):
-            with self.jt.no_grad():
-                self.merge(features).sync(True)
-        return Task(run, facts={"bytes": merge_bytes(self.config)})
-
-    def _generator(self, name, options):
-        features = self.features(self.latents()())
-        return Task(lambda _: self.photograph(features), facts={"flops": flops.generator(self.config)})
-
-    def _face(self, name, options):
-        numbers = count(1)
-        return Task(self.synthesize, lambda: inputs.sketch(self.geometry, next(numbers)), self._tell)
-
-    def _stroke(self, name, options):
-        strokes = inputs.strokes(self.geometry, options["component"])
-        return Task(self.synthesize, lambda: next(strokes), self._tell)
-
-    def _tell(self, result):
-        work = {"encode": {c: 1 for c in COMPONENTS}, "decode": result[2], "features": {c: 1 for c in COMPONENTS},
-                "generator": {"rest": 1}}
-        return {"work": work, "flops": flops.of_work(self.config, work), "mean": round(float(result[0].mean()), 2)}
-
-    def _load(self, name, options):
-        def drop():
-            self._networks = self._bank = None
-            self.tidy()
-        size = sum((self.folder.path / f).stat().st_size for f in self.folder.files())
-
-        def run(_):
-            self._load_all()
-            for gender in self.folder.genders or ("female",):
-                for c in COMPONENTS:
-                    self._bank.rows(c, gender).sync(True)
-        return Task(run, drop, facts={"bytes": size})
+    def photograph(self, features):
+        face = self._of["generator", "rest"](merge.reference(features, self.geometry)).numpy()[0]
+        return np.clip((face.transpose(1, 2, 0) + 1) / 2 * 255, 0, 255).astype(np.uint8)

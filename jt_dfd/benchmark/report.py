@@ -12,15 +12,11 @@ FORMAT = 1
 COLUMNS = ("stage", "by", "median", "quartiles", "least", "memory", "GFLOP", "GFLOP/s", "GB/s", "img/s", "jittor / it")
 
 
-def record(header: Dict, rows: List[Dict], state: str) -> Dict:
-    """state: "running", "finished" or "interrupted"."""
-    return {"format": FORMAT, "state": state, **header, "results": rows}
-
-
 def write(path, header: Dict, rows: List[Dict], state: str) -> None:
-    """Atomically: a killed benchmark leaves the stages before, never half a file."""
-    text = json.dumps(record(header, rows, state), indent=1) + "\n"
-    write_text(Path(path), text)
+    """state: "running", "finished" or "interrupted".  Atomically: a killed benchmark leaves the stages before, never half
+    a file."""
+    record = {"format": FORMAT, "state": state, **header, "results": rows}
+    write_text(Path(path), json.dumps(record, indent=1) + "\n")
 
 
 def head(header: Dict) -> List[str]:
@@ -36,7 +32,7 @@ def head(header: Dict) -> List[str]:
     lines.append(f"load      {', '.join(map(str, load)) if load else 'unknown'} (1, 5, 15 minutes), {m['time']}")
     if header.get("load_end"):
         lines[-1] += f"; {', '.join(map(str, header['load_end']))} at the end (the benchmark's own work counts in it)"
-    if machine.busy(load):
+    if load and load[0] > machine.BUSY:
         lines.append("WARNING   the machine is not idle: seconds are too long, and ratios less certain than they look")
     lines.append(f"versions  jt_dfd {m['jt_dfd']}, Python {m['python']}, numpy {m['numpy']}")
     for side, facts in header["sides"].items():

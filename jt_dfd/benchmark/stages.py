@@ -6,9 +6,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ..components import COMPONENTS
 from ..errors import UserError
 
-#: this project; the release's way of working in Jittor's own layers; the converter's modules; the same, channels last
-SIDES = ("jittor", "release", "torch", "torch-channels-last")
-ALL = SIDES
+#: this project; the release's way of working in Jittor's own layers; the converter's modules; the same, channels last:
+#: each with the module and class that its worker process makes
+SIDES = {"jittor": "jittor_side:Jittor", "release": "release_side:Release", "torch": "torch_side:Torch",
+         "torch-channels-last": "torch_side:ChannelsLast"}
 TORCH = ("torch", "torch-channels-last")
 
 
@@ -24,7 +25,7 @@ class Stage(NamedTuple):
 
     name: str
     what: str
-    sides: Tuple[str, ...] = ALL
+    sides: Tuple[str, ...] = tuple(SIDES)
     options: Dict = {}
     new: bool = False
 
@@ -43,27 +44,27 @@ def every(bank_rows: Sequence[int] = (), batches: Sequence[int] = (), ranks: Seq
     chunks      bytes of one layer's output up to which neighbours are decoded together, tried besides the default
     batch       pictures of a training step
     """
+    both = ("jittor", *TORCH)
     out = [Stage("encode", "sketch to latents, five encoders"),
            Stage("project", "five latents onto the bank of the weights, k = 15")]
     for rows in bank_rows:
         out.append(Stage(f"project.{rows}", f"one latent onto a seeded bank of {rows:,} rows, k = 15",
-                         ("jittor", *TORCH), {"rows": rows}))
+                         both, {"rows": rows}))
     for c in COMPONENTS:
         out.append(Stage(f"decode.{c}", f"15 neighbours of {c} to sketches", options={"component": c}))
         for chunk in chunks:
             out.append(Stage(f"decode.{c}@{chunk}", f"the same, at most {chunk / (1 << 20):g} MiB of a layer together",
-                             ("jittor", *TORCH), {"component": c, "chunk": chunk}))
+                             both, {"component": c, "chunk": chunk}))
     out += [Stage("features", "five vectors to feature maps"),
             Stage("merge", "five feature maps onto one"),
             Stage("generator", "feature maps to a picture, merging included"),
             Stage("face", "sketch to face and shadow, nothing remembered")]
     for c in COMPONENTS:
         out.append(Stage(f"stroke.{c}", f"a stroke that only {c} sees, to face and shadow", options={"component": c}))
-    trained = ("jittor", *TORCH)
-    out += [Stage("train1", f"stage I step, five autoencoders, batch {batch}", trained, {"batch": batch}),
-            Stage("train2", f"stage II step with GAN, batch {batch}", trained, {"batch": batch}),
-            Stage("train2-nogan", f"stage II step without GAN, batch {batch}", trained, {"batch": batch, "gan": False})]
-    out += [Stage(f"train2.batch{n}", f"stage II step with GAN, batch {n}", trained, {"batch": n}) for n in batches]
+    out += [Stage("train1", f"stage I step, five autoencoders, batch {batch}", both, {"batch": batch}),
+            Stage("train2", f"stage II step with GAN, batch {batch}", both, {"batch": batch}),
+            Stage("train2-nogan", f"stage II step without GAN, batch {batch}", both, {"batch": batch, "gan": False})]
+    out += [Stage(f"train2.batch{n}", f"stage II step with GAN, batch {n}", both, {"batch": n}) for n in batches]
     out += [Stage(f"train2.ranks{n}", f"stage II step with GAN, {n} processes under mpirun, batch {batch} each",
                   ("jittor",), {"ranks": n, "batch": batch}, new=True) for n in ranks]
     out += [Stage("data", "a batch of stage II out of a training set, augmented", ("jittor",), {"batch": 4}),

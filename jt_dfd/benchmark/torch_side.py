@@ -1,82 +1,61 @@
-"""The converter's PyTorch modules doing the same work.  Runs in a worker process, which never imports Jittor."""
+"""The converter's PyTorch modules doing the same work, in a process that never imports Jittor: what this project's
+Synthesizer does, as somebody who would pick PyTorch writes it.
+
+It remembers the same things: parts whose input did not change, and decoded neighbours by bank row.
+"""
 from __future__ import annotations
 
-import gc
-import os
-from itertools import count
+from typing import Dict
 
 import numpy as np
 
-from .. import checkpoints
-from ..components import COMPONENTS
+from ..components import COMPONENTS, PARTS
+from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask
+from ..memory import Recent, digest
 from ..pictures import to_sketch
-from . import flops, inputs
-from .checks import check_room, check_training, merge_bytes
-from .device_speed import matmul_size
-from .task import Task, brief
+from .side import K, Side, copy_on_cpu
 
-K = flops.NEIGHBOURS
-
-
-def start(request):
-    """torch, set up as the request says; request["torch_device"] is filled in.  ImportError where it is missing."""
-    import torch
-
-    if request.get("threads"):
-        torch.set_num_threads(request["threads"])
-    there = torch.cuda.is_available()
-    if request["device"] == "cuda" and not there:
-        raise ValueError("PyTorch sees no GPU here")
-    request["torch_device"] = "cuda" if there and request["device"] != "cpu" else "cpu"
-    # as on this project's side, and PyTorch's own defaults: convolutions with TF32, matrix products without
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, bool(request["tf32"])
-    torch.backends.cudnn.benchmark = True  # shapes do not change: its users switch this on
-    return torch
+#: the weight of the condition that reconstruction weights sum to one (release)
+PENALTY = 10.0
+#: bytes of decoded neighbours kept: as many as the Synthesizer keeps
+DECODED_BYTES = 48 << 20
 
 
-class Torch:
+class Torch(Side):
+    package = ("torch", "PyTorch", "'jt_dfd[torch]'")
     layout_name = "default"
-
-    def open(self, request):
-        try:
-            self.torch = start(request)
-        except ImportError as error:
-            return {"missing": "PyTorch is not installed (pip install 'jt_dfd[torch]')"
-                    if getattr(error, "name", "") == "torch" else f"PyTorch does not start: {brief(error)}"}
-        except (OSError, ValueError) as error:
-            return {"missing": f"PyTorch does not start: {brief(error)}"}
-        self.request, self.device = request, request["torch_device"]
-        self.folder = checkpoints.open_folder(request["params"])
-        self.config, self.geometry = self.folder.config, self.folder.config.geometry
-        self.gender = self.folder.genders[-1] if self.folder.genders else "female"
-        self._synthesizer = None
-        return {"framework": "torch", "version": self.torch.__version__, "device": self.device,
-                "threads": self.torch.get_num_threads(),
-                "tf32": "convolutions" if self.device == "cuda" and request["tf32"] else None,
-                "layout": self.layout_name, "chunk_bytes": request.get("chunk_bytes")}
 
     @property
     def layout(self):
+        """A torch memory format, or None."""
         return None
 
-    @property
-    def synthesizer(self):
-        if self._synthesizer is None:
-            from .torch_face import TorchSynthesizer
+    def start(self):
+        import torch
 
-            self._synthesizer = TorchSynthesizer(self.torch, self.request, self.layout)
-        return self._synthesizer
+        request, self.torch, there = self.request, torch, torch.cuda.is_available()
+        if request.get("threads"):
+            torch.set_num_threads(request["threads"])
+        if request["device"] == "cuda" and not there:
+            raise ValueError("PyTorch sees no GPU here")
+        self.device = "cuda" if there and request["device"] != "cpu" else "cpu"
+        # as on this project's side, and PyTorch's own defaults: convolutions with TF32, matrix products without
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, bool(request["tf32"])
+        torch.backends.cudnn.benchmark = True  # shapes do not change: its users switch this on
+        self.no_grad = torch.inference_mode
 
-    def stage(self, name, options):
-        return getattr(self, "_" + name.split(".")[0].replace("-", "_"))(name, options)
+    def facts(self):
+        return {"version": self.torch.__version__, "device": self.device, "threads": self.torch.get_num_threads(),
+                "tf32": "convolutions" if self.device == "cuda" and self.request["tf32"] else None,
+                "layout": self.layout_name, "chunk_bytes": self.request.get("chunk_bytes")}
 
     def wait(self):
         if self.device == "cuda":
             self.torch.cuda.synchronize()
 
     def tidy(self):
-        gc.collect()
-        if self.device == "cuda":
+        super().tidy()
+        if getattr(self, "device", None) == "cuda":
             self.torch.cuda.empty_cache()
 
     def reset_memory(self):
@@ -86,139 +65,123 @@ class Torch:
     def memory(self):
         return {"gpu_bytes": self.torch.cuda.max_memory_reserved()} if self.device == "cuda" else {}
 
+    def tensor(self, array):
+        return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def fetch(self, result):
+        if isinstance(result, dict):
+            return {name: value.cpu() for name, value in result.items()}
+        return [value.cpu() for value in result] if isinstance(result, tuple) else result.cpu()
+
+    def matmul(self, size):
+        a, b = (self.torch.randn(size, size, device=self.device) for _ in range(2))
+        return lambda _: a @ b
+
+    def copy(self, size):
+        if self.device == "cpu":
+            return copy_on_cpu(size)
+        x = self.torch.zeros(size // 4, device=self.device)
+        y = self.torch.empty_like(x)
+        return lambda _: y.copy_(x)
+
+    def load(self):
+        networks = Networks(self)
+        self.masks = {p: self.tensor(soft_mask(self.geometry.window(p).size)) for p in PARTS}
+        self.forget()
+        return networks
+
     def close(self):
-        self._synthesizer = None
-        self.tidy()
+        self._banks: Dict = {}
+        super().close()
 
-    # inputs
+    def forget(self):
+        self._latents, self._near, self._maps = {}, {}, {}
+        self._decoded = Recent(size_limit=DECODED_BYTES)
 
-    def _rows(self, component, number=K):
-        bank, rng = self.synthesizer.bank(component, self.gender), np.random.default_rng(3)
-        return lambda: bank[self.torch.from_numpy(rng.integers(len(bank), size=number)).to(self.device)].clone()
+    def bank(self, component, gender):
+        if (component, gender) not in self._banks:
+            self._banks[component, gender] = self.tensor(self.networks.bank(component, gender))
+        return self._banks[component, gender]
 
-    def _vectors(self):
-        rng, banks = np.random.default_rng(4), {c: self.synthesizer.bank(c, self.gender) for c in COMPONENTS}
-        return lambda: {c: bank[int(rng.integers(len(bank)))] * 0.7 + 0.3 * self.torch.from_numpy(
-            rng.standard_normal(bank.shape[1], dtype=np.float32)).to(self.device) for c, bank in banks.items()}
+    read_bank = bank
 
-    def _task(self, run, make=None, tell=None, facts=None):
-        def inferring(given):
-            with self.torch.inference_mode():
-                return run(given)
-        return Task(inferring, make, tell, facts)
+    def rows(self, component):
+        return self.networks.bank(component, self.gender)
 
-    # stages
+    def project(self, component, latent):
+        return self._project_onto(self.bank(component, self.gender), latent)
 
-    def _device(self, name, options):
-        torch, cuda = self.torch, self.device == "cuda"
-        if name.endswith("copy"):
-            x = torch.zeros(1 << 28 if cuda else (4 if options["small"] else 64) << 20, device=self.device)
-            y = torch.empty_like(x)
-            return self._task(lambda _: y.copy_(x), facts={"bytes": 2 * 4 * x.numel()})
-        size = matmul_size(cuda, options["small"])
-        a, b = (torch.randn(size, size, device=self.device) for _ in range(2))
-        return self._task(lambda _: a @ b, facts={"flops": 2 * size ** 3})
+    def onto(self, rows):
+        bank = self.tensor(rows)
+        return lambda latent: self._project_onto(bank, latent)
 
-    def _encode(self, name, options):
-        numbers = count(1)
+    def _project_onto(self, bank, latent):
+        """(rows (k,), weights (k,) float32, vector (latent,)), the nearest row first."""
+        torch = self.torch
+        # the direct form: the other goes by a matrix product, and its rounding turns close neighbours about
+        distances = torch.cdist(latent[None], bank, compute_mode="donot_use_mm_for_euclid_dist")[0]
+        rows = torch.topk(distances, min(K, len(bank)), largest=False).indices
+        near = bank[rows].double()
+        a, b = near[1:] - near[0], latent.double() - near[0]
+        x = torch.linalg.solve(a @ a.T + PENALTY ** 2, a @ b)
+        weights = torch.cat([1 - x.sum()[None], x])
+        return rows, weights.float(), (weights @ near).float()
 
-        def make():
-            canvas = to_sketch(inputs.sketch(self.geometry, next(numbers)), self.config.canvas)
-            return {c: np.ascontiguousarray(p) for c, p in self.geometry.crops(canvas).items()}
-        return self._task(lambda crops: {c: v.cpu() for c, v in self.synthesizer.encode(crops).items()}, make,
-                          facts={"flops": sum(flops.encoder(self.config, c) for c in COMPONENTS)})
-
-    def _project(self, name, options):
-        s = self.synthesizer
-        if "rows" in options:
-            check_room(options["rows"], self.config.latent)
-            bank, rng = s._to(inputs.bank(options["rows"], self.config.latent)), np.random.default_rng(5)
-            return self._task(lambda latent: [v.cpu() for v in s.project(bank, latent)],
-                              lambda: s._to(rng.standard_normal(self.config.latent, dtype=np.float32)),
-                              facts={"bytes": 4 * bank.numel()})
-        banks = {c: s.bank(c, self.gender) for c in COMPONENTS}
-        return self._task(lambda latents: [[v.cpu() for v in s.project(banks[c], latents[c])] for c in COMPONENTS],
-                          self._vectors(), facts={"bytes": sum(4 * b.numel() for b in banks.values())})
-
-    def _decode(self, name, options):
-        s, component = self.synthesizer, options["component"]
-        own = self.request.get("chunk_bytes") or s.chunk_bytes
-
-        def run(rows):
-            s.chunk_bytes = options.get("chunk", own)
-            try:
-                return s.decode(component, rows).cpu()
-            finally:
-                s.chunk_bytes = own
-        return self._task(run, self._rows(component),
-                          facts={"flops": K * flops.image_decoder(self.config, component)})
-
-    def _features(self, name, options):
-        return self._task(self.synthesizer.features, self._vectors(),
-                          facts={"flops": sum(flops.feature_decoder(self.config, c) for c in COMPONENTS)})
-
-    def _ready_features(self):
-        with self.torch.inference_mode():
-            return self.synthesizer.features(self._vectors()())
-
-    def _merge(self, name, options):
+    def merge(self, features):
         from ..converter.torch_modules import merge
 
-        features = self._ready_features()
-        return self._task(lambda _: merge(features, self.config), facts={"bytes": merge_bytes(self.config)})
+        merge(features, self.config)
 
-    def _generator(self, name, options):
-        features = self._ready_features()
-        return self._task(lambda _: self.synthesizer.photograph(features),
-                          facts={"flops": flops.generator(self.config)})
+    def synthesize(self, sketch):
+        """(H, W) uint8 -> the face (512, 512, 3) uint8."""
+        networks, canvas = self.networks, to_sketch(sketch, self.config.canvas)
+        with self.torch.inference_mode():
+            crops = {c: np.ascontiguousarray(p) for c, p in self.geometry.crops(canvas).items()}
+            keys = {c: digest(crop) for c, crop in crops.items()}
+            changed = [c for c in COMPONENTS if self._latents.get(c) != keys[c]]
+            for c, latent in networks.encode({c: crops[c] for c in changed}).items():
+                rows, weights, vector = self.project(c, latent)
+                self._near[c] = self._pictures(c, rows, weights), weights[weights > 0], vector
+                self._latents[c] = keys[c]
+            self._shadow()
+            for c in changed:
+                self._maps.pop(c, None)
+            self._maps.update(networks.map_features({c: self._near[c][2] for c in changed}))
+            face = networks.photograph(self._maps)
+        if face.shape[0] != 512:
+            import cv2
 
-    def _face(self, name, options):
-        numbers = count(1)
+            face = cv2.resize(face, (512, 512), interpolation=cv2.INTER_CUBIC)
+        return face, {}
 
-        def make():
-            self.synthesizer.forget()
-            self.synthesizer.take()
-            return inputs.sketch(self.geometry, next(numbers))
-        return Task(self._synthesize, make, self._tell)
+    def _pictures(self, component, rows, weights):
+        """The decoded neighbours of positive weight; those decoded before are remembered."""
+        numbers = rows[weights > 0].tolist()
+        missing = [n for n in numbers if (component, n) not in self._decoded]
+        bank = self.bank(component, self.gender)
+        fresh = dict(zip(missing, self.networks.decode(component, bank[missing]))) if missing else {}
+        out = [fresh[n] if n in fresh else self._decoded[component, n] for n in numbers]
+        for n, picture in fresh.items():
+            self._decoded[component, n] = picture.clone()  # not a view that keeps all of its batch
+        return self.torch.stack(out)
 
-    def _stroke(self, name, options):
-        self.synthesizer.forget()
-        self._synthesize(inputs.sketch(self.geometry, 0))
-        self.synthesizer.take()
-        strokes = inputs.strokes(self.geometry, options["component"])
-        return Task(self._synthesize, lambda: next(strokes), self._tell)
+    def _shadow(self):
+        """The page's shadow, (canvas, canvas) uint8."""
+        ink = {}
+        for c in COMPONENTS:
+            share = self._near[c][1].clamp(0, WEIGHT_LIMIT)
+            ink[c] = (self.torch.einsum("k,kij->ij", share, (1 - self._near[c][0]) / 2) * 255).clamp(0, 255)
+        page = ink["rest"].clone()
+        for part in PARTS:
+            rows, columns = self.geometry.window(part).slices
+            page[rows, columns] *= 1 - (1 - self.masks[part]) * REST_FADE
+            page[rows, columns] += ink[part] * (1 - self.masks[part]) * PART_SHARE
+        return (255 - page.clamp(0, 255)).to(self.torch.uint8).cpu().numpy()
 
-    def _synthesize(self, sketch):
-        return self.synthesizer.synthesize(sketch, self.gender)
+    def trainer(self, stage, batch, gan):
+        from .torch_training import trainer
 
-    def _tell(self, result):
-        work = self.synthesizer.take()
-        return {"work": work, "flops": flops.of_work(self.config, work), "mean": round(float(result[0].mean()), 2)}
-
-    def _train1(self, name, options):
-        from .torch_training import EmbeddingStep
-
-        self.close()
-        check_training(self.config, options["batch"], name)
-        return EmbeddingStep(self, options).task()
-
-    def _train2(self, name, options):
-        from .torch_training import SynthesisStep
-
-        self.close()
-        check_training(self.config, options["batch"], name)
-        return SynthesisStep(self, options).task()
-
-    _train2_nogan = _train2
-
-    def _load(self, name, options):
-        def run(_):
-            s = self.synthesizer
-            for gender in s.genders or ("female",):
-                for c in COMPONENTS:
-                    s.bank(c, gender)
-        return Task(run, self.close, facts={"bytes": sum(os.path.getsize(str(self.folder.path / f))
-                                                         for f in self.folder.files())})
+        return trainer(self, stage, batch, gan)
 
 
 class ChannelsLast(Torch):
@@ -227,3 +190,49 @@ class ChannelsLast(Torch):
     @property
     def layout(self):
         return self.torch.channels_last
+
+
+class Networks:
+    """As ``pipeline.Networks``, of tensors on the device."""
+
+    def __init__(self, side: Torch):
+        from ..converter.torch_modules import load_pretrained
+
+        self._torch, self.tensor, self.config = side.torch, side.tensor, side.config
+        self.batch_bytes = side.request.get("chunk_bytes") or 40 << 20
+        self._pipeline = load_pretrained(side.request["params"], side.device)
+        if side.layout is not None:
+            self._pipeline.to(memory_format=side.layout)
+        half = side.request["precision"] == "half"
+        # feature decoders and generator in float16 where half precision is asked for: what this project lowers
+        self._autocast = lambda: side.torch.autocast(side.device, side.torch.float16, enabled=half)
+
+    def bank(self, component, gender):
+        """(rows, latent) float32 array."""
+        return self._pipeline.bank(component, gender)
+
+    def encode(self, crops):
+        """{component: (S, S) uint8} -> {component: (latent,) tensor}."""
+        encoders = self._pipeline.encoders
+        return {c: encoders[c](self.tensor((crop.astype(np.float32) - 127.5) / 127.5)[None, None])[0]
+                for c, crop in crops.items()}
+
+    def decode(self, component, vectors):
+        """(k, latent) tensor -> (k, size, size) tensor, as many together as ``batch_bytes`` of a layer take."""
+        size = self.config.geometry.window(component).size
+        chunk = max(1, self.batch_bytes // (size * size * self.config.image_widths[-1] * 4))
+        decoder = self._pipeline.image_decoders[component]
+        return self._torch.cat([decoder(part)[:, 0] for part in vectors.split(chunk)])
+
+    def map_features(self, vectors):
+        """{component: (latent,) tensor} -> {component: (1, channels, size, size) tensor}."""
+        with self._autocast():
+            return {c: self._pipeline.feature_decoders[c](vector[None]) for c, vector in vectors.items()}
+
+    def photograph(self, features):
+        """(canvas, canvas, 3) uint8."""
+        from ..converter.torch_modules import face_picture, merge
+
+        with self._autocast():
+            face = self._pipeline.generator(merge(features, self.config))
+        return face_picture(face)

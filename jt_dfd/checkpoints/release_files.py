@@ -41,11 +41,6 @@ def expected_files(archive: str) -> List[str]:
     return sorted(p for p in every if p.startswith(archive + "/"))
 
 
-def missing_files(folder) -> List[str]:
-    """Of the release's files, those that ``folder`` lacks."""
-    return [p for archive in ARCHIVES for p in expected_files(archive) if not (Path(folder) / p).is_file()]
-
-
 def download(url: str, target: Path, progress: Optional[Callable[[int, int], None]] = None, timeout: float = 60) -> None:
     """``url`` into ``target``, continuing what an earlier, broken-off run left beside it as ``<target>.part``.
 

@@ -4,18 +4,19 @@ PyTorch runs in this process, Jittor in a child of its own: they never load in o
 """
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import importlib.util
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from ..checkpoints import CheckpointError
-from ..checkpoints.recognise import Layout
+from ..checkpoints import CheckpointError, formats
+from ..checkpoints.recognise import Layout, recognise
 from ..checkpoints.torch_file import import_torch
+from ..child import Child, ChildError
+from ..config import Config
+from ..errors import UserError
 from . import stages
 from .stages import Saved
 
@@ -55,68 +56,90 @@ class Jittor:
     """
 
     def __init__(self):
-        self._process: Optional[subprocess.Popen] = None
+        self._child: Optional[Child] = None
         self._scratch: Optional[tempfile.TemporaryDirectory] = None
-        self._why: Optional[str] = None
 
     def __enter__(self) -> "Jittor":
         return self
 
     def __exit__(self, *_) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.stdin.close()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            process.stdout.close()
+        if self._child is not None:
+            self._child.close(20)
         if self._scratch is not None:
             self._scratch.cleanup()
 
     def start(self) -> None:
         """Unavailable where Jittor is not installed; CheckpointError where it is and does not start."""
-        if self._why is not None:
-            raise Unavailable(self._why)
-        if self._process is not None:
+        if self._child is not None:
             return
+        try:
+            found = importlib.util.find_spec("jittor")
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            raise Unavailable("Jittor is not installed (pip install jittor)")
         self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="jt_dfd-verify-")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "jt_dfd.converter.jittor_side"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, encoding="utf-8", cwd=str(Path(__file__).resolve().parents[2]),
-            start_new_session=True)  # Ctrl-C is for this process; the child ends when its input does
-        answer = self._answer()
-        if answer.get("missing"):
-            self._why = "Jittor is not installed (pip install jittor)"
-            raise Unavailable(self._why)
-        if "ready" not in answer:
-            raise CheckpointError(f"Jittor is installed but does not start: {answer.get('error')}. tools/doctor.py "
-                                  "says what is missing; --no-verify converts without it.")
+        child = Child(__name__ + ":JittorSide")
+        try:
+            child.ask("start")
+        except (ChildError, UserError) as error:
+            child.close()
+            raise CheckpointError(f"Jittor is installed but does not start: {error}. tools/doctor.py says what is "
+                                  "missing; --no-verify converts without it.") from error
+        self._child = child
 
     def outputs(self, layout: Layout, path, small: bool, key: Optional[str] = None, dtype: Optional[str] = None,
                 given: Optional[Saved] = None) -> Saved:
         """Runs the network in ``path`` (any format).  dtype: round the weights to it first; given as in stages.run."""
         self.start()
         folder = tempfile.mkdtemp(dir=self._scratch.name)
-        job = {"path": str(Path(path).resolve()), "key": key, "kind": layout.kind, "component": layout.component,
-               "config": layout.config.to_dict(), "dtype": dtype, "small": small, "out": folder,
-               "given": str(given.folder) if given else None, "names": given.names if given else None}
         try:
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            pass  # it has ended; the missing answer tells
-        answer = self._answer()
-        if "stages" not in answer:
-            raise CheckpointError(f"{path}: Jittor could not run it: {answer.get('error')}")
-        return Saved(Path(folder), answer["stages"])
+            names = self._child.ask(
+                "outputs", path=str(Path(path).resolve()), key=key, kind=layout.kind, component=layout.component,
+                config=layout.config.to_dict(), dtype=dtype, small=small, out=folder,
+                given=[str(given.folder), given.names] if given else None)
+        except (ChildError, UserError) as error:
+            raise CheckpointError(f"{path}: Jittor could not run it: {error}") from error
+        return Saved(Path(folder), names)
 
-    def _answer(self) -> Dict[str, Any]:
-        line = self._process.stdout.readline()
-        if not line:
-            return {"error": f"the Jittor process ended (status {self._process.wait()})"}
-        return json.loads(line)
+
+class JittorSide:
+    """What runs in the Jittor process (``jt_dfd.child``)."""
+
+    def start(self) -> str:
+        """Jittor's version.  What it lacks is said now, before the first network."""
+        from .. import runtime
+
+        return runtime.jt().__version__
+
+    def outputs(self, **job) -> List[str]:
+        """The names of the stages; memory is given back before PyTorch's turn.  See ``_run``."""
+        from ..backend import jt
+
+        try:
+            return self._run(**job)
+        finally:
+            jt.clean_graph()
+            jt.gc()
+
+    def _run(self, path, key, kind, component, config, dtype, small, out, given) -> List[str]:
+        """Writes every stage's output into the folder ``out``, as stages.Saved does; given: folder and names of another
+        run's."""
+        from ..backend import jt
+        from ..networks import build
+        from ..networks.loading import load_arrays
+
+        config = Config.from_dict(config)
+        _, arrays, _ = recognise(formats.read_any(path), path, key, Layout(kind, component, config))
+        network = build(kind, config, component or "rest")
+        if dtype:
+            arrays = {name: array.astype(dtype) for name, array in arrays.items()}
+        load_arrays(network, arrays, consume=True)
+        network.eval()
+        given = given and Saved(Path(given[0]), given[1])
+        with jt.no_grad():
+            outputs = stages.run(kind, network, config, component or "rest", jt.array, small, given)
+            return Saved.keep(((name, output.numpy()) for name, output in outputs), Path(out)).names
 
 
 def compare(reference, outputs) -> List[Tuple[str, float]]:

@@ -199,7 +199,7 @@ class Pipeline(nn.Module):
         for name, latent in latents.items():
             w = amounts[name]
             if w > 0:
-                bank = self._bank(name, gender)
+                bank = self.bank(name, gender)
                 points = [_project(row, bank, k, anchor) for row in latent.detach().float().cpu().numpy()]
                 latent = torch.from_numpy(np.stack(points)).to(latent) * w + latent * (1 - w)
             out[name] = latent
@@ -222,7 +222,8 @@ class Pipeline(nn.Module):
         """Sketch to face without projection, with this pipeline's own networks, for scripting and export."""
         return FaceFromSketch(self.config, self.encoders, self.face_from_latents).train(self.training)
 
-    def _bank(self, component: str, gender: str) -> np.ndarray:
+    def bank(self, component: str, gender: str) -> np.ndarray:
+        """(rows, latent) of the gender's bank, or of the one that serves everybody; ValueError where there is none."""
         bank = self.banks.get((component, gender), self.banks.get((component, SHARED_BANK)))
         if bank is None:
             held = sorted({held for _, held in self.banks})

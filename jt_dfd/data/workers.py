@@ -18,7 +18,7 @@ from collections import deque
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from ..errors import InputError, UserError
-from ..runtime.signals import restore_signals
+from ..runtime.signals import die_with_parent, restore_signals
 
 
 class WorkerDied(UserError, RuntimeError):
@@ -141,16 +141,6 @@ class Workers:
         self.close()
 
 
-def _die_with_parent() -> None:
-    """Linux: be ended when the caller dies, however it dies."""
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-    except (OSError, AttributeError):
-        pass
-
-
 def _send(pipe, value) -> None:
     data = pickle.dumps(value, protocol=4)
     pipe.write(struct.pack("<Q", len(data)))
@@ -170,7 +160,7 @@ def _receive(pipe):
 
 
 def _serve() -> None:
-    _die_with_parent()
+    die_with_parent()
     # Ctrl-C reaches the whole group; the caller decides what becomes of the work, and closing our input ends us
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -63,7 +63,7 @@ def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
     parts = {name: environment.get(name) for name in SETTINGS}
     parts.update(python=sys.version, include=_include(), jittor=host.installed_version("jittor"), prefix=sys.prefix,
                  compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
-                 system=platform.platform(), processor=_processor(), home=str(host.jittor_home()), device=device,
+                 system=platform.platform(), processor=host.processor_model(), home=str(host.jittor_home()), device=device,
                  mark=1)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -72,13 +72,6 @@ def _include() -> str:
     import sysconfig
 
     return sysconfig.get_path("include")
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        with open("/proc/cpuinfo") as f:
-            return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "")
-    return ""
 
 
 def ready(device: str, planned: Optional[Dict[str, str]] = None) -> bool:

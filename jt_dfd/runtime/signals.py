@@ -18,6 +18,16 @@ def restore_signals() -> None:
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
+def die_with_parent() -> None:
+    """Linux: be ended when the process that started this one dies, however it dies."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    except (OSError, AttributeError):
+        pass
+
+
 def _end_compile_pool() -> None:
     """End the process pool that importing Jittor leaves behind; it makes a new one when it needs one.
 

@@ -33,11 +33,11 @@ def machine() -> str:
     threads, and the kernels' own text."""
     from ..backend import jt
     from ..kernels import doubling, narrow_convolution, picture_norm_last, source, winograd
-    from . import first_compile, isa
+    from . import host, isa
 
     text = source.vector_set().text() + "".join(source.cpu_text(k) if hasattr(k, "SHARED") else source.PRELUDE + k.CPU
                                                 for k in (winograd, doubling, narrow_convolution, picture_norm_last))
-    parts = [first_compile._processor(), text, isa.onednn_set(), jt.flags.cc_flags, threads()]
+    parts = [host.processor_model(), text, isa.onednn_set(), jt.flags.cc_flags, threads()]
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
     return f"{source.vector_set().name}, {threads()} thread(s), {mark}"
 

@@ -3,11 +3,11 @@ import os
 import signal
 import time
 
-from jt_dfd.benchmark.task import NotHere, Task
+from jt_dfd.benchmark import side
 
 
-class Side:
-    def open(self, request):
+class Side(side.Side):
+    def open(self, **request):
         if request.get("missing"):
             return {"missing": "it is not installed"}
         return {"framework": "none", "pid": os.getpid()}
@@ -17,8 +17,8 @@ class Side:
         if name == "unbuildable":
             raise RuntimeError("it does not fit\nand a page of more")
         if name == "lacking":
-            raise NotHere("no such thing on this machine")
-        return Task(lambda given: self._run(name), tell=lambda result: {"flops": 1000}, facts={"bytes": 10})
+            raise side.NotHere("no such thing on this machine")
+        return side.Task(lambda given: self._run(name), tell=lambda result: {"flops": 1000}, bytes=10)
 
     def _run(self, name):
         self.called += 1
@@ -33,12 +33,6 @@ class Side:
         time.sleep(0.03)
 
     def wait(self):
-        pass
-
-    def tidy(self):
-        pass
-
-    def reset_memory(self):
         pass
 
     def memory(self):

@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from jt_dfd.benchmark import checks, flops, inputs, statistics
+from jt_dfd.benchmark import flops, inputs, rows, side
 from jt_dfd.checkpoints import open_folder
 from jt_dfd.components import COMPONENTS, Geometry
 from jt_dfd.config import preset
@@ -14,7 +14,7 @@ from jt_dfd.pictures import to_sketch
 def test_the_release_s_operations():
     config = preset("release")
     assert flops.face(config) == pytest.approx(1150e9, rel=0.002)       # as measured on the release itself
-    assert flops.generator(config) == pytest.approx(376e9, rel=0.002)
+    assert flops.network("generator", config) == pytest.approx(376e9, rel=0.002)
     assert sum(flops.parts(config).values()) == flops.face(config)
 
 
@@ -25,12 +25,12 @@ def test_small_networks_by_hand():
     assert size == 16
     down, res = 2 * 2 * 1 * 16 * 8 * 8, 2 * (2 * 2 * 2 * 9 * 8 * 8)
     down2, res2 = 2 * 3 * 2 * 16 * 4 * 4, 2 * (2 * 3 * 3 * 9 * 4 * 4)
-    assert flops.encoder(config, "eye1") == down + res + down2 + res2 + 2 * 3 * 16 * 4
+    assert flops.network("encoder", config, "eye1") == down + res + down2 + res2 + 2 * 3 * 16 * 4
     up = 2 * 3 * 3 * 16 * 4 * 4 + 2 * (2 * 9 * 9 * 64) + 2 * 3 * 2 * 16 * 8 * 8 + 2 * (2 * 2 * 2 * 9 * 256)
-    assert flops.image_decoder(config, "eye1") == 2 * 4 * 48 + 2 * (2 * 9 * 9 * 16) + up + 2 * 1 * 2 * 25 * 256
+    assert flops.network("image_decoder", config, "eye1") == 2 * 4 * 48 + 2 * (2 * 9 * 9 * 16) + up + 2 * 1 * 2 * 25 * 256
     pixels = 64 * 64
     ends = 2 * 49 * 2 * 2 * pixels + 2 * 49 * 2 * 3 * pixels
-    assert flops.generator(config) == ends + 2 * (2 * 4 * 2 * 9 * 32 * 32) + 2 * (2 * 4 * 4 * 9 * 32 * 32)
+    assert flops.network("generator", config) == ends + 2 * (2 * 4 * 2 * 9 * 32 * 32) + 2 * (2 * 4 * 4 * 9 * 32 * 32)
 
 
 def test_work_that_was_done_counts():
@@ -38,7 +38,7 @@ def test_work_that_was_done_counts():
     everything = {"encode": {c: 1 for c in COMPONENTS}, "decode": {c: 15 for c in COMPONENTS},
                   "features": {c: 1 for c in COMPONENTS}, "generator": {"rest": 1}}
     assert flops.of_work(config, everything) == flops.face(config)
-    assert flops.of_work(config, {"decode": {"mouth": 2}}) == 2 * flops.image_decoder(config, "mouth")
+    assert flops.of_work(config, {"decode": {"mouth": 2}}) == 2 * flops.network("image_decoder", config, "mouth")
     assert flops.training_step(config, "synthesis", 2) == 2 * flops.training_step(config, "synthesis", 1)
     assert flops.training_step(config, "synthesis", 1, gan=False) < flops.training_step(config, "synthesis", 1)
 
@@ -84,21 +84,18 @@ def test_a_small_set_can_be_read(tmp_path):
 
 
 def test_summary_and_paired_ratio():
-    s = statistics.summary([1, 2, 3, 4, 100])
+    s = rows.summary([1, 2, 3, 4, 100])
     assert (s["median"], s["quartiles"], s["deviation"], s["minimum"], s["count"]) == (3, [2, 4], 1, 1, 5)
     # the machine was twice as slow in the second round, for both
-    r = statistics.ratio([[1.0], [2.0]], [[2.0], [4.0]])
+    r = rows.ratio([[1.0], [2.0]], [[2.0], [4.0]])
     assert r["median"] == 0.5 and r["pairs"] == [0.5, 0.5]
-    assert statistics.ratio([[1.0]], []) == {}
+    assert rows.ratio([[1.0]], []) == {}
 
 
 def test_room_is_asked_for_first(monkeypatch):
-    from jt_dfd.benchmark import process
-    from jt_dfd.benchmark.task import NotHere
-
-    monkeypatch.setattr(process, "available", lambda: 4 << 30)
-    checks.check_room(20_000, 512)
-    with pytest.raises(NotHere, match=r"1,000,000 x 512 needs 4\.5 GB.*4\.3 GB are free"):
-        checks.check_room(1_000_000, 512)
-    with pytest.raises(NotHere, match="a step needs about"):
-        checks.check_training(preset("release"), 1, "train2")
+    monkeypatch.setattr(side.machine, "available", lambda: 4 << 30)
+    side.check_room(20_000, 512)
+    with pytest.raises(side.NotHere, match=r"1,000,000 x 512 needs 4\.5 GB.*4\.3 GB are free"):
+        side.check_room(1_000_000, 512)
+    with pytest.raises(side.NotHere, match="a step needs about"):
+        side.check_training(preset("release"), 1, "synthesis")

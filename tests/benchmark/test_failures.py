@@ -9,8 +9,8 @@ import time
 import pytest
 
 from conftest import HERE, ROOT, tool
-from jt_dfd.benchmark import fresh, report, run
-from jt_dfd.benchmark.client import Worker
+from jt_dfd.benchmark import report, run
+from jt_dfd.benchmark.run import Worker
 from jt_dfd.benchmark.stages import Stage, every, select
 from jt_dfd.errors import UserError
 
@@ -69,10 +69,10 @@ def test_a_worker_that_dies_every_time_is_given_up(worker):
 class Impatient(Worker):
     """Waits three seconds for an answer to what hangs, and as long as it takes for a process to start."""
 
-    def _ask(self, request):
-        self._stage = request.get("stage", getattr(self, "_stage", ""))
-        self.limit = 3 if self._stage == "hangs" and request["do"] == "time" else 600
-        return super()._ask(request)
+    def ask(self, do, **more):
+        self._stage = more.get("stage", getattr(self, "_stage", ""))
+        self.limit = 3 if self._stage == "hangs" and do == "time" else 600
+        return super().ask(do, **more)
 
 
 def test_a_worker_that_hangs_is_ended(worker):
@@ -88,8 +88,8 @@ def test_a_side_that_is_not_installed(worker):
 def test_workers_end_with_the_parent(worker):
     one = worker()
     pid = one.start()["pid"]
-    one.process.stdin.close()
-    assert one.process.wait(600) == 0
+    one.child.process.stdin.close()
+    assert one.child.process.wait(600) == 0
     with pytest.raises(OSError):
         os.kill(pid, 0)
 
@@ -124,9 +124,9 @@ def test_a_request_to_end_prints_what_there_is_and_leaves_nothing_behind(tmp_pat
 
 
 def test_without_mpirun_the_reason_is_told(monkeypatch, worker):
-    monkeypatch.setattr(fresh.shutil, "which", lambda name: None)
+    monkeypatch.setattr(run.shutil, "which", lambda name: None)
     stage = Stage("train2.ranks2", "", (SIDE,), {"ranks": 2, "batch": 1}, new=True)
-    row, = fresh.measure(stage, {SIDE: worker()}, run.Settings(1, 1))
+    row = run.measure([stage], {SIDE: worker()}, run.Settings(1, 1))[-1]
     assert "Open MPI" in row["reason"]
 
 

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from jt_dfd.checkpoints import release_files
-from jt_dfd.checkpoints.release_files import FetchError, download, expected_files, fetch, missing_files, unpack
+from jt_dfd.checkpoints.release_files import FetchError, download, expected_files, fetch, unpack
+
+
+def missing_files(folder):
+    """Of the release's files, those that ``folder`` lacks."""
+    return [p for archive in release_files.ARCHIVES for p in expected_files(archive) if not (folder / p).is_file()]
 
 
 def archive(path, name, prefix="", extra=(), leave_out=()):
