@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import write_atomically
-from .errors import CheckpointError
+from .arrays import CheckpointError
 
 
 def read_bank(path, latent: int, dtype: str = "float32") -> np.ndarray:

@@ -9,7 +9,8 @@
 
 The places are the release's.  <key> is the component's name, and the empty string for the remainder.  A bank that is
 not split by gender is ``all_<key>_feature`` (ours).  The release's networks end in ``.pkl`` and its banks in ``.bin``;
-folders for PyTorch have ``.pth``, ``.pt`` or ``.safetensors`` of both.  Ours add a ``config.json``.
+folders for PyTorch have ``.pth``, ``.pt`` or ``.safetensors`` of both.  ``.ckpt``, ``.pth.tar``, ``.bin`` and none are
+read, too: the content says what a file is.  Ours add a ``config.json``.
 """
 from __future__ import annotations
 
@@ -27,8 +28,9 @@ from ..components import COMPONENTS
 from ..config import PRESETS, Config
 from ..layout import KINDS
 from . import formats
+from .arrays import CheckpointError
 from .banks import read_bank, write_bank
-from .errors import CheckpointError
+from .foreign import XU_JUSTIN
 from .recognise import BANK, Layout, combined_config, recognise, sizes_of
 
 #: genders a bank may be split by, and the word for each in the release's file names
@@ -103,7 +105,7 @@ class Folder:
     def find(self, kind: str, component: str = "", gender: str = "") -> Optional[Path]:
         """The file of a network or a bank, None where it is missing.  CheckpointError where it is there twice."""
         stem = place(kind, component, gender)
-        endings = ((".bin",) if kind == "bank" else formats.JITTOR_SUFFIXES) + formats.TORCH_SUFFIXES
+        endings = formats.SUFFIXES + formats.OTHER_SUFFIXES
         found = [path for path in (self.path / (stem + ending) for ending in endings) if path.is_file()]
         if len(found) > 1:
             raise CheckpointError(f"{self.path}: holds {' and '.join(path.name for path in found)}; remove all but one")
@@ -198,9 +200,12 @@ class Folder:
     def check_sum(self, path: Path) -> None:
         """CheckpointError unless a file is what config.json promises, where it promises anything."""
         promised = self.checksum(path)
-        if promised is not None and sha256(path) != promised:
-            raise CheckpointError(f"{path}: its sha256 is not the one in {self.path / CONFIG_FILE}: the file was "
-                                  "changed or damaged. Fetch it again, or write the folder anew.")
+        found = sha256(path) if promised is not None else None
+        if found != promised:
+            other = next((name for name, entry in self.meta["files"].items() if entry.get("sha256") == found), None)
+            what = f"it is that of {other}: were the two files swapped?" if other else "the file was changed or damaged."
+            raise CheckpointError(f"{path}: its sha256 is not the one in {self.path / CONFIG_FILE}: {what} Fetch it "
+                                  "again, or write the folder anew.")
 
     # writing
 
@@ -222,7 +227,7 @@ class Folder:
     def write_bank(self, component: str, gender: str, rows: np.ndarray) -> None:
         """(rows, latent) of float32 or float16, atomically; all ``.bin`` banks of a folder have one element type."""
         path = self.target("bank", component, gender)
-        if path.suffix == ".bin":
+        if formats.is_rows(path):
             write_bank(path, rows, str(rows.dtype))
         else:
             formats.write(path, {BANK: rows})
@@ -232,7 +237,7 @@ class Folder:
         Written last and atomically, so that a folder with a config.json is a whole one."""
         files = {}
         for file in sorted(self.path.rglob("*")):
-            if file.suffix in (*formats.SUFFIXES, ".bin") and file.is_file() and not file.name.startswith("."):
+            if file.suffix in (*formats.SUFFIXES, ".bin", ".ckpt", ".tar") and file.is_file() and not file.name.startswith("."):
                 files[file.relative_to(self.path).as_posix()] = {"sha256": sha256(file), "bytes": file.stat().st_size}
         kind: Dict[str, Any] = {"framework": "torch", "suffix": self.suffix} if self.suffix != ".pkl" else {}
         write_text(self.path / CONFIG_FILE, configuration.dump(
@@ -248,6 +253,9 @@ def open_folder(path, sizes_from_files: bool = False) -> Folder:
     path = Path(path)
     if not _has_weights(path) and _has_weights(path / "demo"):
         path = path / "demo"  # "Params" of a fresh checkout, where only the demo weights are
+    if path.is_file():
+        raise CheckpointError(f"{path}: is a file; name the folder of weights that it lies in, whose AE_whole/ and Combine/ "
+                              "hold networks and feature banks")
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such folder of weights. Params/demo ships with the repository; the "
                               "authors' weights go into AE_whole/ and Combine/ of a folder (tools/fetch_release.py).")
@@ -270,6 +278,9 @@ def open_folder(path, sizes_from_files: bool = False) -> Folder:
 
 
 def _nothing(path: Path) -> CheckpointError:
+    theirs = ("CE/left_eye", "FM/left_eye", "IS/generator.pth", "left_eye/encoder.pth", "left_eye/decoder.pth")
+    if any((path / name).exists() for name in theirs):
+        return CheckpointError(f"{path}: holds weights {XU_JUSTIN}.")
     return CheckpointError(f"{path}: holds no weights: no config.json, and no networks in the release's AE_whole/ and "
                            "Combine/. Name a folder that has them.")
 
@@ -361,7 +372,7 @@ def read_rows(path, latent: int, stored: str, as_stored: bool = False) -> np.nda
     """(rows, latent) float32 of a bank in any format; ``stored`` is the element type of a ``.bin``.  as_stored keeps
     the file's own element type."""
     path = Path(path)
-    if path.suffix.lower() == ".bin":
+    if formats.is_rows(path):
         return read_bank(path, latent, stored).astype(stored if as_stored else np.float32, copy=False)
     layout, arrays, _ = recognise(formats.read_any(path), path)
     if layout.kind != "bank" or arrays[BANK].shape[1] != latent:

@@ -1,4 +1,4 @@
-"""One file of weights in any format, chosen by its suffix.
+"""One file of weights in any format, known by its content; the suffix chooses only what is written.
 
     .pkl            the release's and Jittor's pickles
     .pth, .pt       PyTorch's; reading needs nothing, writing needs PyTorch
@@ -8,40 +8,180 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 
 from ..atomic import write_atomically
-from .errors import CheckpointError
-from .pickle_file import read_value, write_arrays
-from .tensors_file import read_tensors, write_tensors
-from .torch_file import import_torch, read_torch, write_torch
+from . import pickle_file, tensors_file, torch_file
+from .arrays import CheckpointError
+from .pickle_file import write_arrays
+from .safe_pickle import Inert
+from .tensors_file import write_tensors
+from .torch_file import import_torch, write_torch
 
 JITTOR_SUFFIXES = (".pkl",)
 TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
 SUFFIXES = JITTOR_SUFFIXES + TORCH_SUFFIXES
+#: what files of weights are called that are read and never written here
+OTHER_SUFFIXES = (".ckpt", ".pth.tar", ".bin", "")
+
+_READERS = {"pickle": (pickle_file.read_pickle, "checkpoint"), "zip": (torch_file.read_zip, "PyTorch checkpoint"),
+            "legacy": (torch_file.read_legacy, "PyTorch checkpoint"),
+            "safetensors": (tensors_file.read_tensors, "safetensors file")}
+#: (offset, beginning, what the file is) of what people take for weights
+_OTHERS = (
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (of Keras, say), which holds no network of this kind"),
+    (0, b"\x93NUMPY", "one NumPy array without a name; save {name: array} as .pkl or .safetensors"),
+    (257, b"ustar", "a tar archive: unpack it and name the file inside (PyTorch before 0.1.10 wrote such, too: load and "
+                    "save those with it)"),
+    (0, b"\x1f\x8b", "compressed with gzip: unpack it first"),
+    (0, b"BZh", "compressed with bzip2: unpack it first"),
+    (0, b"\xfd7zXZ", "compressed with xz: unpack it first"),
+    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd: unpack it first"),
+    (0, b"7z\xbc\xaf", "a 7z archive: unpack it and name the file inside"),
+    (0, b"Rar!", "a rar archive: unpack it and name the file inside"),
+    (0, b"GGUF", "a GGUF file, which holds language models"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS, not the weights themselves: run git lfs pull"),
+    (0, b"\x89PNG", "a picture"), (0, b"\xff\xd8\xff", "a picture"), (0, b"%PDF", "a PDF"), (0, b"\x7fELF", "a program"))
+_MUCH = 1 << 30
 
 
 def suffix(path) -> str:
     """The path's suffix in small letters; CheckpointError where it is none of SUFFIXES."""
     ending = Path(path).suffix.lower()
     if ending not in SUFFIXES:
-        raise CheckpointError(f"{path}: the format is chosen by the suffix, and {ending or 'none'} is not one of "
-                              f"{', '.join(SUFFIXES)}")
+        raise CheckpointError(f"{path}: the format to write is chosen by the suffix, and {ending or 'none'} is not one "
+                              f"of {', '.join(SUFFIXES)}")
     return ending
 
 
-def read_any(path) -> Any:
-    """Whatever the file holds, nothing executed: usually name -> array, possibly wrapped.  CheckpointError names the
-    file and the cause."""
+def _known(head: bytes, tail: bytes, ending: str) -> Optional[str]:
+    """Which of _READERS reads a file that begins and ends so; None for none."""
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return "zip"
+    if head[:1] == b"\x80" and torch_file.LEGACY in head[:32]:
+        return "legacy"
+    if head[4:9] == b"\0\0\0\0{":  # a length below 4 GB, and its JSON
+        return "safetensors"
+    old = head[:1] in b"(}]cdlIFSVLN)X" and tail.endswith((b".", pickle_file.MARK))  # protocols 0 and 1
+    if head[:1] == b"\x80" and head[1:2] <= b"\x05" or old:
+        return "pickle"
+    return {".pkl": "pickle", ".safetensors": "safetensors"}.get(ending)
+
+
+def _open(path):
+    """(stream, size, which of _READERS or None, first bytes).  CheckpointError where it is no file that can be read."""
     if not os.path.lexists(path):
         raise CheckpointError(f"{path}: missing: no such file or folder")
-    ending = suffix(path)
-    if ending == ".pkl":
-        return read_value(path)
-    return read_tensors(path) if ending == ".safetensors" else read_torch(path)
+    try:
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            raise CheckpointError(f"{path}: is a folder; name a file")
+        if not stat.S_ISREG(found.st_mode):
+            raise CheckpointError(f"{path}: is no regular file")
+        stream = open(path, "rb")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: missing: a link to nothing") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+    try:
+        head, size = stream.read(512), found.st_size
+        if not head:
+            raise CheckpointError(f"{path}: is empty (0 bytes). Fetch or write the file again.")
+        if size > _MUCH and getattr(found, "st_blocks", size) * 512 < size // 2:
+            raise CheckpointError(f"{path}: more than half of its {size} bytes were never written: a download that "
+                                  "broke off? Fetch it again.")
+        stream.seek(max(0, size - 8))
+        return stream, size, _known(head, stream.read(8), Path(path).suffix.lower()), head
+    except BaseException:
+        stream.close()
+        raise
+
+
+def read_any(path) -> Any:
+    """Whatever the file holds, nothing executed: usually name -> array, possibly wrapped, with an ``Inert`` for each
+    entry that is no array and no plain value.  CheckpointError names the file and the cause."""
+    stream, size, kind, head = _open(path)
+    with stream:
+        if kind is None:
+            raise CheckpointError(f"{path}: {_what_else(head, Path(path).suffix.lower())}")
+        read, what = _READERS[kind]
+        stream.seek(0)
+        try:
+            value = read(stream, size)
+        except (KeyboardInterrupt, SystemExit, CheckpointError):
+            raise
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+        except BaseException as error:  # zipfile and json raise many kinds on damaged files, MemoryError included
+            plain = isinstance(error, (ValueError, torch_file.UnsafePickle)) or type(error).__name__ == "UnpicklingError"
+            cause = f"{error}" if plain and str(error) else f"damaged ({type(error).__name__}: {error})"
+            if kind == "zip" and "not a zip file" in cause:
+                cause = "cut off: the archive's list of records, at its end, is not there"
+            raise CheckpointError(f"{path}: not a usable {what}: {cause[:600]}. Fetch or write the file again."
+                                  ) from None
+    if isinstance(value, Inert):
+        raise CheckpointError(f"{path}: holds a whole object, {value.what}, of which nothing was run: save "
+                              "net.state_dict() alone")
+    return value
+
+
+def _what_else(head: bytes, ending: str) -> str:
+    for offset, beginning, what in _OTHERS:
+        if head[offset:offset + len(beginning)] == beginning:
+            return f"is {what}"
+    text = head.lstrip(b"\xef\xbb\xbf \r\n\t")
+    if text[:1] == b"<":
+        return "is a web page, not weights: the download was answered with a page to read"
+    if head[:1] == b"\x08" and head[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x3a"):
+        return "looks like an ONNX model, which is not read here; convert the weights that it was made of"
+    shown = head.decode("latin-1")
+    if all(c.isprintable() or c in "\r\n\t" for c in shown):
+        return f"is a text file, not weights (it begins {shown.split(chr(10))[0]!r:.60})"
+    if ending == ".bin":
+        return "holds no named arrays: raw rows of a feature bank, or damaged"
+    return (f"is neither a pickle, PyTorch's nor safetensors (it starts with {head[:4]!r}); the file is damaged or "
+            "something else")
+
+
+def is_rows(path) -> bool:
+    """Whether a file is to be read as a bank's raw rows: called ``.bin``, and of no format that is known by its
+    content."""
+    if Path(path).suffix.lower() != ".bin":
+        return False
+    try:
+        stream, _, kind, _ = _open(path)
+    except CheckpointError:
+        return True  # banks.read_bank says what is wrong
+    stream.close()
+    return kind is None
+
+
+def has_checksum(path) -> bool:
+    """Whether a changed number in the file would be noticed."""
+    stream, size, kind, _ = _open(path)
+    with stream:
+        if kind == "zip":
+            return torch_file.has_checksum(stream)
+        readers = {"pickle": pickle_file.has_checksum, "safetensors": tensors_file.has_checksum}
+        return kind in readers and readers[kind](stream, size)
+
+
+def read_arrays(path) -> Dict[str, np.ndarray]:
+    """name -> array as stored (any numeric type, read-only) of a file that holds nothing else.  CheckpointError names
+    the file."""
+    value = read_any(path)
+    if not isinstance(value, dict) or not value:
+        raise CheckpointError(f"{path}: expected a dictionary of named arrays, found {type(value).__name__}"
+                              + (" without entries" if isinstance(value, dict) else ""))
+    for name, array in value.items():
+        if not isinstance(name, str) or not isinstance(array, np.ndarray):
+            what = array.what if isinstance(array, Inert) else type(array).__name__
+            raise CheckpointError(f"{path}: expected named arrays, found {what} under {name!r:.80}; nothing was run")
+    return value
 
 
 def write(path, arrays: Dict[str, np.ndarray]) -> None:

@@ -17,10 +17,8 @@ import numpy as np
 from ..config import PRESETS, Config, ConfigError
 from ..layout import KINDS, Shapes, sizes, specification
 from . import foreign
-from .bfloat16 import Widened
-from .errors import CheckpointError
-from .strict import check_arrays
-from .unwrap import BANK, unwrap
+from .arrays import CheckpointError, Widened, check_arrays
+from .unwrap import BANK, LEFT_OUT, unwrap
 
 Arrays = Dict[str, np.ndarray]
 
@@ -64,6 +62,17 @@ def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[
     CheckpointError for anything else than one whole network of a known family, with the nearest matches name by name.
     """
     arrays, notes = unwrap(value, source, key)
+    try:
+        return _recognised(arrays, notes, source, expected, as_stored)
+    except CheckpointError as error:
+        left = "".join(f"\n  {note}" for note in notes if note.startswith(LEFT_OUT))
+        raise CheckpointError(f"{error}{left}") from None
+
+
+def _recognised(arrays: Arrays, notes: List[str], source, expected: Optional[Layout],
+                as_stored: bool) -> Tuple[Layout, Arrays, List[str]]:
+    foreign.refuse_others(arrays, source, any("num_batches_tracked" in note for note in notes))
+    own = {name: array.shape for name, array in arrays.items()}
     if any(isinstance(array, Widened) for array in arrays.values()):
         notes.append("widened bfloat16 to float32, which holds it exactly")
     for convert in (foreign.generator, foreign.discriminator):
@@ -81,10 +90,10 @@ def recognise(value: Any, source, key: Optional[str] = None, expected: Optional[
         return Layout("bank"), arrays, notes
     layout = expected or _layout(arrays, source)
     if layout is None:
-        raise _unknown({name: array.shape for name, array in arrays.items()}, source)
+        raise _unknown(own, source, None, set(arrays))
     shapes = specification(layout.kind, layout.config, layout.component)
     if expected is None and {n: tuple(a.shape) for n, a in arrays.items()} != shapes:
-        raise _unknown({name: array.shape for name, array in arrays.items()}, source, (layout.kind, shapes))
+        raise _unknown(own, source, (layout.kind, shapes), set(arrays))
     return layout, check_arrays(arrays, shapes, source, as_stored), notes
 
 
@@ -134,10 +143,11 @@ def combined_config(known: Dict[str, Any], source) -> Config:
         raise CheckpointError(f"{source}: its networks make no configuration together: {error}") from None
 
 
-def _unknown(found: Shapes, source, known: Optional[Tuple[str, Shapes]] = None) -> CheckpointError:
-    """known: the (kind, names and shapes) that the file was taken for; without it the likeliest is looked for."""
+def _unknown(found: Shapes, source, known: Optional[Tuple[str, Shapes]], renamed: set) -> CheckpointError:
+    """known: the (kind, names and shapes) that the file was taken for; without it the likeliest is looked for.
+    renamed: names that there are once another project's were brought into this one's: not missing."""
     kind, shapes = known or _likeliest(found)
-    missing = [name for name in shapes if name not in found]
+    missing = [name for name in shapes if name not in found and name not in renamed]
     unexpected = [name for name in found if name not in shapes]
     lines: List[str] = []
     left = unexpected[:_COMPARED]
@@ -145,10 +155,10 @@ def _unknown(found: Shapes, source, known: Optional[Tuple[str, Shapes]] = None) 
         near = difflib.get_close_matches(name, left, 1, 0.6) if len(lines) < _LINES else []
         if near:
             left.remove(near[0])
-        lines.append(f"  {name} {shapes[name]}: " + (f"missing; nearest is {near[0]} {tuple(found[near[0]])}" if near
+        lines.append(f"  {name} {shapes[name]}: " + (f"missing; nearest is {near[0]:.80} {tuple(found[near[0]])}" if near
                                                      else "missing"))
     paired = set(unexpected[:_COMPARED]) - set(left)
-    lines += [f"  {name} {tuple(found[name])}: unexpected" for name in unexpected if name not in paired]
+    lines += [f"  {name:.80} {tuple(found[name])}: unexpected" for name in unexpected if name not in paired]
     lines += [f"  {name} {tuple(found[name])}: expected {shape}" for name, shape in shapes.items()
               if name in found and tuple(found[name]) != tuple(shape)]
     more = f"\n  and {len(lines) - _LINES} more" if len(lines) > _LINES else ""

@@ -17,7 +17,7 @@ from typing import Callable, Dict, Iterable, List, Optional
 from ..atomic import scratch_beside
 from ..components import COMPONENTS
 from ..errors import UserError
-from .errors import CheckpointError
+from .arrays import CheckpointError
 from .folder import GENDERS, bank_path, network_path, open_folder
 
 #: archives and where the authors' install script takes them from

@@ -1,15 +1,17 @@
-"""An unpickler that can build numeric arrays and nothing else.
+"""An unpickler that can build numeric arrays and plain values, and leaves out everything else.
 
 A pickle is a program: unpickling a stranger's file runs it.  This reader answers the handful of names that a saved
-dictionary of arrays needs with stand-ins written here, and refuses every other.  It does not even call numpy's own
-array restoring, which trusts sizes it is given: a stand-in notes shape, type and bytes, and checks that they agree.
+dictionary of arrays needs with stand-ins written here.  For every other name an ``Inert`` stands, which can be "called"
+and "filled" and does nothing: nothing is imported and nothing is run, and the arrays beside it are read all the same.
+It does not even call numpy's own array restoring, which trusts sizes it is given: a stand-in notes shape, type and
+bytes, and checks that they agree.
 
 It stands on the standard library's reader written in Python, not the one in C: that one lets a four-byte number in the
-file make it clear gigabytes of memory (its memo is an array), and here every instruction that is not needed is left out.
+file make it clear gigabytes of memory (its memo is an array), and here every instruction that is not needed is left out,
+instructions are counted, and what calls copy is bounded by the size of the file.
 """
 from __future__ import annotations
 
-import io
 import pickle
 import struct
 from collections import OrderedDict
@@ -17,23 +19,40 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-#: a checkpoint nests a few levels (networks, optimiser state); more is no checkpoint
+#: a checkpoint nests a few levels (networks, optimiser state, options); what lies deeper is left out
 _DEEPEST = 12
-#: element types an array in a checkpoint may have
+#: element types an array in a checkpoint may have; others are left out
 _DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
+#: a checkpoint of a thousand parameters with its optimiser has 100,000; this many take about two seconds
+_MOST_INSTRUCTIONS = 1_000_000
+_LONGEST_LINE = 4096
 
 
 class UnsafePickle(pickle.UnpicklingError):
-    """The pickle asks for something that is no array of numbers."""
+    """The pickle is damaged, or made to do harm."""
 
 
-class _DType:
-    def __init__(self, code):
-        if isinstance(code, bytes):
-            code = code.decode("latin-1")
-        code = code.lstrip("<=|") if isinstance(code, str) else ""
-        if code not in _DTYPES:
-            raise UnsafePickle(f"holds an array of type {code!r}; only numbers are read")
+class StandIn:
+    """What the pickle builds in place of a class that is known here; ``resolved`` is what it stands for."""
+
+    def resolved(self) -> Any:
+        raise UnsafePickle("holds a value without contents")
+
+
+class Inert(StandIn):
+    """Stands for whatever is no array: an object, a class, a function.  what: its name, for people."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: str):
+        self.what = what[:60]
+
+    def resolved(self) -> "Inert":
+        return self
+
+
+class _DType(StandIn):
+    def __init__(self, code: str):
         self.code, self.order = code, "<"
 
     def __setstate__(self, state):
@@ -46,12 +65,24 @@ class _DType:
     def numpy(self) -> np.dtype:
         return np.dtype(self.order.replace("|", "<") + self.code)
 
+    def resolved(self) -> Inert:
+        return Inert("numpy.dtype")
 
-class _Array:
+
+def _dtype(code, *_):
+    if isinstance(code, bytes):
+        code = code.decode("latin-1")
+    if not isinstance(code, str):
+        raise UnsafePickle("holds a damaged array type")
+    code = code.lstrip("<=|")
+    return _DType(code) if code in _DTYPES else Inert(f"an array of type {code!r}")
+
+
+class _Array(StandIn):
     """What numpy's ``_reconstruct`` would have returned; ``value`` is set once the contents came."""
 
     def __init__(self):
-        self.value = None
+        self.value: Any = None
 
     def __setstate__(self, state):
         if not isinstance(state, tuple) or len(state) not in (4, 5):
@@ -59,8 +90,15 @@ class _Array:
         shape, dtype, fortran, data = state[-4:]
         self.value = _build(shape, dtype, data, "F" if fortran else "C")
 
+    def resolved(self):
+        if self.value is None:
+            raise UnsafePickle("holds an array without contents")
+        return self.value
 
-def _build(shape, dtype, data, order) -> np.ndarray:
+
+def _build(shape, dtype, data, order):
+    if isinstance(dtype, Inert):
+        return dtype
     if not isinstance(dtype, _DType):
         raise UnsafePickle("holds an array without a type")
     if isinstance(data, str):  # Python 2 pickles
@@ -68,7 +106,7 @@ def _build(shape, dtype, data, order) -> np.ndarray:
     if isinstance(data, (bytearray, memoryview, pickle.PickleBuffer)):
         data = bytes(data)
     if not isinstance(data, bytes):
-        raise UnsafePickle("holds an array of Python objects")
+        raise UnsafePickle("holds an array without bytes")
     if not isinstance(shape, tuple) or len(shape) > 8 or not all(
             isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2 ** 40 for n in shape):
         raise UnsafePickle("holds an array of an impossible shape")
@@ -83,9 +121,11 @@ def _build(shape, dtype, data, order) -> np.ndarray:
     return np.frombuffer(data, kind).reshape(shape, order=order)
 
 
-def _reconstruct(subtype, shape, typecode):
+def _reconstruct(subtype, *_):
+    if isinstance(subtype, Inert):
+        return subtype  # numpy.matrix and others of their own
     if subtype is not _NDARRAY:
-        raise UnsafePickle("holds an array of a class of its own")
+        raise UnsafePickle("holds a damaged array")
     return _Array()
 
 
@@ -96,7 +136,7 @@ def _frombuffer(data, dtype, shape, order):
 
 
 def _scalar(dtype, data):
-    return _frombuffer(data, dtype, (), "C")
+    return dtype if isinstance(dtype, Inert) else _build((), dtype, data, "C").item()
 
 
 def _jittor_var(*arguments):
@@ -117,33 +157,53 @@ def _no_bytes(*arguments):
     return b""
 
 
+_PLAIN = (str, bytes, int, float, type(None))
+
+
 def _named(keys):
-    """The keys, which must be plain names: the hash of a tuple takes time and stack as its nesting says, which is a
-    byte a level in the file and doubles what is hashed."""
+    """The keys as plain names.  A flat tuple becomes its text; one that nests is refused: its hash takes time and stack
+    as its nesting says, which is a byte a level in the file and doubles what is hashed."""
+    out = []
     for key in keys:
-        if not isinstance(key, (str, bytes, int, float, type(None))):
+        if isinstance(key, Inert):
+            key = f"({key.what})"
+        elif isinstance(key, tuple) and len(key) <= 16 and all(isinstance(part, _PLAIN) for part in key):
+            key = ", ".join(str(part)[:60] for part in key)
+        elif not isinstance(key, _PLAIN):
             raise UnsafePickle("holds a dictionary whose keys are no names")
-    return keys
+        out.append(key)
+    return out
 
 
 def _ordered(pairs=()):
     pairs = [tuple(pair) for pair in pairs]
-    _named([pair[0] for pair in pairs])
-    return OrderedDict(pairs)
+    return OrderedDict(zip(_named([key for key, _ in pairs]), [value for _, value in pairs]))
 
 
-class _Marker:
-    """Stands for numpy's ndarray class; cannot be called."""
+def _counted(items=None):
+    if not isinstance(items, dict):
+        raise UnsafePickle("holds a damaged count")
+    return items
 
 
-_NDARRAY = _Marker()
+class _Marker(StandIn):
+    """Stands for a class that is named and not called."""
+
+    def __init__(self, what: str):
+        self.what = what
+
+    def resolved(self) -> Inert:
+        return Inert(self.what)
+
+
+_NDARRAY = _Marker("numpy.ndarray")
 _ALLOWED: Dict[tuple, Any] = {
     ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): lambda code, *_: _DType(code),
+    ("numpy", "dtype"): _dtype,
     ("collections", "OrderedDict"): _ordered,
+    ("collections", "Counter"): _counted,
+    ("collections", "defaultdict"): lambda *_: OrderedDict(),
     ("_codecs", "encode"): _encode,
-    ("__builtin__", "bytes"): _no_bytes,  # the contents of an array without elements
-    ("builtins", "bytes"): _no_bytes,
     ("jittor", "jittor_core.Var"): _jittor_var,
     ("jittor", "Var"): _jittor_var,
     ("jittor_core", "Var"): _jittor_var,
@@ -155,61 +215,133 @@ for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "scalar"] = _scalar
     _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _frombuffer
     _ALLOWED[f"{_core}.multiarray", "ndarray"] = _NDARRAY
+for _core in ("builtins", "__builtin__"):
+    _ALLOWED[_core, "bytes"] = _no_bytes  # the contents of an array without elements
+    _ALLOWED[_core, "set"] = lambda items=(): list(items)
 
 
-_LONGEST_LINE = 4096
-#: the instructions that build names, numbers, text, bytes, lists, tuples and dictionaries, or call a stand-in
+#: the instructions that build names, numbers, text, bytes, lists, tuples and dictionaries
 _INSTRUCTIONS = (
-    "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG1 FLOAT BINFLOAT "
+    "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT LONG BININT BININT1 BININT2 LONG1 FLOAT BINFLOAT "
     "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
-    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS "
+    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT "
     "GLOBAL STACK_GLOBAL BINPERSID PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET").split()
+#: functions whose first argument says what is made
+_MAKERS = ("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__", "builtins.getattr")
+
+
+class _Counting(dict):
+    """Instruction -> what carries it out; counts those taken."""
+
+    left = _MOST_INSTRUCTIONS
+
+    def __getitem__(self, key):
+        self.left -= 1
+        if self.left < 0:
+            raise UnsafePickle(f"has more than {_MOST_INSTRUCTIONS:,} instructions, more than any checkpoint needs")
+        return dict.__getitem__(self, key)
 
 
 class Reader(pickle._Unpickler):
-    """Reads one pickle from a binary stream.  ``names`` says what each (module, name) the pickle may ask for stands
-    for; readers of other formats extend it and ``persistent_load``."""
+    """Reads one pickle from a binary stream of ``size`` bytes.  ``names`` says what each (module, name) the pickle may
+    ask for stands for; readers of other formats extend it and ``persistent_load``."""
 
     names: Dict[tuple, Any] = _ALLOWED
     #: classes whose instances take a state (the ``BUILD`` instruction)
     stateful: tuple = (_DType, _Array)
 
-    def __init__(self, stream):
+    def __init__(self, stream, size: int):
         super().__init__(_Lines(stream), encoding="latin-1")
+        self._known = {id(known) for known in self.names.values() if not isinstance(known, _Marker)}
+        self._copies = 4 * size + (1 << 20)
+        self.dispatch = _Counting(self.dispatch)
 
     def find_class(self, module, name):
         try:
             return self.names[module, name]
         except (KeyError, TypeError):
-            raise UnsafePickle(f"asks for {module}.{name}, which is no array of numbers; nothing was run") from None
+            return Inert(f"{module}.{name}")
 
     def persistent_load(self, pid):
         raise UnsafePickle("refers to data outside the file")
 
+    def _charge(self, values):
+        """What a call may copy is counted: a long text that is encoded a thousand times is one line in the file."""
+        for value in values if isinstance(values, tuple) else ():
+            if isinstance(value, (str, bytes, bytearray, list, tuple, dict)):
+                self._copies -= len(value)
+        if self._copies < 0:
+            raise UnsafePickle("asks for more memory than the file can fill")
+
+    def _call(self, function, arguments):
+        if isinstance(function, Inert):
+            if function.what in _MAKERS and arguments and isinstance(arguments[0], Inert):
+                return arguments[0]
+            return function
+        if not isinstance(arguments, tuple) or id(function) not in self._known:
+            raise UnsafePickle("calls something that cannot be called; nothing was run")
+        self._charge(arguments)
+        return function(*arguments)
+
     def load_reduce(self):
-        arguments, function = self.stack.pop(), self.stack[-1]
-        if not isinstance(arguments, tuple) or not any(function is known for known in self.names.values()):
-            raise UnsafePickle("calls something that is no array of numbers; nothing was run")
-        self.stack[-1] = function(*arguments)
+        arguments = self.stack.pop()
+        self.stack[-1] = self._call(self.stack[-1], arguments)
+
+    def load_newobj_ex(self):
+        self.stack.pop()
+        self.load_reduce()
+
+    def load_obj(self):
+        kind, *arguments = self.pop_mark()
+        self.append(self._call(kind, tuple(arguments)))
+
+    def load_inst(self):
+        module, name = (self.readline()[:-1].decode("ascii") for _ in range(2))
+        arguments = tuple(self.pop_mark())
+        self.append(self._call(self.find_class(module, name), arguments))
 
     def load_build(self):
         state, value = self.stack.pop(), self.stack[-1]
         if isinstance(value, self.stateful):
+            self._charge(state)
             value.__setstate__(state)
-        elif not isinstance(value, OrderedDict):  # whose state is PyTorch's notes on versions, of no use here
+        elif not isinstance(value, (OrderedDict, Inert)):  # a dictionary's are PyTorch's notes on versions, of no use here
             raise UnsafePickle("sets the state of something that has none")
+
+    def _fill(self, items, kind):
+        """Add to the list or dictionary on top of the stack, or to an Inert, which takes nothing."""
+        target = self.stack[-1]
+        if isinstance(target, Inert):
+            return
+        if not isinstance(target, kind):
+            raise UnsafePickle("adds to something that is no list or dictionary")
+        if kind is list:
+            target.extend(items)
+        else:
+            target.update(zip(_named(items[::2]), items[1::2]))
+
+    def load_append(self):
+        self._fill([self.stack.pop()], list)
+
+    def load_appends(self):
+        self._fill(self.pop_mark(), list)
+
+    def load_setitem(self):
+        value, key = self.stack.pop(), self.stack.pop()
+        self._fill([key, value], dict)
+
+    def load_setitems(self):
+        self._fill(self.pop_mark(), dict)
 
     def load_dict(self):
         items = self.pop_mark()
         self.append(dict(zip(_named(items[::2]), items[1::2])))
 
-    def load_setitem(self):
-        value, key = self.stack.pop(), self.stack.pop()
-        self.stack[-1][_named([key])[0]] = value
+    def load_empty_set(self):
+        self.append([])
 
-    def load_setitems(self):
-        items = self.pop_mark()
-        self.stack[-1].update(zip(_named(items[::2]), items[1::2]))
+    def load_frozenset(self):
+        self.append(self.pop_mark())
 
     def load_bytearray8(self):
         # the library's would reserve what the number says before looking whether the file has it
@@ -218,9 +350,11 @@ class Reader(pickle._Unpickler):
 
     dispatch = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]]
                 for name in _INSTRUCTIONS}
-    dispatch.update({pickle.REDUCE[0]: load_reduce, pickle.BUILD[0]: load_build,
-                     pickle.DICT[0]: load_dict, pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems,
-                     pickle.BYTEARRAY8[0]: load_bytearray8})
+    dispatch.update({getattr(pickle, name.upper())[0]: own for name, own in (
+        ("reduce", load_reduce), ("newobj", load_reduce), ("newobj_ex", load_newobj_ex), ("obj", load_obj),
+        ("inst", load_inst), ("build", load_build), ("append", load_append), ("appends", load_appends),
+        ("additems", load_appends), ("setitem", load_setitem), ("setitems", load_setitems), ("dict", load_dict),
+        ("empty_set", load_empty_set), ("frozenset", load_frozenset), ("bytearray8", load_bytearray8))})
 
     def load(self):
         try:
@@ -245,34 +379,48 @@ class _Lines:
         return self._readline(_LONGEST_LINE)
 
 
-def load(stream: io.BufferedIOBase) -> Any:
-    """The pickled value with every array as a read-only numpy array, tuples as lists.  Raises
-    ``pickle.UnpicklingError`` (of which UnsafePickle is one) for anything that is not a plain structure of names,
-    numbers and arrays."""
-    return resolve(Reader(stream).load())
+class Limited:
+    """A binary stream that ends ``length`` bytes in, and is never asked for more memory than that can fill."""
+
+    def __init__(self, stream, length: int):
+        self._stream, self.left = stream, length
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(max(0, min(size, self.left)))
+        self.left -= len(data)
+        return data
+
+    def readline(self, size: int) -> bytes:
+        data = self._stream.readline(max(0, min(size, self.left)))
+        self.left -= len(data)
+        return data
+
+
+def load(stream, size: int) -> Any:
+    """The pickled value of a stream of ``size`` bytes, with every array as a read-only numpy array, tuples as lists, and
+    an ``Inert`` for everything that is no array and no plain value.  Raises ``pickle.UnpicklingError`` (of which
+    UnsafePickle is one) for anything damaged."""
+    return resolve(Reader(stream, size).load())
 
 
 def resolve(value, _depth: int = 0, _seen: Optional[Dict[int, Any]] = None):
-    """The value with stand-ins replaced by what they stand for; anything unforeseen raises UnsafePickle.  A part that
-    occurs many times is gone through once."""
+    """The value with stand-ins replaced by what they stand for.  A part that occurs many times is gone through once."""
     seen = {} if _seen is None else _seen
-    if _depth > _DEEPEST:
-        raise UnsafePickle("nests deeper than a checkpoint does")
-    if isinstance(value, _Array):
-        if value.value is None:
-            raise UnsafePickle("holds an array without contents")
-        return value.value
+    if isinstance(value, StandIn):
+        if id(value) not in seen:
+            seen[id(value)] = value.resolved()
+        return seen[id(value)]
     if value is None or isinstance(value, (bool, int, float, str, bytes, np.ndarray)):
         return value
     if not isinstance(value, (dict, list, tuple)):
-        raise UnsafePickle(f"holds a {type(value).__name__}")
+        return Inert("a class or function")
     if id(value) not in seen:
-        seen[id(value)] = None  # within itself
+        if _depth > _DEEPEST:
+            return Inert("nested too deep")
+        seen[id(value)] = Inert("within itself")
         if isinstance(value, dict):
-            out = {key: resolve(item, _depth + 1, seen) for key, item in value.items()}
+            out: Any = {key: resolve(item, _depth + 1, seen) for key, item in value.items()}
         else:
             out = [resolve(item, _depth + 1, seen) for item in value]
         seen[id(value)] = out
-    if seen[id(value)] is None:
-        raise UnsafePickle("holds a structure that contains itself")
     return seen[id(value)]

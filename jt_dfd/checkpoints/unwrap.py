@@ -9,7 +9,8 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 
 from ..layout import TELLING
-from .errors import CheckpointError
+from .arrays import CheckpointError
+from .safe_pickle import Inert
 
 Arrays = Dict[str, np.ndarray]
 #: entries that hold the network where others hold networks, too (its moving average, say)
@@ -18,7 +19,10 @@ _FIRST = ("state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")
 #: a bank's one entry, (rows, latent)
 BANK = "feature"
+#: how the notes begin that say what of a file was not taken
+LEFT_OUT = "left out what is no"
 _DEEPEST = 4
+_MOST_ENTRIES = 100_000
 
 
 def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Arrays, List[str]]:
@@ -31,14 +35,15 @@ def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Arrays, List[
     if not isinstance(value, dict) or not value:
         raise CheckpointError(f"{source}: expected a dictionary of named arrays, found "
                               + ("an empty one" if isinstance(value, dict) else type(value).__name__))
-    flat = _is_state(value)
+    flat, left_out = _is_state(value), _left_out(value)
     states = {} if flat else dict(_states(value))
     path = _chosen(states, source, key)
     if path is None:
         state = value if flat or not states else states[next(iter(states))]
         arrays, notes = _arrays_of(state), []
         if not arrays:
-            raise CheckpointError(f"{source}: holds no network: its entries are {_listed(value)}")
+            raise CheckpointError(f"{source}: holds no network: its entries are {_listed(value)}"
+                                  + "".join(f"; {note}" for note in left_out))
         if not flat and not states:
             notes.append(f"left behind {_listed(name for name in value if name not in arrays)}")
     else:
@@ -48,7 +53,34 @@ def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Arrays, List[
     arrays, more = tidy(arrays)
     arrays, prefix = _without_prefix(arrays, source, key, list(states))
     arrays, last = tidy(arrays)
-    return arrays, notes + more + prefix + last
+    numbers = {name: array for name, array in arrays.items() if array.dtype.kind == "f" and array.ndim}
+    if len(numbers) < len(arrays):
+        last = last + [f"{LEFT_OUT} floating-point array: " + _listed(
+            (f"{name} ({array.dtype})" for name, array in arrays.items() if name not in numbers))]
+    return numbers, notes + more + prefix + last + left_out
+
+
+def _left_out(value) -> List[str]:
+    """A note that names every entry that is no array and no plain value; none where there are none."""
+    found = [f"{path} ({item.what})" for path, item in _entries(value) if isinstance(item, Inert)]
+    return [f"{LEFT_OUT} array, and nothing of it was run: {_listed(found)}"] if found else []
+
+
+def _entries(value, deep: int = _DEEPEST) -> Iterator[Tuple[str, Any]]:
+    """("a/b", item) of every entry of the value and of the dictionaries in it, each dictionary gone through once."""
+    waiting, seen, left = [("", value, deep)], set(), _MOST_ENTRIES
+    while waiting:
+        path, inner, deep = waiting.pop(0)
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        for name, item in inner.items():
+            left -= 1
+            if left < 0:
+                return
+            yield f"{path}{name}", item
+            if isinstance(item, dict) and deep > 1:
+                waiting.append((f"{path}{name}/"[:200], item, deep - 1))
 
 
 def _chosen(states: Dict[str, Arrays], source, key: Optional[str]) -> Optional[str]:
@@ -84,17 +116,12 @@ def _is_state(value) -> bool:
         not any(isinstance(v, (dict, list)) and v for v in value.values())
 
 
-def _states(value, deep: int = _DEEPEST) -> Iterator[Tuple[str, Arrays]]:
+def _states(value) -> Iterator[Tuple[str, Arrays]]:
     """(entry, weights) of every network in the value; the entry "a/b" is b within a."""
-    for name, item in value.items():
-        if not isinstance(name, str) or not isinstance(item, dict):
-            continue
-        if _is_state(item):
-            if BANK in item or any("." in str(inner) for inner in item):  # else numbers of an optimiser or a scaler
-                yield name, item
-        elif deep > 1:
-            for inner, state in _states(item, deep - 1):
-                yield f"{name}/{inner}", state
+    for path, item in _entries(value):
+        # others are numbers of an optimiser or a scaler
+        if _is_state(item) and (BANK in item or any("." in str(inner) for inner in item)):
+            yield path, item
 
 
 def _arrays_of(state) -> Arrays:

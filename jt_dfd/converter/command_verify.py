@@ -25,7 +25,7 @@ def main(options) -> int:
 
 
 def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
-    if ".bin" in (a.suffix.lower(), b.suffix.lower()):
+    if formats.is_rows(a) or formats.is_rows(b):
         return _say(a.name, compare_values(*({BANK: _rows(path)} for path in (a, b))), options.tolerance)
     found, ours, _ = recognise(formats.read_any(a), a, options.key_a, layout)
     other, theirs, _ = recognise(formats.read_any(b), b, options.key_b, layout)
@@ -39,7 +39,7 @@ def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
 
 
 def _rows(path: Path):
-    if path.suffix.lower() == ".bin":
+    if formats.is_rows(path):
         return read_rows(path, *bank_format(path))
     layout, arrays, _ = recognise(formats.read_any(path), path)
     if layout.kind != "bank":

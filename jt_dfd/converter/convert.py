@@ -82,7 +82,7 @@ def convert_file(source, destination, to: str, dtype: Optional[str] = None, forc
     try:
         with scratch_beside(destination) as scratch, Jittor() as jittor:
             temporary = scratch / ("new" + ending)
-            if source.suffix.lower() == ".bin" or ending == ".bin":
+            if formats.is_rows(source) or ending == ".bin":
                 done = convert_bank(source, temporary, dtype, *bank_format(source, latent))
             else:
                 done = convert_network(source, temporary, to, dtype, jittor if verify else None, key)
@@ -160,7 +160,7 @@ def as_type(array: np.ndarray, dtype: Optional[str], name: str, source) -> np.nd
 
 def convert_bank(source: Path, target: Path, dtype: Optional[str], latent: int, stored: str) -> Done:
     """A feature bank from or to raw rows.  stored: element type of a ``.bin`` source."""
-    if source.suffix.lower() == ".bin":
+    if formats.is_rows(source):
         rows = read_bank(source, latent, stored).astype(stored, copy=False)
     else:
         layout, arrays, _ = recognise(formats.read_any(source), source)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from ..checkpoints import CheckpointError, formats, open_folder
-from ..checkpoints.bfloat16 import stored_type
+from ..checkpoints.arrays import stored_type
 from ..checkpoints.folder import bank_format, read_rows, sha256
 from ..checkpoints.recognise import recognise
 from ..checkpoints.unwrap import BANK, unwrap
@@ -16,7 +16,7 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
     """{"path", "bytes", "sha256", "layout" (None where unknown, then "unknown" says why), "preset", "notes", "numbers",
     "arrays": [{"name", "shape", "dtype"}]}.  CheckpointError where the file cannot be read at all."""
     path = Path(path)
-    if path.suffix.lower() == ".bin":
+    if formats.is_rows(path):
         return _inspect_bin(path, *bank_format(path))
     value = formats.read_any(path)
     out: Dict[str, Any] = {**_file(path), "layout": None, "preset": None, "notes": []}
@@ -37,7 +37,7 @@ def inspect_folder(path) -> Dict[str, Any]:
     folder = open_folder(path, sizes_from_files=True)
     files: List[Dict[str, Any]] = []
     for member in folder.members():
-        raw = member.path.suffix.lower() == ".bin"
+        raw = formats.is_rows(member.path)
         entry = (_inspect_bin(member.path, folder.config.latent, folder.bank_dtype) if raw
                  else inspect_file(member.path))
         entry["dtypes"] = sorted({array["dtype"] for array in entry.pop("arrays")})

@@ -5,6 +5,7 @@ weights as they are in memory and once more with the file that was written, read
 """
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -101,7 +102,7 @@ def run_both(layout: Layout, a, b, jittor: Jittor, small: bool = False, key_a=No
              dtype: Optional[str] = None) -> Finding:
     """Both networks on the same seeded input, one file in Jittor and the other in PyTorch: ``.pkl`` in Jittor where
     only one is.  dtype: round both networks' weights to it first."""
-    if formats.suffix(a) != ".pkl" and formats.suffix(b) == ".pkl":
+    if Path(a).suffix != ".pkl" and Path(b).suffix == ".pkl":
         a, b, key_a, key_b = b, a, key_b, key_a
     if layout.kind not in NETWORKS:
         return Finding(None, f"a {layout} is not run")

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..checkpoints import CheckpointError, check_arrays
 from ..checkpoints.folder import sha256
-from ..checkpoints.torch_file import read_torch
+from ..checkpoints.formats import read_any
+from ..checkpoints.unwrap import LEFT_OUT, unwrap
 
 #: sum of the published ``pt_inception-2015-12-05-6726825d.pth``, 95,628,359 bytes (pytorch-fid and torch-fidelity)
 PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -20,17 +21,14 @@ def read_inception(path) -> Dict[str, np.ndarray]:
 
     CheckpointError names the file and what is missing, too much, misshapen or damaged, and what was expected.
     """
-    return check(read_torch(path), path)
+    return check(read_any(path), path)
 
 
 def check(value, source) -> Dict[str, np.ndarray]:
     """The arrays of what a file held, as ``read_inception`` returns them."""
     from .inception import specification
 
-    if not isinstance(value, dict) or not value or not all(isinstance(a, np.ndarray) for a in value.values()):
-        raise CheckpointError(f"{source}: {_WANTED}; found no dictionary of named arrays")
-    # PyTorch's counts of training batches: in files saved by some versions, never used
-    arrays = {name: a for name, a in value.items() if not str(name).endswith(".num_batches_tracked")}
+    arrays, notes = unwrap(value, source)
     classes = arrays["fc.weight"].shape[0] if "fc.weight" in arrays and arrays["fc.weight"].ndim else None
     if classes == 1000 or any(str(name).startswith("AuxLogits.") for name in arrays):
         raise CheckpointError(
@@ -39,7 +37,8 @@ def check(value, source) -> Dict[str, np.ndarray]:
     try:
         return check_arrays(arrays, specification(), source)
     except CheckpointError as error:
-        raise CheckpointError(f"{error} ({_WANTED[0].upper()}{_WANTED[1:]}.)") from None
+        left = "".join(f" ({note})" for note in notes if note.startswith(LEFT_OUT))
+        raise CheckpointError(f"{error}{left} ({_WANTED[0].upper()}{_WANTED[1:]}.)") from None
 
 
 def load_inception(path) -> Tuple[object, Dict[str, object]]:

@@ -7,7 +7,8 @@ from typing import Dict, Optional, Tuple
 import numpy as np
 
 from ..checkpoints import CheckpointError
-from ..checkpoints.torch_file import read_torch
+from ..checkpoints.formats import read_any
+from ..checkpoints.unwrap import unwrap
 
 _STLPIPS = "stlpips-pytorch"
 _STLPIPS_FILE = "stlpips_pytorch/weights/vST0.0/vgg_shift_tolerant.pth"
@@ -32,14 +33,9 @@ def stlpips_file() -> Optional[Path]:
 
 
 def read_vgg_arrays(path) -> Dict[str, np.ndarray]:
-    """name -> array of a file PyTorch saved, also one that wraps them in {"state_dict": ...}.  CheckpointError names
-    the file where it is damaged, hostile or holds something else."""
-    value = read_torch(path)
-    if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):
-        value = value["state_dict"]
-    if not isinstance(value, dict) or not value or not all(isinstance(a, np.ndarray) for a in value.values()):
-        raise CheckpointError(f"{path}: expected named arrays of a VGG network, found something else")
-    return value
+    """name -> array of a file in any format, wrapped or not.  CheckpointError names the file where it is
+    damaged, hostile or holds something else."""
+    return unwrap(read_any(path), path)[0]
 
 
 def load_features(source: str = "auto") -> Tuple[Optional[object], str]:
@@ -61,7 +57,7 @@ def load_features(source: str = "auto") -> Tuple[Optional[object], str]:
                           "torchvision's VGG19 file with --perceptual-network")
         arrays = read_vgg_arrays(path)
         return VGGFeatures(stages_from(arrays, _STLPIPS_NAMES), True), "VGG16 of stlpips-pytorch (shift-tolerant)"
-    from ..checkpoints.vgg import read_vgg
+    from ..checkpoints.foreign import read_vgg
 
     kind, convolutions = read_vgg(source)
     stages = [[pair for name, pair in convolutions.items() if name.startswith(f"conv{number}_")]

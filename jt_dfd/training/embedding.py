@@ -15,6 +15,7 @@ from . import feed, losses, parallel, precision, sheets
 from .optimiser import Adam
 from .options import EmbeddingOptions
 from .schedule import learning_rate
+from .weights import open_weights
 
 KINDS = ("encoder", "image_decoder")
 
@@ -33,7 +34,7 @@ class EmbeddingTrainer:
             for network in pair.values():
                 _set_norm_momentum(network, options.norm_momentum)
         if options.init_from:
-            folder = checkpoints.open_folder(options.init_from)
+            folder = open_weights(options.init_from)
             for part in self.parts:
                 for kind in KINDS:
                     named.into_network(self.networks[part][kind], folder.network(kind, part), options.init_from)

@@ -81,6 +81,8 @@ class SynthesisTrainer:
         extra = folder.path / "discriminator.pkl"
         if self.discriminator is not None and extra.is_file():
             named.into_network(self.discriminator, checkpoints.read_arrays(extra), extra)
+        elif self.discriminator is not None and folder.has("discriminator"):
+            named.into_network(self.discriminator, folder.network("discriminator"), path)
 
     def describe(self):
         count = networks.count_parameters

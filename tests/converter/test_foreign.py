@@ -9,7 +9,7 @@ from jt_dfd.config import preset
 from jt_dfd.checkpoints import formats
 from jt_dfd.converter.convert import convert_file
 from jt_dfd.checkpoints.recognise import recognise
-from jt_dfd.checkpoints.vgg import read_vgg
+from jt_dfd.checkpoints.foreign import read_vgg
 from jt_dfd.networks import specification
 
 

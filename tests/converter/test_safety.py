@@ -159,7 +159,7 @@ def test_the_tensor_of_the_attacks_below_is_sound_by_itself(tmp_path):
     ("damaged tensor", dict(size=(-1,))), ("damaged tensor", dict(stride=(-1,))), ("damaged tensor", dict(offset=-1)),
     ("damaged tensor", dict(size=(2, 2))), ("damaged storage", dict(count=-4)),
     ("16 bytes instead of", dict(count=1 << 30, size=(1 << 30,))), ("missing", dict(storage=b"../../etc/passwd")),
-    ("QUInt8Storage", dict(kind=b"QUInt8Storage")), ("compressed", dict(compression=zipfile.ZIP_DEFLATED)),
+    ("compressed in a way", dict(compression=zipfile.ZIP_LZMA)),
 ])
 def test_tensors_that_reach_outside_their_data(cause, tensor, tmp_path):
     _zip(tmp_path / "evil.pth", **tensor)
@@ -175,7 +175,7 @@ def test_a_small_archive_that_unpacks_to_gigabytes(tmp_path, deadline):
             for _ in range(64):
                 stream.write(b"\0" * (1 << 20))
     deadline()
-    with pytest.raises(CheckpointError, match="compressed"):
+    with pytest.raises(CheckpointError, match="compressed records unpack to far more"):
         formats.read_any(tmp_path / "bomb.pth")
 
 

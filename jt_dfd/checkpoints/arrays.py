@@ -1,4 +1,4 @@
-"""Strict comparison of what a file holds with what a network needs."""
+"""What all formats share: the error, bfloat16, and the strict comparison of what a file holds with what a network needs."""
 from __future__ import annotations
 
 import difflib
@@ -6,11 +6,36 @@ from typing import Dict, Iterable, Tuple
 
 import numpy as np
 
-from .errors import CheckpointError
+from ..errors import UserError
+
+_LONGEST_MESSAGE = 3000
+
+
+class CheckpointError(UserError, ValueError):
+    """A file or folder that cannot be used as weights.  The message names the file, what was expected, what was
+    found and, where there is one, the way out.  Text out of a file is shown without control characters, and cut."""
+
+    def __init__(self, message: str):
+        plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in message[:_LONGEST_MESSAGE])
+        super().__init__(plain + ("..." if len(message) > _LONGEST_MESSAGE else ""))
+
+
+class Widened(np.ndarray):
+    """float32 numbers that their file stores as bfloat16, which NumPy does not have and float32 holds exactly."""
+
+
+def widened(raw) -> np.ndarray:
+    """(n,) float32 of n little-endian bfloat16 numbers."""
+    return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32).view(Widened)
+
+
+def stored_type(array: np.ndarray) -> str:
+    """Name of the element type that the array has in its file."""
+    return "bfloat16" if isinstance(array, Widened) else str(array.dtype.newbyteorder("="))
 
 
 def _some(names: Iterable[str], most: int = 4) -> str:
-    names = sorted(names)
+    names = [f"{name:.80}" for name in sorted(names)]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
