@@ -231,6 +231,12 @@ class Controls(QWidget):
         self._show_borrowed()
         self._emit()
 
+    def borrow_all(self, vectors: Dict[str, object]) -> None:
+        """All five parts from elsewhere, as one step."""
+        self._borrowed = dict(vectors)
+        self._show_borrowed()
+        self._emit()
+
     def give_back(self, name: str) -> None:
         if self._borrowed.pop(name, None) is not None:
             self._show_borrowed()

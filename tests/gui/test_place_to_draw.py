@@ -1,4 +1,6 @@
 """The window as a place to draw: the empty page, words, drawings as strokes, room."""
+import time
+
 import numpy as np
 import pytest
 from conftest import PATIENCE, Weights
@@ -10,7 +12,7 @@ from PyQt5.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox
 from test_window import LINE, faces, key, settle
 
 from jt_dfd.errors import UserError
-from jt_dfd.gui import app, files, filing, messages, svg
+from jt_dfd.gui import app, files, filing, films, messages, svg
 from jt_dfd.gui.filing import ask_unsaved
 from jt_dfd.gui.guide import EXAMPLES
 from jt_dfd.gui.messages import EngineTrouble, plainly
@@ -403,3 +405,94 @@ def test_the_face_of_the_drawing_before_is_marked_after_opening_another(window, 
     w.document.saved("")
     w.actions.examples_menu.actions()[0].trigger()
     assert w.face.dimmed and "earlier" in w.face.word.text()
+
+
+# -- taking away -------------------------------------------------------------------------------------------------------
+def test_a_quick_save_asks_nothing_and_leaves_the_drawing_s_own_file(window, qtbot, tmp_path):
+    w = window()
+    w.settings.setValue("quick_folder", str(tmp_path / "faces"))
+    assert not w.actions["quick"].isEnabled()
+    draw(w.canvas, LINE)
+    qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
+    for n in (1, 2):  # twice in a second: two folders
+        key(w, Qt.Key_D, Qt.ControlModifier)
+        qtbot.waitUntil(lambda n=n: len(list((tmp_path / "faces").glob("*/face.png"))) == n, timeout=PATIENCE)
+    folder = sorted((tmp_path / "faces").iterdir())[0]
+    assert sorted(f.name for f in folder.iterdir()) == ["drawing.png", "drawing.svg", "face.png"]
+    assert np.array_equal(files.open_picture(folder / "face.png").pixels, w.document.pixels())
+    assert len(svg.load(folder / "drawing.svg")[0]) == 1 and w.document.path == "" and w.isWindowModified()
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4", ".webm"])
+def test_a_morph_is_saved_as_a_film_and_a_face_in_between_is_used(window, qtbot, tmp_path, suffix):
+    from jt_dfd.gui.series import Morph
+
+    w = window()
+    a_face(w, qtbot, LINE)
+    a_face(w, qtbot, [(60, 400), (300, 420)])
+    w.actions["morph"].trigger()
+    morph = w.findChild(Morph)
+    morph.steps.setValue(5)
+    qtbot.waitUntil(lambda: morph.film.isEnabled() and len(morph.frames) == 5, timeout=PATIENCE)
+    path = tmp_path / f"m{suffix}"
+    morph.film_into(path)
+    qtbot.waitUntil(lambda: morph.film.isEnabled(), timeout=PATIENCE)
+    assert [f.name for f in tmp_path.iterdir() if f.suffix in films.SUFFIXES] == [path.name]
+    if suffix == ".gif":
+        from PIL import Image
+
+        film = Image.open(path)
+        count = film.n_frames
+        film.seek(0)
+        first = np.asarray(film.convert("RGB")).astype(int)
+        assert count >= 5 and film.info["loop"] == 0
+    else:
+        import cv2
+
+        film = cv2.VideoCapture(str(path))
+        count = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+        first = film.read()[1][:, :, ::-1].astype(int)
+        assert count == 2 * films.REST + 3 + 3
+    assert np.abs(first - morph.frames[0]).mean() < 12, "and in its own colours"
+    morph.slider.setValue(2)
+    between = morph.vectors()
+    steps = w.document.stack.count()
+    QTest.mouseClick(morph.use, Qt.LeftButton)
+    qtbot.waitUntil(lambda: not w.engine.waiting and np.allclose(w.live.result.vectors["nose"], between["nose"]),
+                    timeout=PATIENCE)
+    assert w.document.stack.count() == steps + 1
+    w.document.stack.undo()
+    assert not w.controls.settings().borrowed
+
+
+def test_the_steps_of_a_drawing_are_saved_as_a_film(window, qtbot, tmp_path, monkeypatch):
+    from PIL import Image
+
+    w = window()
+    for n in range(3):
+        a_face(w, qtbot, [(60, 100 + 40 * n), (400, 120 + 40 * n)])
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(tmp_path / "h"), "GIF (*.gif)"))
+    menu_entry(w.face_menus.history([w.history.entries[0]]), "Save its steps").trigger()
+    qtbot.waitUntil(lambda: (tmp_path / "h.gif").exists(), timeout=PATIENCE)
+    film = Image.open(tmp_path / "h.gif")
+    assert film.size == (1024, 512) and film.n_frames >= 3
+
+
+# -- drawing without a pause -------------------------------------------------------------------------------------------
+def test_ten_strokes_a_second_still_show_faces(window, weights, qtbot):
+    """As fast as a hand scribbles; shadow and face take what they take on two cores, the interpreter lock held."""
+    weights.set(shadow_delay=0.05, face_delay=0.35, hold=True)
+    w = window()
+    settle(w, qtbot)
+    seen, began = [], time.monotonic()
+    w.engine.face.connect(lambda result: seen.append(time.monotonic()))
+    n = 0
+    while time.monotonic() < began + 8:
+        draw(w.canvas, [(60 + n % 80, 40 + 5 * n % 400), (400, 60 + 5 * n % 400)])
+        n += 1
+        qtbot.wait(100)
+    took = time.monotonic() - began
+    gaps = np.diff([began, *seen, began + took])
+    assert len(seen) >= 4 and (np.sort(gaps)[-1] < 1.5 or n < 7.5 * took), gaps  # a machine that is busy draws slower, too
+    qtbot.waitUntil(lambda: not w.engine.waiting, timeout=PATIENCE)
+    assert np.array_equal(w.live.result.sketch, w.document.pixels()), "the newest one at the end"
