@@ -6,7 +6,7 @@ from typing import Callable, Dict
 
 from PyQt5.QtCore import QObject, QSize, Qt
 from PyQt5.QtGui import QKeySequence
-from PyQt5.QtWidgets import QAction, QActionGroup, QLabel, QMainWindow, QMenu, QSizePolicy, QToolBar, QWidget
+from PyQt5.QtWidgets import QAction, QActionGroup, QLabel, QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from .controls import Slider
 from .icons import icon
@@ -178,7 +178,7 @@ class Actions(QObject):
         bar.setIconSize(QSize(22, 22))
         self._words.bind(bar.setWindowTitle, "bar.title")
         self._words.bind(self.size.setToolTip, "bar.size")
-        self.size.setFocusPolicy(Qt.NoFocus)
+        self._words.bind(self.size.setAccessibleName, "bar.size")
         self.size_label.setFixedWidth(bar.fontMetrics().horizontalAdvance("60 px "))
         for group in (("open", "save", "quick"), ("brush", "eraser", self.size, self.size_label, "mirror"),
                       ("undo", "redo", "clear"), ("zoom_out", "fit", "zoom_in")):
@@ -191,6 +191,10 @@ class Actions(QObject):
         bar.addWidget(space)
         for name in ("random", "sweep", "morph", "panel"):
             bar.addAction(self[name])
+        for action in bar.actions():  # reached by Tab
+            button = bar.widgetForAction(action)
+            if isinstance(button, QToolButton):
+                button.setFocusPolicy(Qt.TabFocus)
         self._window.addToolBar(bar)
         self._window.setContextMenuPolicy(Qt.NoContextMenu)  # no menu that hides the tool bar
         return bar

@@ -29,7 +29,8 @@ def save(path, frames: Sequence[np.ndarray], rate: int = RATE) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: films are written as {', '.join(SUFFIXES)}")
-    write_atomically(path, lambda part: _gif(part, frames, rate) if suffix == ".gif" else _video(part, suffix, frames, rate))
+    write_atomically(path, lambda part: (_gif(part, frames, rate) if suffix == ".gif"
+                                         else _video(part, suffix, frames, rate)))
 
 
 def _gif(path, frames: Sequence[np.ndarray], rate: int) -> None:

@@ -124,7 +124,8 @@ def _panel(p):
     _line(p, (15, 5), (15, 19))
 
 
-_SHAPES = {"quick": _quick, "panel": _panel, "open": _open, "save": _save, "brush": _brush, "eraser": _eraser, "clear": _clear, "mirror": _mirror,
+_SHAPES = {"quick": _quick, "panel": _panel,
+           "open": _open, "save": _save, "brush": _brush, "eraser": _eraser, "clear": _clear, "mirror": _mirror,
            "undo": lambda p: _arrow(p, -1), "redo": lambda p: _arrow(p, 1), "zoom-in": _zoom_in,
            "zoom-out": _zoom_out, "fit": _fit, "random": _random, "sweep": _sweep, "morph": _morph, "face": _face}
 

@@ -106,6 +106,9 @@ class Window(QMainWindow):
         rows.addLayout(middle, 1)
         rows.addWidget(self.reading_bar)
         self.setCentralWidget(central)
+        for view, code in ((self.canvas, "caption.drawing"), (self.face, "caption.face"), (self.history, "history")):
+            self.words.bind(view.setAccessibleName, code)
+        self.words.bind(self.canvas.setAccessibleDescription, "empty.sentence")
         self.device_label, self.weights_label, self.time_label = QLabel(), QLabel(), QLabel()
         for label in (self.device_label, self.weights_label, self.time_label):
             label.setContentsMargins(8, 0, 8, 0)

@@ -8,13 +8,17 @@ from hands import draw, mouse
 from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from PyQt5.QtGui import QDragEnterEvent, QDropEvent
 from PyQt5.QtTest import QTest
-from PyQt5.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox
+from PyQt5.QtWidgets import (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QApplication, QFileDialog, QLabel,
+                             QMessageBox, QScrollBar, QWidget)
 from test_window import LINE, faces, key, settle
 
 from jt_dfd.errors import UserError
 from jt_dfd.gui import app, files, filing, films, messages, svg
+from jt_dfd.gui.canvas import Canvas
+from jt_dfd.gui.faceview import FaceView
 from jt_dfd.gui.filing import ask_unsaved
 from jt_dfd.gui.guide import EXAMPLES
+from jt_dfd.gui.history import History
 from jt_dfd.gui.messages import EngineTrouble, plainly
 from jt_dfd.gui.settings import FaceSettings
 from jt_dfd.gui.strokes import Picture, Raster, Stroke, to_array
@@ -496,3 +500,35 @@ def test_ten_strokes_a_second_still_show_faces(window, weights, qtbot):
     assert len(seen) >= 4 and (np.sort(gaps)[-1] < 1.5 or n < 7.5 * took), gaps  # a machine that is busy draws slower, too
     qtbot.waitUntil(lambda: not w.engine.waiting, timeout=PATIENCE)
     assert np.array_equal(w.live.result.sketch, w.document.pixels()), "the newest one at the end"
+
+
+# -- for everyone ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_control_has_a_name_for_screen_readers(window, language):
+    w = window(start=False)
+    w.set_language(language)
+    for widget in w.findChildren(QWidget):
+        if isinstance(widget, (QAbstractSlider, QAbstractButton, QAbstractSpinBox, Canvas, FaceView, History)) and not (
+                isinstance(widget, QScrollBar) or widget.objectName().startswith("qt_")):
+            # what Qt tells a screen reader: the name that was set, else a button's text
+            spoken = widget.accessibleName() or (widget.text() if isinstance(widget, QAbstractButton) else "")
+            assert spoken, (type(widget).__name__, widget.toolTip())
+    w.set_language("en")
+
+
+def test_a_new_face_is_told_to_screen_readers(window, qtbot):
+    w = window()
+    assert w.face.accessibleDescription() == "No face yet"
+    draw(w.canvas, LINE)
+    qtbot.waitUntil(lambda: "made from the drawing" in w.face.accessibleDescription(), timeout=PATIENCE)
+
+
+def test_the_tool_bar_is_reached_by_tab(window):
+    w = window(start=False)
+    w.canvas.setFocus()
+    seen = set()
+    for _ in range(60):
+        QTest.keyClick(w.focusWidget(), Qt.Key_Tab)
+        seen.add(w.focusWidget())
+    assert w.actions.bar.widgetForAction(w.actions["open"]) in seen and w.controls.sliders["nose"] in seen
+    assert w.empty_page.buttons[sorted(EXAMPLES)[0]] in seen
