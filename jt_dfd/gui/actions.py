@@ -6,7 +6,8 @@ from typing import Callable, Dict
 
 from PyQt5.QtCore import QObject, QSize, Qt
 from PyQt5.QtGui import QKeySequence
-from PyQt5.QtWidgets import QAction, QActionGroup, QLabel, QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
+from PyQt5.QtWidgets import (QAction, QActionGroup, QLabel, QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton,
+                             QWidget)
 
 from .controls import Slider
 from .icons import icon

@@ -54,8 +54,8 @@ class Filing(QObject):
             self.open(path)
 
     def open(self, path: str) -> bool:
-        """Open any picture as a new drawing, after asking about unsaved changes; False where that was refused.  Read on a
-        thread: large photographs take a while."""
+        """Open any picture as a new drawing, after asking about unsaved changes; False where that was refused.  Read
+        on a thread: large photographs take a while."""
         if not self.may_discard():
             return False
         path = os.path.abspath(path)

@@ -122,15 +122,18 @@ class Window(QMainWindow):
         a, document, filing = self.actions, self.document, self.filing
         for name, call in {
                 "new": filing.new, "open": filing.ask_and_open, "save": filing.save, "save_as": filing.save_as,
-                "save_face": filing.save_face_as, "export": filing.export_both, "save_both": filing.save_both, "quick": filing.quick_save,
+                "save_face": filing.save_face_as, "export": filing.export_both, "save_both": filing.save_both,
+                "quick": filing.quick_save,
                 "quit": self.close,
-                "undo": document.stack.undo, "redo": document.stack.redo, "next": lambda: filing.step(1), "previous": lambda: filing.step(-1), "clear": document.clear,
+                "undo": document.stack.undo, "redo": document.stack.redo, "clear": document.clear,
+                "next": lambda: filing.step(1), "previous": lambda: filing.step(-1),
                 "copy": filing.copy_face, "paste": filing.paste,
                 "brush": lambda: self.set_tool("brush"), "eraser": lambda: self.set_tool("eraser"),
                 "smaller": lambda: self.change_size(-1), "larger": lambda: self.change_size(1),
                 "zoom_in": lambda: self.canvas.set_zoom(self.canvas.zoom * 1.25),
                 "zoom_out": lambda: self.canvas.set_zoom(self.canvas.zoom / 1.25), "fit": self.canvas.fit,
-                "convert": self.live.convert, "reset": self.controls.reset_sliders, "random": self.random_face, "sweep": self.sweep, "morph": self.morph,
+                "convert": self.live.convert, "reset": self.controls.reset_sliders, "random": self.random_face,
+                "sweep": self.sweep, "morph": self.morph,
                 "folder": self.choose_folder, "restart": self.engine.retry, "keys": self.show_keys,
                 "about": self.show_about}.items():
             a[name].triggered.connect(lambda checked, call=call: call())
@@ -297,7 +300,8 @@ class Window(QMainWindow):
                 return
             self.say("")
             self.live.new_session()
-            self.document.put([Stroke(2.0, points=[(x, y, 1.0) for x, y in line]) for line in answer["lines"]], "random")
+            lines = [[(x, y, 1.0) for x, y in line] for line in answer["lines"]]
+            self.document.put([Stroke(2.0, points=line) for line in lines], "random")
             if not self.controls.real_time.isChecked():
                 self.live.convert()
 

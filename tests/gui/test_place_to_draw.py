@@ -106,7 +106,8 @@ def test_parts_have_plain_names_k_is_under_advanced_and_convert_only_without_rea
 def test_a_greyed_action_says_why(window, qtbot):
     w = window()
     settle(w, qtbot)
-    for name, why in (("save_face", "no face yet"), ("clear", "empty"), ("undo", "nothing to undo"), ("morph", "two faces")):
+    for name, why in (("save_face", "no face yet"), ("clear", "empty"), ("undo", "nothing to undo"),
+                      ("morph", "two faces")):
         assert not w.actions[name].isEnabled() and why in w.actions[name].toolTip(), name
     assert all(menu.menu().toolTipsVisible() for menu in w.menuBar().actions())
     draw(w.canvas, LINE)
@@ -116,8 +117,8 @@ def test_a_greyed_action_says_why(window, qtbot):
 
 
 def test_dialogs_do_not_speak_of_options_and_checksums():
-    long = ("/w/nose.pkl: its sha256 is not the one in /w/config.json: the file was changed or damaged. Fetch it again, or "
-            "write the folder anew. Point --params at a folder that does. See tools/fetch_release.py.")
+    long = ("/w/nose.pkl: its sha256 is not the one in /w/config.json: the file was changed or damaged. Fetch it again, "
+            "or write the folder anew. Point --params at a folder that does. See tools/fetch_release.py.")
     assert plainly(long) == ("/w/nose.pkl: the file was changed or damaged. Fetch it again, or write the folder anew.")
     assert plainly("use --params") == "The weights cannot be used"
 
@@ -127,7 +128,8 @@ def test_bundled_weights_are_one_click_away(window, weights, qtbot, tmp_path, mo
     from jt_dfd.gui import window as window_module
 
     monkeypatch.setattr(window_module, "bundled", lambda: str(good.folder))
-    weights.set(broken="its sha256 is not the one in config.json: the file was changed or damaged. Point --params at others.")
+    weights.set(broken="its sha256 is not the one in config.json: the file was changed or damaged. "
+                       "Point --params at others.")
     w = window()
     draw(w.canvas, LINE)
     qtbot.waitUntil(lambda: w.findChild(EngineTrouble) is not None, timeout=PATIENCE)
@@ -150,7 +152,8 @@ def page(items):
 
 def test_a_drawing_of_all_kinds_comes_back_from_svg_stroke_by_stroke(tmp_path):
     items = [Picture(np.random.default_rng(0).integers(200, 256, (512, 512)).astype(np.uint8)),
-             Stroke(3.0, points=[(10, 10, 1.0), (200, 300, 1.0)]), Stroke(9.0, mirror=True, points=[(50, 60, 0.2), (90, 99, 0.9)]),
+             Stroke(3.0, points=[(10, 10, 1.0), (200, 300, 1.0)]),
+             Stroke(9.0, mirror=True, points=[(50, 60, 0.2), (90, 99, 0.9)]),
              Stroke(20.0, erase=True, points=[(100, 100, 1.0)])]
     path = tmp_path / "d.svg"
     svg.save(path, items, FaceSettings("male", k=4))
@@ -280,8 +283,9 @@ def test_at_half_a_small_screen_the_panel_makes_room_for_the_page(window, qtbot)
 # -- a random face -----------------------------------------------------------------------------------------------------
 def soft_face():
     """Grey smudge with two windows' borders, as networks decode drawings, and lines in it."""
-    lines = [Stroke(4.0, points=[(256 + 120 * np.cos(a), 260 + 160 * np.sin(a), 1.0) for a in np.linspace(0, 6.28, 60)]),
-             Stroke(4.0, points=[(200, 250, 1.0), (240, 240, 1.0)]), Stroke(4.0, points=[(210, 340, 1.0), (300, 345, 1.0)])]
+    oval = [(256 + 120 * np.cos(a), 260 + 160 * np.sin(a), 1.0) for a in np.linspace(0, 6.28, 60)]
+    lines = [Stroke(4.0, points=oval), Stroke(4.0, points=[(200, 250, 1.0), (240, 240, 1.0)]),
+             Stroke(4.0, points=[(210, 340, 1.0), (300, 345, 1.0)])]
     soft = page(lines).astype(float)
     soft = (soft + np.roll(soft, 1, 0) + np.roll(soft, 1, 1) + np.roll(soft, -1, 0)) / 4
     soft -= 18
@@ -297,8 +301,8 @@ def test_a_soft_drawing_becomes_thin_lines_where_its_lines_were():
     assert 3 <= len(lines) <= 6
     again = page([Stroke(2.0, points=[(x, y, 1.0) for x, y in line]) for line in lines])
     assert set(np.unique(again[:150, :100])) == {255}, "no smudge"
-    missed = np.nonzero((drawn < 60) & (page([Stroke(9.0, points=[(x, y, 1.0) for x, y in line]) for line in lines]) > 200))
-    assert len(missed[0]) < 0.05 * (drawn < 60).sum()
+    broad = page([Stroke(9.0, points=[(x, y, 1.0) for x, y in line]) for line in lines])
+    assert ((drawn < 60) & (broad > 200)).sum() < 0.05 * (drawn < 60).sum()
     around = np.minimum.reduce([np.roll(drawn, (dy, dx), (0, 1)) for dy in (-4, 0, 4) for dx in (-4, 0, 4)])
     assert ((again < 128) & (around > 240)).sum() < 0.1 * (again < 128).sum(), "lines where none was"
     skeleton = thin(drawn < 128)
@@ -497,7 +501,10 @@ def test_ten_strokes_a_second_still_show_faces(window, weights, qtbot):
         qtbot.wait(100)
     took = time.monotonic() - began
     gaps = np.diff([began, *seen, began + took])
-    assert len(seen) >= 4 and (np.sort(gaps)[-1] < 1.5 or n < 7.5 * took), gaps  # a machine that is busy draws slower, too
+    assert len(seen) >= 4, gaps
+    if gaps.max() >= 1.5 and n < 7.5 * took:
+        pytest.skip(f"too busy to tell: {n / took:.1f} strokes a second instead of 9, gaps {gaps}")
+    assert gaps.max() < 1.5, gaps
     qtbot.waitUntil(lambda: not w.engine.waiting, timeout=PATIENCE)
     assert np.array_equal(w.live.result.sketch, w.document.pixels()), "the newest one at the end"
 
