@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Optional
 
-from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
+from PyQt5.QtCore import QSettings, QSize, Qt
 from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QLabel, QMainWindow, QMessageBox, QScrollArea,
                              QVBoxLayout, QWidget)
 
