@@ -6,7 +6,8 @@ from typing import Callable, Dict
 
 from PyQt5.QtCore import QObject, QSize, Qt
 from PyQt5.QtGui import QKeySequence
-from PyQt5.QtWidgets import QAction, QActionGroup, QLabel, QMainWindow, QMenu, QSizePolicy, QToolBar, QWidget
+from PyQt5.QtWidgets import (QAction, QActionGroup, QLabel, QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton,
+                             QWidget)
 
 from .controls import Slider
 from .icons import icon
@@ -83,6 +84,7 @@ class Actions(QObject):
         add("as_is", check=True)
         add("save", "Ctrl+S", "save")
         add("save_as", "Ctrl+Shift+S")
+        add("quick", "Ctrl+D", "quick")
         add("save_face", "Ctrl+E")
         add("export", "Ctrl+Shift+E")
         add("save_both", "Ctrl+Alt+S")
@@ -134,7 +136,7 @@ class Actions(QObject):
             return made
 
         menu("menu.file", "new", "open", self.recent_menu, self.examples_menu, "next", "previous", "as_is", "-",
-             "save", "save_as", "save_face", "save_both", "export", "-", "quit")
+             "save", "save_as", "quick", "save_face", "save_both", "export", "-", "quit")
         menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger")
         view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "shadow", "-")
@@ -177,9 +179,9 @@ class Actions(QObject):
         bar.setIconSize(QSize(22, 22))
         self._words.bind(bar.setWindowTitle, "bar.title")
         self._words.bind(self.size.setToolTip, "bar.size")
-        self.size.setFocusPolicy(Qt.NoFocus)
+        self._words.bind(self.size.setAccessibleName, "bar.size")
         self.size_label.setFixedWidth(bar.fontMetrics().horizontalAdvance("60 px "))
-        for group in (("open", "save"), ("brush", "eraser", self.size, self.size_label, "mirror"),
+        for group in (("open", "save", "quick"), ("brush", "eraser", self.size, self.size_label, "mirror"),
                       ("undo", "redo", "clear"), ("zoom_out", "fit", "zoom_in")):
             for item in group:
                 bar.addWidget(item) if isinstance(item, QWidget) else bar.addAction(self[item])
@@ -190,6 +192,10 @@ class Actions(QObject):
         bar.addWidget(space)
         for name in ("random", "sweep", "morph", "panel"):
             bar.addAction(self[name])
+        for action in bar.actions():  # reached by Tab
+            button = bar.widgetForAction(action)
+            if isinstance(button, QToolButton):
+                button.setFocusPolicy(Qt.TabFocus)
         self._window.addToolBar(bar)
         self._window.setContextMenuPolicy(Qt.NoContextMenu)  # no menu that hides the tool bar
         return bar
@@ -209,7 +215,7 @@ class Actions(QObject):
     def _roomy(self) -> int:
         words = sum(self.bar.fontMetrics().horizontalAdvance(self[name].iconText())
                     for name in ("random", "sweep", "morph"))
-        return 830 + words
+        return 870 + words
 
     def show_size(self, low: int, high: int, size: int) -> None:
         self.size.blockSignals(True)

@@ -10,7 +10,7 @@ from PyQt5.QtWidgets import (QButtonGroup, QCheckBox, QFrame, QGridLayout, QHBox
 
 from ..components import COMPONENTS
 from .settings import GENDERS, K_RANGE, FaceSettings
-from .words import Words, tr
+from .words import Words, plain, tr
 
 #: seconds between two steps by key or wheel that are still one gesture (ours)
 GESTURE = 1.0
@@ -117,6 +117,7 @@ class Controls(QWidget):
         for n, name in enumerate(COMPONENTS + ("all",), 2):
             label, slider, value = QLabel(), Slider(), QLabel("100")
             self._words.bind(label.setText, f"part.{name}")
+            self._words.bind(lambda text, slider=slider: slider.setAccessibleName(plain(text)), f"part.{name}")
             for widget in (label, slider):
                 self._words.bind(lambda text, widget=widget: widget.setToolTip(
                     text + "\n" + tr("refine.tip")), f"part.{name}.tip")
@@ -151,6 +152,7 @@ class Controls(QWidget):
         self._words.bind(self.shadow.setToolTip, "shadow.tip")
         self.strength = Slider(0, 100, 40)
         self._words.bind(self.strength.setToolTip, "shadow.strength")
+        self._words.bind(self.strength.setAccessibleName, "shadow.strength")
         self.strength_value = QLabel("40")
         self.strength_value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
         self.strength_value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
@@ -159,6 +161,7 @@ class Controls(QWidget):
         self.k.setValue(15)
         label.setBuddy(self.k)
         self._words.bind(label.setText, "neighbours")
+        self._words.bind(self.k.setAccessibleName, "neighbours")
         for widget in (label, self.k):
             self._words.bind(widget.setToolTip, "neighbours.tip")
         grid.addWidget(self.shadow, 0, 0)
@@ -228,6 +231,12 @@ class Controls(QWidget):
 
     def borrow(self, name: str, vector) -> None:
         self._borrowed[name] = vector
+        self._show_borrowed()
+        self._emit()
+
+    def borrow_all(self, vectors: Dict[str, object]) -> None:
+        """All five parts from elsewhere, as one step."""
+        self._borrowed = dict(vectors)
         self._show_borrowed()
         self._emit()
 

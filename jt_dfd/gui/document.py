@@ -215,8 +215,8 @@ class Document(QObject):
     def load(self, pixels: Optional[np.ndarray], settings: Optional[FaceSettings] = None, path: str = "",
              unsaved: bool = False, strokes: Sequence[Item] = ()) -> None:
         """Start anew from a picture ((512, 512) uint8, None: empty page).  Undo starts here; ``unsaved`` marks what
-        was recovered or pasted, which is in no file; each of ``strokes`` is a step that can be undone.  Without ``settings`` those at hand stay, but for parts that
-        were borrowed for the drawing before."""
+        was recovered or pasted, which is in no file; each of ``strokes`` is a step that can be undone.  Without
+        ``settings`` those at hand stay, but for parts that were borrowed for the drawing before."""
         self.loaded.emit()
         if settings is None and self._settings.borrowed:
             settings = self._settings.copy()

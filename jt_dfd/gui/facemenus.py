@@ -1,10 +1,14 @@
 """The menus of the right button: on past faces, and on the face beside the page."""
 from __future__ import annotations
 
+from pathlib import Path
+
 from PyQt5.QtCore import QObject
 from PyQt5.QtWidgets import QInputDialog, QMenu
 
 from ..components import COMPONENTS
+from . import files, films
+from .series import ask_film_path
 from .words import tr
 
 
@@ -33,6 +37,8 @@ class FaceMenus(QObject):
             if steps > 1:
                 add(tr("history.fold") if unfolded else tr("history.unfold", n=steps),
                     lambda: w.history.unfold(entry, not unfolded))
+            if steps > 1:
+                add(tr("history.film"), lambda: self._film(entry))
             add(tr("history.unpin") if entry.pinned else tr("history.pin"),
                 lambda: w.history.pin(entry, not entry.pinned))
             add(tr("history.name"), lambda: self._name(entry))
@@ -42,6 +48,18 @@ class FaceMenus(QObject):
         menu.addSeparator()
         add(tr("history.remove"), lambda: w.history.remove(entries))
         return menu
+
+    def _film(self, entry) -> None:
+        """How a drawing and its face came about, side by side."""
+        w = self._window
+        path = ask_film_path(w, "history")
+        steps = list(reversed(w.history.steps(entry)))
+        if path:
+            w.filing.background.run(
+                lambda: films.save(path, [files.side_by_side(e.drawing, e.face) for e in steps for _ in range(3)]
+                                   + [files.side_by_side(steps[-1].drawing, steps[-1].face)] * films.RATE),
+                lambda nothing: w.say(tr("save.saved", name=Path(path).name)),
+                lambda problem: w.filing.warn(tr("series.cannot"), str(problem)))
 
     def _name(self, entry) -> None:
         name, well = QInputDialog.getText(self._window, tr("history.name"), tr("history.name.ask"), text=entry.name)

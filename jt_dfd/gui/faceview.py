@@ -98,6 +98,11 @@ class FaceView(QWidget):
         self._busy, self._stale, self._failed = busy, stale, failed
         self._show_state()
 
+    def _describe(self, text: str) -> None:
+        """For screen readers, which Qt tells of a description that changed."""
+        if text != self.accessibleDescription():
+            self.setAccessibleDescription(text)
+
     def _tell(self) -> None:
         self._told = True
         self._show_state()
@@ -114,6 +119,7 @@ class FaceView(QWidget):
             text = tr("face.busy") if self._told else ""
         elif self._stale and self._image is not None:
             text = tr("face.stale")
+        self._describe(text or (tr("face.shown") if self._image is not None else tr("face.none")))
         self.word.setText(text)
         self.word.setToolTip(tr(self._failed) if self._failed else "")
         self.word.adjustSize()
@@ -132,10 +138,12 @@ class FaceView(QWidget):
         self.bar.setRange(0, max(0, total))
         self.bar.setValue(done)
         self.note.show()
+        self._show_state()
         self._place_note()
 
     def hide_note(self) -> None:
         self.note.hide()
+        self._show_state()  # in the language of the moment
 
     def _place_note(self) -> None:
         width = min(340, self.width() - 12)

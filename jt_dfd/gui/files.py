@@ -13,14 +13,17 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 import numpy as np
 
-from .. import drawings, pictures
+from .. import pictures
 from ..errors import UserError
 from .settings import FaceSettings
 from .strokes import CANVAS
+
+if TYPE_CHECKING:
+    from .. import drawings
 
 SETTINGS_KEY = "jt_dfd settings"
 KIND_KEY = "jt_dfd kind"
@@ -76,7 +79,9 @@ def open_picture(path, as_is: bool = False) -> Opened:
 
 def read_array(array: np.ndarray, as_is: bool = False) -> Opened:
     """Pixels of any size, (H, W), (H, W, 3) or (H, W, 4) uint8, as a drawing."""
-    # OpenCV is imported late: it costs start-up time, and its own Qt plugins must not be found before the window is up
+    # late, for OpenCV comes with it: that costs start-up time, and its Qt plugins must not be found before the window is up
+    from .. import drawings
+
     reading = drawings.read(array, as_is=as_is)
     photograph = None
     if any(w.code == "photograph" for w in reading.warnings):

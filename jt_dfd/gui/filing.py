@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
-from PyQt5.QtCore import QObject, QSettings, pyqtSignal
+from PyQt5.QtCore import QObject, QSettings, QStandardPaths, pyqtSignal
 from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 
@@ -54,8 +54,8 @@ class Filing(QObject):
             self.open(path)
 
     def open(self, path: str) -> bool:
-        """Open any picture as a new drawing, after asking about unsaved changes; False where that was refused.  Read on a
-        thread: large photographs take a while."""
+        """Open any picture as a new drawing, after asking about unsaved changes; False where that was refused.  Read
+        on a thread: large photographs take a while."""
         if not self.may_discard():
             return False
         path = os.path.abspath(path)
@@ -222,6 +222,26 @@ class Filing(QObject):
             if self.save_to(str(folder / "drawing.png")):
                 self.save_face_to(str(folder / "face.png"), self.live.result)
                 self.said.emit(tr("save.saved", name=folder.name))
+
+    def quick_save(self) -> None:
+        """Drawing, strokes and face into a new folder named by the time, beside the last such one, without a question.
+        The drawing stays the file it was."""
+        if self.live.result is None:
+            return
+        place = str(self._settings.value("quick_folder", "") or Path(
+            QStandardPaths.writableLocation(QStandardPaths.PicturesLocation) or Path.home()) / "DeepFaceDrawing")
+        stem = time.strftime("%Y-%m-%d %H.%M.%S")
+        folder = next(f for f in (Path(place) / (stem + end) for end in ("", *(f" ({n})" for n in range(2, 1000))))
+                      if not f.exists())
+        result, items = self.live.result, list(self.document.items)
+
+        def work():
+            files.save_drawing(folder / "drawing.png", result.sketch, result.settings)
+            svg.save(folder / "drawing.svg", items, result.settings)
+            files.save_face(folder / "face.png", result.face, result.sketch, result.settings)
+
+        self.background.run(work, lambda nothing: self.said.emit(tr("save.saved", name=str(folder))),
+                            lambda problem: self.warn(tr("save.picture.cannot"), str(problem)))
 
     def copy_face(self) -> None:
         if self.live.result is not None:

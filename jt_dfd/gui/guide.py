@@ -76,6 +76,7 @@ class EmptyPage(QObject):
         edge = max(30, min(96, round(0.16 * side)))
         for n, button in enumerate(self.buttons.values()):
             button.setIconSize(QSize(edge - 8, edge - 8))
-            button.setGeometry(side - edge - 8, self._canvas.height() - (len(self.buttons) - n) * (edge + 6) - 4, edge, edge)
+            top = self._canvas.height() - (len(self.buttons) - n) * (edge + 6) - 4
+            button.setGeometry(side - edge - 8, top, edge, edge)
         width = round(0.9 * side)
         self.sentence.setGeometry((side - width) // 2, 4, width, self.sentence.heightForWidth(width) + 4)

@@ -113,12 +113,19 @@ def _face(p):
     p.drawPath(path)
 
 
+def _quick(p):
+    p.drawRoundedRect(QRectF(3, 7, 18, 13), 2, 2)
+    _line(p, (8, 7), (10, 4), (14, 4), (16, 7))
+    p.drawEllipse(QPointF(12, 13.5), 3.6, 3.6)
+
+
 def _panel(p):
     p.drawRect(QRectF(3, 5, 18, 14))
     _line(p, (15, 5), (15, 19))
 
 
-_SHAPES = {"panel": _panel, "open": _open, "save": _save, "brush": _brush, "eraser": _eraser, "clear": _clear, "mirror": _mirror,
+_SHAPES = {"quick": _quick, "panel": _panel,
+           "open": _open, "save": _save, "brush": _brush, "eraser": _eraser, "clear": _clear, "mirror": _mirror,
            "undo": lambda p: _arrow(p, -1), "redo": lambda p: _arrow(p, 1), "zoom-in": _zoom_in,
            "zoom-out": _zoom_out, "fit": _fit, "random": _random, "sweep": _sweep, "morph": _morph, "face": _face}
 

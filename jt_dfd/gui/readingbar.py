@@ -41,6 +41,7 @@ class ReadingBar(QFrame):
         words.bind(self.trace.setText, "photo.trace")
         words.bind(self.trace.setToolTip, "photo.trace.tip")
         words.bind(self.opacity.setToolTip, "photo.opacity")
+        words.bind(self.opacity.setAccessibleName, "photo.opacity")
         words.bind(self.as_is.setText, "reading.as_is")
         words.bind(self.close_button.setText, "close")
         self.trace.setCheckable(True)

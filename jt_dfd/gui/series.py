@@ -1,6 +1,7 @@
 """Two dialogs that show several faces at once: the refinement sweep and the morph.  Neither is modal."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
@@ -9,7 +10,7 @@ from PyQt5.QtGui import QIcon, QPainter
 from PyQt5.QtWidgets import (QComboBox, QDialog, QFileDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton,
                              QSizePolicy, QSpinBox, QToolButton, QVBoxLayout, QWidget)
 
-from . import files
+from . import files, films
 from .controls import Slider
 from .engine import Engine
 from .history import Entry, thumbnail
@@ -43,6 +44,9 @@ class Series(QDialog):
         self.save = QPushButton(tr("series.save"))
         self.save.clicked.connect(self.ask_and_save)
         self.save.setEnabled(False)
+        self.film = QPushButton(tr("film.save"))
+        self.film.clicked.connect(self.ask_and_film)
+        self.film.setEnabled(False)
         engine.frame.connect(self._frame)
         engine.job_done.connect(self._done)
         engine.job_failed.connect(self._failed)
@@ -56,7 +60,7 @@ class Series(QDialog):
         self.progress.setValue(0)
         self.progress.show()
         self.note.setText("")
-        self.save.setEnabled(False)
+        self._able(False)
         self.job = self.engine.submit(do, **entries)
 
     def show_frame(self, index: int, face: np.ndarray) -> None:
@@ -72,7 +76,7 @@ class Series(QDialog):
         if job == self.job:
             self.job = 0
             self.progress.hide()
-            self.save.setEnabled(all(f is not None for f in self.frames))
+            self._able(all(f is not None for f in self.frames))
 
     def _failed(self, job: int, message: str) -> None:
         if job == self.job:
@@ -85,6 +89,11 @@ class Series(QDialog):
             self.engine.cancel(self.job)
             self.job = 0
 
+    def _able(self, on: bool) -> None:
+        """Can what there is be saved?"""
+        self.save.setEnabled(on)
+        self.film.setEnabled(on)
+
     name = "series"
 
     def ask_and_save(self) -> None:
@@ -94,17 +103,40 @@ class Series(QDialog):
 
     def save_into(self, folder) -> None:
         frames = [f for f in self.frames if f is not None]
-        self.save.setEnabled(False)
+        self._save(lambda: files.save_series(folder, self.name, frames), lambda paths: tr(
+            "series.saved", n=len(paths), folder=folder))
 
-        def done(paths):
-            self.save.setEnabled(True)
-            self.note.setText(tr("series.saved", n=len(paths), folder=folder))
+    def ask_and_film(self) -> None:
+        path = ask_film_path(self, self.name)
+        if path:
+            self.film_into(path)
+
+    def film_into(self, path) -> None:
+        frames = films.there_and_back([f for f in self.frames if f is not None])
+        self._save(lambda: films.save(path, frames), lambda nothing: tr("save.saved", name=Path(path).name))
+
+    def _save(self, work, words) -> None:
+        """Work on a thread, then say so."""
+        self._able(False)
+
+        def done(result):
+            self._able(True)
+            self.note.setText(words(result))
 
         def failed(problem):
-            self.save.setEnabled(True)
+            self._able(True)
             self.error.emit(str(problem))
 
-        self._background.run(lambda: files.save_series(folder, self.name, frames), done, failed)
+        self._background.run(work, done, failed)
+
+
+def ask_film_path(parent, name: str) -> str:
+    """Where a film is to go, "" for nowhere."""
+    path, kind = QFileDialog.getSaveFileName(parent, tr("film.title"), f"{name}.gif",
+                                             "GIF (*.gif);;MP4 (*.mp4);;WebM (*.webm)")
+    if path and not path.lower().endswith(films.SUFFIXES):
+        path += next((suffix for suffix in films.SUFFIXES if suffix in kind), ".gif")
+    return path
 
 
 class Sweep(Series):
@@ -144,6 +176,7 @@ class Sweep(Series):
         foot = QHBoxLayout()
         foot.addWidget(self.note, 1)
         foot.addWidget(self.progress)
+        foot.addWidget(self.film)
         foot.addWidget(self.save)
         layout = QVBoxLayout(self)
         for part in (row, ends, foot):
@@ -182,8 +215,12 @@ class _Picture(QWidget):
 
 
 class Morph(Series):
-    """From one face of the history to another."""
+    """From one face of the history to another.
 
+    face_wanted(dict)   go on from the face in between that is shown: {component: vector}
+    """
+
+    face_wanted = pyqtSignal(dict)
     name = "morph"
 
     def __init__(self, engine, background, entries: List[Entry], first: int, second: int, parent=None):
@@ -223,16 +260,26 @@ class Morph(Series):
         middle = QHBoxLayout()
         middle.addWidget(self.play)
         middle.addWidget(self.slider, 1)
+        self.use = QPushButton(tr("morph.use"))
+        self.use.setToolTip(tr("morph.use.tip"))
+        self.use.clicked.connect(lambda: self.face_wanted.emit(self.vectors()))
         foot = QHBoxLayout()
         foot.addWidget(self.note, 1)
         foot.addWidget(self.progress)
-        foot.addWidget(self.save)
+        for button in (self.use, self.film, self.save):
+            foot.addWidget(button)
         layout = QVBoxLayout(self)
         layout.addLayout(top)
         layout.addWidget(self.picture, 1)
         layout.addLayout(middle)
         layout.addLayout(foot)
         self.start()
+
+    def vectors(self):
+        """{component: (latent,) float32} of the picture shown."""
+        a, b = (self.entries[box.currentIndex()] for box in self.boxes)
+        t = np.float32(self.slider.value() / max(1, self.slider.maximum()))
+        return {name: (1 - t) * a.vectors[name] + t * b.vectors[name] for name in a.vectors}
 
     def start(self) -> None:
         a, b = (self.entries[box.currentIndex()] for box in self.boxes)

@@ -1,7 +1,7 @@
-"""Drawings as SVG: the strokes themselves, so that any drawing program shows them and this one can undo them one by one.
+"""Drawings as SVG: the strokes themselves, which any drawing program shows and this one can undo one by one.
 
-A stroke is a ``polyline``; its pressures and whether it is mirrored stand in ``data-`` attributes, the mirror image, for
-other programs, beside it as a copy that is not read.  A picture on the page is an ``image`` with a PNG inside.  The
+A stroke is a ``polyline``; its pressures and whether it is mirrored stand in ``data-`` attributes, the mirror image,
+for other programs, beside it as a copy that is not read.  A picture on the page is an ``image`` with a PNG inside.  The
 settings of the face are the text of ``metadata``.  No widget.
 """
 from __future__ import annotations
@@ -32,7 +32,8 @@ def save(path, items: List[Item], settings: FaceSettings) -> None:
              f"<metadata>{escape(settings.to_json())}</metadata>", '<rect width="100%" height="100%" fill="#fff"/>']
     for item in items:
         if isinstance(item, Picture):
-            lines.append(f'<image width="{CANVAS}" height="{CANVAS}" href="data:image/png;base64,{_png(item.pixels)}"/>')
+            lines.append(f'<image width="{CANVAS}" height="{CANVAS}" '
+                         f'href="data:image/png;base64,{_png(item.pixels)}"/>')
             continue
         lines.append(_line(item, item.points, f'data-width="{item.width:g}" data-mirror="{int(item.mirror)}" '
                                               f'data-pressure="{" ".join(f"{p:.4g}" for *_, p in item.points)}"'))
@@ -116,7 +117,8 @@ def _png(pixels: np.ndarray) -> str:
 def _pixels(link: str) -> np.ndarray:
     from PIL import Image
 
-    with Image.open(io.BytesIO(base64.b64decode(link.partition("base64,")[2], validate=True)), formats=("PNG",)) as image:
+    data = base64.b64decode(link.partition("base64,")[2], validate=True)
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         if image.size != (CANVAS, CANVAS):
             raise ValueError(f"its picture is {image.size[0]}x{image.size[1]}")
         return np.asarray(image.convert("L")).copy()

@@ -1,4 +1,4 @@
-"""Lines out of a soft grey drawing: thinned and followed, as strokes that one can go on from.  NumPy only, no widget."""
+"""Lines out of a soft grey drawing: thinned and followed, as strokes to go on from.  NumPy only, no widget."""
 from __future__ import annotations
 
 from typing import List, Tuple

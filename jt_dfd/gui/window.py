@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Optional
 
-from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
+from PyQt5.QtCore import QSettings, QSize, Qt
 from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QLabel, QMainWindow, QMessageBox, QScrollArea,
                              QVBoxLayout, QWidget)
 
@@ -106,6 +106,9 @@ class Window(QMainWindow):
         rows.addLayout(middle, 1)
         rows.addWidget(self.reading_bar)
         self.setCentralWidget(central)
+        for view, code in ((self.canvas, "caption.drawing"), (self.face, "caption.face"), (self.history, "history")):
+            self.words.bind(view.setAccessibleName, code)
+        self.words.bind(self.canvas.setAccessibleDescription, "empty.sentence")
         self.device_label, self.weights_label, self.time_label = QLabel(), QLabel(), QLabel()
         for label in (self.device_label, self.weights_label, self.time_label):
             label.setContentsMargins(8, 0, 8, 0)
@@ -120,14 +123,17 @@ class Window(QMainWindow):
         for name, call in {
                 "new": filing.new, "open": filing.ask_and_open, "save": filing.save, "save_as": filing.save_as,
                 "save_face": filing.save_face_as, "export": filing.export_both, "save_both": filing.save_both,
+                "quick": filing.quick_save,
                 "quit": self.close,
-                "undo": document.stack.undo, "redo": document.stack.redo, "next": lambda: filing.step(1), "previous": lambda: filing.step(-1), "clear": document.clear,
+                "undo": document.stack.undo, "redo": document.stack.redo, "clear": document.clear,
+                "next": lambda: filing.step(1), "previous": lambda: filing.step(-1),
                 "copy": filing.copy_face, "paste": filing.paste,
                 "brush": lambda: self.set_tool("brush"), "eraser": lambda: self.set_tool("eraser"),
                 "smaller": lambda: self.change_size(-1), "larger": lambda: self.change_size(1),
                 "zoom_in": lambda: self.canvas.set_zoom(self.canvas.zoom * 1.25),
                 "zoom_out": lambda: self.canvas.set_zoom(self.canvas.zoom / 1.25), "fit": self.canvas.fit,
-                "convert": self.live.convert, "reset": self.controls.reset_sliders, "random": self.random_face, "sweep": self.sweep, "morph": self.morph,
+                "convert": self.live.convert, "reset": self.controls.reset_sliders, "random": self.random_face,
+                "sweep": self.sweep, "morph": self.morph,
                 "folder": self.choose_folder, "restart": self.engine.retry, "keys": self.show_keys,
                 "about": self.show_about}.items():
             a[name].triggered.connect(lambda checked, call=call: call())
@@ -294,7 +300,8 @@ class Window(QMainWindow):
                 return
             self.say("")
             self.live.new_session()
-            self.document.put([Stroke(2.0, points=[(x, y, 1.0) for x, y in line]) for line in answer["lines"]], "random")
+            lines = [[(x, y, 1.0) for x, y in line] for line in answer["lines"]]
+            self.document.put([Stroke(2.0, points=line) for line in lines], "random")
             if not self.controls.real_time.isChecked():
                 self.live.convert()
 
@@ -314,6 +321,7 @@ class Window(QMainWindow):
         # older to newer, as they came
         second, first = (chosen + [n for n in (0, 1) if n not in chosen])[:2]
         dialog = Morph(self.engine, self.filing.background, entries, first, second, self)
+        dialog.face_wanted.connect(self.controls.borrow_all)
         dialog.error.connect(lambda text: self.filing.warn(tr("series.cannot"), text))
         dialog.show()
 
@@ -396,7 +404,7 @@ class Window(QMainWindow):
     def _show_able(self) -> None:
         blank, face = self.document.is_blank(), self.live.result is not None
         allow = self.actions.allow
-        allow(face, "why.no_face", "save_face", "save_both", "export", "copy")
+        allow(face, "why.no_face", "save_face", "save_both", "quick", "export", "copy")
         allow(self.filing.can_step(1), "why.list", "next")
         allow(self.filing.can_step(-1), "why.list", "previous")
         allow(not blank, "why.empty", "clear", "sweep")

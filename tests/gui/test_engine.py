@@ -100,7 +100,7 @@ def memory(pid):
 
 
 def test_a_newer_request_stops_a_face_between_shadow_and_face(running, weights, qtbot):
-    """Where a face has come a moment ago.  (The bare numbers of engine_process.OLD are for people; here it is an hour.)"""
+    """Where a face has come a moment ago; here, an hour ago still counts as that."""
     weights.set(until_newer={"shadow": [2]}, old=3600)
     one, faces = running(), []
     one.face.connect(faces.append)

@@ -11,7 +11,7 @@ from sources import CODE, named, said
 from jt_dfd.drawings import NOTES, WARNINGS
 from jt_dfd.gui import engine, words
 from jt_dfd.gui.messages import KeySheet
-from jt_dfd.gui.words import LANGUAGES, TEXTS, plain, tr
+from jt_dfd.gui.words import LANGUAGES, TEXTS, plain
 from jt_dfd.runtime import first_compile
 
 ENGLISH = TEXTS["en"]
