@@ -13,8 +13,8 @@ COLUMNS = ("stage", "by", "median", "quartiles", "least", "memory", "GFLOP", "GF
 
 
 def write(path, header: Dict, rows: List[Dict], state: str) -> None:
-    """state: "running", "finished" or "interrupted".  Atomically: a killed benchmark leaves the stages before, never half
-    a file."""
+    """state: "running", "finished" or "interrupted".  Atomically: a killed benchmark leaves the stages before, never
+    half a file."""
     record = {"format": FORMAT, "state": state, **header, "results": rows}
     write_text(Path(path), json.dumps(record, indent=1) + "\n")
 

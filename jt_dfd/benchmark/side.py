@@ -11,7 +11,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import numpy as np
 
@@ -45,14 +45,31 @@ class Task:
 class Side:
     """What a worker is asked: ``open``, then ``prepare``, ``time`` and ``finish`` for every stage; or ``first_face``.
 
-    A framework's side defines package, start, facts, load, wait, memory, tensor, read_bank, project, onto, merge,
-    synthesize, matmul, copy and, where it trains, trainer.  What ``load`` returns has encode, decode, map_features and
-    photograph as ``pipeline.Networks`` has them, of the framework's own tensors.
+    The attributes that have no value here are what a framework's side defines.
     """
 
-    package = ("", "", "")  #: the framework's module, its name, and what to install
-    remembers = True        #: whether a stroke may be quicker than a face
+    package = ("", "", "")           #: the framework's module, its name, and what to install
+    remembers = True                 #: whether a stroke may be quicker than a face
     task: Any = None
+    device: str                      #: "cpu" or "cuda", set by ``start``
+    no_grad: Any                     #: the framework's own, set by ``start``
+    start: Callable                  #: () -> None; start the framework as ``request`` says
+    facts: Callable                  #: () -> JSON facts of it
+    load: Callable                   #: () -> encode, decode, map_features and photograph as pipeline.Networks has them,
+    #:                                  of the framework's tensors
+    read_bank: Callable              #: (component, gender) -> anything; have that bank in memory
+    wait: Callable                   #: () -> None; until the device has finished
+    memory: Callable                 #: () -> {"gpu_bytes": n}, or {} on a CPU
+    tensor: Callable                 #: (array) -> what the steps take
+    project: Callable                #: (component, latent) -> its neighbours in the bank of the weights
+    onto: Callable                   #: (rows (N, latent)) -> function from a latent to its neighbours among them
+    merge: Callable                  #: (feature maps) -> None
+    synthesize: Callable             #: (sketch) -> (picture, {part: milliseconds})
+    matmul: Callable                 #: (edge) -> function of nothing: a float32 matrix product
+    copy: Callable                   #: (bytes) -> function of nothing: a copy on the device
+    trainer: Callable                #: ("embedding" or "synthesis", batch, gan) -> (function from a batch to its
+    #:                                  losses, function that makes one)
+    world: Callable                  #: () -> processes that train together
 
     def __init__(self):
         self.peak, self._rows = machine.Peak(), {}

@@ -23,12 +23,7 @@ DECODED_BYTES = 48 << 20
 
 class Torch(Side):
     package = ("torch", "PyTorch", "'jt_dfd[torch]'")
-    layout_name = "default"
-
-    @property
-    def layout(self):
-        """A torch memory format, or None."""
-        return None
+    layout_name = "default"  #: or the name of a torch memory format
 
     def start(self):
         import torch
@@ -43,6 +38,7 @@ class Torch(Side):
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, bool(request["tf32"])
         torch.backends.cudnn.benchmark = True  # shapes do not change: its users switch this on
         self.no_grad = torch.inference_mode
+        self.layout = None if self.layout_name == "default" else getattr(torch, self.layout_name)
 
     def facts(self):
         return {"version": self.torch.__version__, "device": self.device, "threads": self.torch.get_num_threads(),
@@ -72,6 +68,11 @@ class Torch(Side):
         if isinstance(result, dict):
             return {name: value.cpu() for name, value in result.items()}
         return [value.cpu() for value in result] if isinstance(result, tuple) else result.cpu()
+
+    def placed(self, network):
+        """On the device, in the side's memory format."""
+        network = network.to(self.device)
+        return network if self.layout is None else network.to(memory_format=self.layout)
 
     def matmul(self, size):
         a, b = (self.torch.randn(size, size, device=self.device) for _ in range(2))
@@ -187,10 +188,6 @@ class Torch(Side):
 class ChannelsLast(Torch):
     layout_name = "channels_last"
 
-    @property
-    def layout(self):
-        return self.torch.channels_last
-
 
 class Networks:
     """As ``pipeline.Networks``, of tensors on the device."""
@@ -201,8 +198,7 @@ class Networks:
         self._torch, self.tensor, self.config = side.torch, side.tensor, side.config
         self.batch_bytes = side.request.get("chunk_bytes") or 40 << 20
         self._pipeline = load_pretrained(side.request["params"], side.device)
-        if side.layout is not None:
-            self._pipeline.to(memory_format=side.layout)
+        side.placed(self._pipeline)
         half = side.request["precision"] == "half"
         # feature decoders and generator in float16 where half precision is asked for: what this project lowers
         self._autocast = lambda: side.torch.autocast(side.device, side.torch.float16, enabled=half)

@@ -33,13 +33,8 @@ class _Step:
     def network(self, kind, component="rest", train=True):
         from ..converter.torch_layers import build_with
 
-        return self.placed(build_with(kind, self.config, component, self.side.folder.network(kind, component)), train)
-
-    def placed(self, network, train=True):
-        network = network.to(self.side.device)
-        if self.side.layout is not None:
-            network = network.to(memory_format=self.side.layout)
-        return network.train(train)
+        network = build_with(kind, self.config, component, self.side.folder.network(kind, component))
+        return self.side.placed(network).train(train)
 
     def adam(self, networks, rate, betas):
         parameters = [p for n in networks for p in n.parameters()]
@@ -88,7 +83,7 @@ class Synthesis(_Step):
         trained = [*self.decoders.values(), self.generator]
         self.parameters, self.optimiser = self.adam(trained, 2e-4, (0.5, 0.999))
         if gan:
-            self.discriminator = self.placed(build("discriminator", self.config))
+            self.discriminator = side.placed(build("discriminator", self.config)).train()
             self.own, self.opponent = self.adam([self.discriminator], 2e-4, (0.5, 0.999))
         self.live = [v for n in trained for v in n.state_dict().values() if v.is_floating_point()]
         self.average = [v.detach().clone() for v in self.live]
