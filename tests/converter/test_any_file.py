@@ -51,7 +51,7 @@ def refused(path, *words, call=read):
     with pytest.raises(CheckpointError) as caught:
         call(path)
     text = str(caught.value)
-    assert pathlib.Path(path).name in text and len(text) < 900, text
+    assert pathlib.Path(path).name in text and len(text) < 1200, text
     for word in words:
         assert word in text, (word, text)
     return text
@@ -113,7 +113,7 @@ def test_layouts_of_tensors_as_pytorch_allows_them(tmp_path):
     for name in ("a.pth", "old.pth", "z.pth", "unchecked.pth"):
         found = formats.read_any(tmp_path / name)
         for entry, tensor in value.items():
-            assert np.array_equal(found[entry], tensor.float().numpy()), (name, entry)
+            assert np.array_equal(found[entry], tensor.resolve_neg().float().numpy()), (name, entry)
         assert formats.has_checksum(tmp_path / name) == (name in ("a.pth", "z.pth"))
 
 
@@ -148,7 +148,7 @@ def pictures(net, arrays, layout):
 
 def test_a_generator_that_normalises_by_running_statistics_is_refused_with_their_number(tmp_path):
     net = generator(lambda d: nn.InstanceNorm2d(d, track_running_stats=True))
-    for _ in range(20):
+    for _ in range(3):
         net.model(3 * torch.randn(1, 5, 32, 32) + 1)
     torch.save(net.state_dict(), str(tmp_path / "stats.pth"))
     refused(tmp_path / "stats.pth", "5 instance norms have running statistics (variances", "eval()", "track_running_stats")
@@ -188,29 +188,31 @@ def _enhancer():
     net = generator(nn.InstanceNorm2d)
     net.model1_1 = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(5, 2, 7), nn.InstanceNorm2d(2), nn.ReLU(),
                                  nn.Conv2d(2, 4, 3, 2, 1))
-    return net
+    return net.state_dict()
 
 
 def _spectral():
     net = generator(nn.InstanceNorm2d)
-    return net.apply(lambda m: nn.utils.spectral_norm(m) if isinstance(m, nn.Conv2d) else m)
+    return net.apply(lambda m: nn.utils.spectral_norm(m) if isinstance(m, nn.Conv2d) else m).state_dict()
 
 
 def _parametrised(how):
     net = generator(nn.InstanceNorm2d)
-    return net.apply(lambda m: how(m) if type(m) is nn.Conv2d else m)
+    return net.apply(lambda m: how(m) if type(m) is nn.Conv2d else m).state_dict()
 
 
 def _vgg_bn(blocks):
-    layers, into = [], 3
+    """As torchvision's state_dict(), its numbers all one and the same zero."""
+    out, index, into = {}, 0, 3
     for depth, width in zip(blocks, (64, 128, 256, 512, 512)):
         for _ in range(depth):
-            layers += [nn.Conv2d(into, width, 3, padding=1, device="meta"), nn.BatchNorm2d(width), nn.ReLU()]
-            into = width
-        layers.append(nn.MaxPool2d(2))
-    net = nn.Module()
-    net.features = nn.Sequential(*[m.to_empty(device="cpu") if isinstance(m, nn.Conv2d) else m for m in layers])
-    return net
+            out[f"features.{index}.weight"] = torch.zeros(1).expand(width, into, 3, 3)
+            out[f"features.{index}.bias"] = torch.zeros(1).expand(width)
+            out.update({f"features.{index + 1}.{leaf}": torch.zeros(1).expand(width)
+                        for leaf in ("weight", "bias", "running_mean", "running_var")})
+            index, into = index + 3, width
+        index += 1
+    return out
 
 
 @pytest.mark.parametrize("words, make", [
@@ -221,7 +223,7 @@ def _vgg_bn(blocks):
     (["VGG19 with batch normalisation (vgg19_bn)", "vgg19 or vgg16"], lambda: _vgg_bn((2, 2, 4, 4, 4))),
     (["VGG11 with batch normalisation"], lambda: _vgg_bn((1, 1, 2, 2, 2)))])
 def test_networks_that_cannot_run_here_are_called_what_they_are(words, make, tmp_path):
-    for value in (make().state_dict(), {"state_dict": {"module." + n: t for n, t in make().state_dict().items()}}):
+    for value in (make(), {"state_dict": {"module." + n: t for n, t in make().items()}}):
         torch.save(value, str(tmp_path / "theirs.pth"))
         text = refused(tmp_path / "theirs.pth", *words)
         assert "\n" not in text and ": is " in text
