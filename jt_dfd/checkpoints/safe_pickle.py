@@ -157,6 +157,12 @@ def _no_bytes(*arguments):
     return b""
 
 
+def _members(items=()):
+    if not isinstance(items, (list, tuple)):
+        raise UnsafePickle("makes a set of something that is no list")
+    return list(items)
+
+
 _PLAIN = (str, bytes, int, float, type(None))
 
 
@@ -176,7 +182,7 @@ def _named(keys):
 
 
 def _ordered(pairs=()):
-    pairs = [tuple(pair) for pair in pairs]
+    pairs = [tuple(pair) for pair in _members(pairs)]
     return OrderedDict(zip(_named([key for key, _ in pairs]), [value for _, value in pairs]))
 
 
@@ -217,7 +223,8 @@ for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "ndarray"] = _NDARRAY
 for _core in ("builtins", "__builtin__"):
     _ALLOWED[_core, "bytes"] = _no_bytes  # the contents of an array without elements
-    _ALLOWED[_core, "set"] = lambda items=(): list(items)
+    _ALLOWED[_core, "set"] = _members
+    _ALLOWED[_core, "frozenset"] = _members
 
 
 #: the instructions that build names, numbers, text, bytes, lists, tuples and dictionaries

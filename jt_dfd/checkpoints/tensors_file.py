@@ -102,7 +102,7 @@ def _header(stream, size: int) -> Tuple[Dict[str, Any], Dict[str, str], int]:
         raise ValueError("its metadata is not text")
     for key in list(metadata)[:1000]:
         # damage to the name of the checksum would switch it off
-        if key != _CHECKSUM and difflib.SequenceMatcher(None, key[:64], _CHECKSUM).ratio() > 0.6:
+        if key != _CHECKSUM and difflib.SequenceMatcher(None, key[:64], _CHECKSUM).ratio() > 0.75:
             raise ValueError(f"its checksum is called {key!r:.40} instead of {_CHECKSUM!r}: the header is damaged")
     if len(header) > _MOST_ENTRIES:
         raise ValueError(f"it has {len(header)} entries, more than any checkpoint")

@@ -140,7 +140,7 @@ class _Reader(safe_pickle.Reader):
         ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
         ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_marked,
         ("torch.nn.parameter", "Parameter"): _rebuild_parameter,
-        ("torch", "Size"): lambda sizes=(): tuple(sizes),
+        ("torch", "Size"): safe_pickle._members,
     })
     names.update({(module, name): _StorageKind(name, code) for name, code in _STORAGES.items()
                   for module in ("torch", "torch.storage", "torch.cuda")})

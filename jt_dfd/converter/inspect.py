@@ -23,17 +23,22 @@ def inspect_file(path, key=None) -> Dict[str, Any]:
     try:
         layout, arrays, notes = recognise(value, path, key)
     except CheckpointError as error:
-        held, out["notes"] = unwrap(value, path, key)
-        return {**out, "unknown": str(error), **_arrays(held)}
+        held, notes = unwrap(value, path, key)
+        return {**out, "unknown": str(error), **_arrays(held), "notes": notes + _unchecked(path)}
     out.update(layout=_bank(arrays[BANK]) if layout.kind == "bank" else str(layout), preset=layout.preset,
-               notes=notes, **_arrays(arrays))
+               notes=notes + _unchecked(path), **_arrays(arrays))
     if layout.sizes:
         out["sizes"] = {name: list(size) if isinstance(size, tuple) else size for name, size in layout.sizes.items()}
     return out
 
 
+def _unchecked(path: Path) -> List[str]:
+    return [] if formats.has_checksum(path) else ["has no checksum: a changed number in it would not be noticed"]
+
+
 def inspect_folder(path) -> Dict[str, Any]:
-    """{"path", "preset", "files": [as inspect_file, without the arrays one by one], "missing", "numbers", "bytes"}."""
+    """{"path", "preset", "files": [as inspect_file, without the arrays one by one], "missing", "notes", "numbers",
+    "bytes"}."""
     folder = open_folder(path, sizes_from_files=True)
     files: List[Dict[str, Any]] = []
     for member in folder.members():
@@ -44,13 +49,16 @@ def inspect_folder(path) -> Dict[str, Any]:
         promised = folder.checksum(member.path)
         entry["checksum"] = None if promised is None else promised == entry["sha256"]
         files.append(entry)
-    return {"path": str(path), "preset": folder.config.preset, "files": files, "missing": folder.missing(),
+    eyes = [entry for entry in files if "eye" in Path(entry["path"]).name and entry["checksum"] is None]
+    notes = ["no sha256 is promised for the eyes' files, and eye1's have the shapes of eye2's: swapped ones would not be "
+             "noticed"] if eyes else []
+    return {"path": str(path), "preset": folder.config.preset, "files": files, "missing": folder.missing(), "notes": notes,
             "numbers": sum(entry["numbers"] for entry in files), "bytes": sum(entry["bytes"] for entry in files)}
 
 
 def _inspect_bin(path: Path, latent: int, stored: str) -> Dict[str, Any]:
     rows = read_rows(path, latent, stored, True)
-    return {**_file(path), "layout": _bank(rows), "preset": None, "notes": [], **_arrays({BANK: rows})}
+    return {**_file(path), "layout": _bank(rows), "preset": None, "notes": _unchecked(path), **_arrays({BANK: rows})}
 
 
 def _bank(rows) -> str:
@@ -78,7 +86,8 @@ def text(report: Dict[str, Any]) -> str:
                          f"    {entry['layout'] or 'unknown'}; {entry['numbers']:,} numbers of "
                          f"{', '.join(entry['dtypes']) or 'unknown type'}; {_megabytes(entry['bytes'])}\n"
                          f"    sha256 {entry['sha256']}{state}")
-        return "\n".join(lines + [f"  missing: {place}" for place in report["missing"]])
+        return "\n".join(lines + [f"  missing: {place}" for place in report["missing"]]
+                         + [f"  note: {note}" for note in report["notes"]])
     lines = [f"{report['path']}: {report['layout'] or 'unknown'}"]
     width = max([len(array["name"]) for array in report["arrays"]] or [0])
     lines += [f"  {array['name']:{width}}  {array['dtype']:8} {tuple(array['shape'])}" for array in report["arrays"]]

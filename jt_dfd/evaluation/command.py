@@ -39,10 +39,11 @@ def main(arguments=None) -> int:
     from . import run
 
     runtime.prepare(args.device)
-    Path(args.out).mkdir(parents=True, exist_ok=True)  # one that cannot be written is told now, not after an hour
     result = run.evaluate(args.params, args.data, split=args.split, count=args.count, refine=args.refine,
                           device=args.device, inception=args.inception, perceptual_network=args.perceptual_network,
-                          styles=parse_styles(args.styles))
+                          styles=parse_styles(args.styles),
+                          # a folder that cannot be written is told now, not after an hour
+                          ready=lambda: Path(args.out).mkdir(parents=True, exist_ok=True))
     run.write(result, args.out)
     print(run.as_table(result))
     return 0

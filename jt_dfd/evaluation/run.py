@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -20,7 +20,8 @@ FEW = 2
 
 def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 1.0), device: str = "auto",
              train_count: int = 200, progress: bool = True, inception: Optional[str] = None,
-             perceptual_network: str = "auto", styles: Optional[Tuple[str, ...]] = None) -> Dict[str, Any]:
+             perceptual_network: str = "auto", styles: Optional[Tuple[str, ...]] = None,
+             ready: Optional[Callable[[], None]] = None) -> Dict[str, Any]:
     """All figures as a dictionary that json can write, and under "sheet" a picture (H, W, 3) uint8.
 
     count               pictures of the split, evenly chosen; 0 takes all
@@ -30,6 +31,7 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     perceptual_network  "auto", "stlpips", "off", or a torchvision VGG19 or VGG16 file (judges.perceptual)
     styles              styles of sketches, each judged by itself on the pictures that have it; None: all of the set's.
                         The first one's figures are the dictionary's own, those of all are under "styles"
+    ready               called once every file was read, before anything is computed
 
     ValueError (CheckpointError) names a file that cannot be used, before anything is computed.
     """
@@ -47,6 +49,8 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     sets = {style: FaceDataset(data, synthesizer.geometry, "synthesis", 1, split=split, shuffle=False, drop_last=False,
                                cache_mb=0, styles=(style,)) for style in styles}
     found, sheets_ = {}, []
+    if ready is not None:
+        ready()
     for style, held_out in sets.items():
         found[style], sheet = _of_style(synthesizer, held_out, _chosen(len(held_out.rows), count), refine, distance,
                                         features, _means(data, synthesizer.geometry, train_count, style), progress)

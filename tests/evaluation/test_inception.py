@@ -133,7 +133,7 @@ def evaluate(root):
     spec = importlib.util.spec_from_file_location("evaluate", str(root / "tools/evaluate.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.main
+    return lambda arguments: module.run(module.main, arguments)
 
 
 def test_the_report_says_whose_features_these_are(reference, judge, evaluate, tiny_params, held_out, tmp_path):
@@ -165,6 +165,6 @@ def test_a_wrong_file_ends_before_anything_is_computed(evaluate, tiny_params, he
     wrong.write_bytes(b"x" * 1000)
     for option in ("--inception", "--perceptual-network"):
         assert evaluate(["--params", str(tiny_params), "--data", str(held_out), "--out", str(tmp_path / "out"),
-                         "--device", "cpu", option, str(wrong)]) == 1
+                         "--device", "cpu", option, str(wrong)]) == 2
         assert "wrong.pth" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
