@@ -80,7 +80,8 @@ CHINESE = {
     "{name} exists. Replace it?": "{name} 已存在，要替换吗？", "untitled": "未命名", "DeepFaceDrawing": "DeepFaceDrawing",
     # how a picture was read
     "&Take pictures as they are": "按原样读取图片(&T)", "Read pictures without correcting paper, ink and shape": "读取图片时不校正纸张、墨迹和形状",
-    "Sketch of the face": "人脸线稿", "Finds the face and draws its lines on the page": "找到人脸并在画布上画出线条", "Trace it": "描摹",
+    "Sketch of the face": "人脸线稿", "Finds the face and draws its lines on the page": "找到人脸并在画布上画出线条",
+    "Few strokes": "简笔", "Finds the face and draws it in few clean strokes": "找到人脸并用寥寥几笔画出", "Trace it": "描摹",
     "An empty page with the photograph under it": "空白画布，下面衬着照片", "How strongly the photograph shows": "照片显示的深浅",
     "Take it as it is": "按原样使用", "Looking for the face…": "正在寻找人脸…",
     "No sketch could be made of this photograph.": "无法由这张照片生成线稿。",
@@ -93,11 +94,11 @@ CHINESE = {
     "light coloured lines under dark ink: left out as construction lines": "深色墨迹下的浅色线条：作为辅助线略去",
     "faint lines under dark ink: left out as construction lines": "深色墨迹下的淡线：作为辅助线略去",
     "ruled or squared paper: its lines left out": "横格或方格纸：格线已略去", "a frame around the drawing: left out": "画面四周的边框：已略去",
-    "a sheet of paper on something darker: what lies around it left out": "纸张放在较暗的背景上：纸外的部分已略去",
+    "a page inside something else, as a sheet on a desk or a program's window: what lies around it left out":
+        "页面周围另有他物（如桌面或程序窗口）：页面以外的部分已略去",
     "what lies along the picture's edge: left out": "图片边缘的痕迹：已略去",
     "small things beside the drawing, as a page number: left out": "画面旁的小字（如页码）：已略去",
-    "a page of {width}x{height} pixels: a square of {side} pixels round the drawing, nothing squeezed":
-        "{width}x{height} 像素的页面：取画面周围 {side} 像素的正方形，不作拉伸",
+    "the drawing's own square of the page: nothing is squeezed": "取画面自身所在的正方形：不作拉伸",
     "lines thinner than a pixel of the canvas: kept by thickening them before the page was shrunk":
         "比画布一个像素还细的线：缩小前已加粗以保留",
     "shrunk by area, because sampling would have lost thin lines": "按面积缩小，以免丢失细线",
