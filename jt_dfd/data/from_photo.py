@@ -2,7 +2,7 @@
 
     python -m jt_dfd.data.from_photo portrait.jpg sketch.png --style lines [--face aligned.png]
 
-The style ``lines`` runs a network under Jittor; ``photocopy`` does not touch it.  The drawing window runs this module as
+The style ``lines`` runs a network under Jittor; ``photocopy`` and ``drawn`` do not touch it.  The drawing window runs this module as
 a process of its own.
 """
 from __future__ import annotations
@@ -40,9 +40,10 @@ class PhotographSketcher:
         """((512, 512, 3) uint8 RGB aligned face on white, (512, 512) uint8 sketch)."""
         try:
             face = self.maker.from_file(path).face
-        except Rejected as reason:
-            raise PictureError(f"{os.fspath(path)}: {reason}") from None
-        return face, self.sketcher(face)
+            return face, self.sketcher(face)
+        except (Rejected, PictureError) as reason:
+            name = os.fspath(path)
+            raise PictureError(str(reason) if name in str(reason) else f"{name}: {reason}") from None
 
 
 def main(arguments=None) -> int:

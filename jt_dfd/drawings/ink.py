@@ -19,6 +19,8 @@ _COLOURED, _COLOURED_SHARE = 24, 0.0005
 _WHITE, _WHITE_SHARE, _INK, _INK_SHARE = 250, 0.35, 112, 0.0003
 #: a ground lighter than this is never a dark one
 _DARK = 150
+#: longer side to which a page that has to be corrected is shrunk first: four times the canvas, for time and memory
+_LARGEST = 2048
 #: contrast below which a page holds nothing, of its paper's brightness
 _LEAST_CONTRAST = 0.05
 
@@ -62,10 +64,16 @@ def is_dark(luma: np.ndarray) -> bool:
 def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Remark], List[Remark]]:
     """(page, notes, warnings) of a picture (H, W) or (H, W, 3), uint8: page is (H, W) uint8, black strokes on white.
     ``turned``: light and dark were exchanged already."""
+    on = frame.canvas(pixels)
+    if on is not None:
+        page, more, warnings = read(np.ascontiguousarray(pixels[on[1]:on[3], on[0]:on[2]]))
+        return page, [remark("sheet"), *more], warnings
     grey = neutral(pixels)
     notes: List[Remark] = []
     if grey is not None and is_clean(grey) and (not turned or _is_black(grey)):
         return _without_ruling(grey, notes), notes, []
+    pixels = paper.small(pixels, _LARGEST)
+    grey = None if grey is None else paper.small(grey, _LARGEST)
     luma = grey if grey is not None else np.round(pixels.astype(np.float32) @ np.float32([0.299, 0.587, 0.114]))
     luma = luma.astype(np.float32)
     if float(np.ptp(paper.small(luma))) <= 255 * _LEAST_CONTRAST and float(np.ptp(luma)) <= 40:

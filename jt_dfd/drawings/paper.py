@@ -18,9 +18,11 @@ _STROKE = 17
 _FILLED = 0.45
 #: darker than its surroundings' paper by more than this is ink, where the paper is looked at
 _NEAR_PAPER = 0.93
-#: share of tones that are neither strokes nor paper, and their spread, from which a picture is a photograph: 36 faces had
-#: 0.19 and 0.17 at least, drawings with filled hair or a hard shadow 0.18 and 0.10 at most
+#: share of tones that are neither strokes nor paper, and their spread, from which a picture is a photograph: of 313 faces
+#: that these were not chosen on, 312 have them; drawings with filled hair in falling light or a hard shadow do not
 _TONAL_SHARE, _TONAL_SPREAD = 0.14, 0.14
+#: what is darker than this share of the paper is ink, lighter than that paper
+_TONES = (0.3, 0.86)
 
 
 def small(picture: np.ndarray, edge: int = SMALL) -> np.ndarray:
@@ -86,7 +88,7 @@ def is_tonal(picture: np.ndarray) -> bool:
     closed = cv2.morphologyEx(cv2.GaussianBlur(little, (0, 0), 1), cv2.MORPH_CLOSE,
                               cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13)), borderType=cv2.BORDER_REPLICATE)
     ratio = closed / general(closed)
-    off = (ratio < 0.86) & (ratio > 0.15)
+    off = (ratio > _TONES[0]) & (ratio < _TONES[1])
     if float(off.mean()) < _TONAL_SHARE:
         return False
     low, high = np.quantile(ratio[off], (0.1, 0.9))

@@ -5,7 +5,7 @@ places, both blurred; the best of them decides.  Sizes and thresholds are ours.
 """
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import cv2
 import numpy as np
@@ -46,20 +46,33 @@ def plain_face() -> np.ndarray:
 def place(page: np.ndarray) -> Tuple[np.ndarray, Remark]:
     """(page, what was done): a page (512, 512) uint8 with its face where one belongs, or as it is where none is found."""
     box = ink_box(page)
-    if box is None:
+    found = box and find(page, _SIZES * max(box[2] - box[0], box[3] - box[1]) / 512, _TURNS)
+    if not found:
         return page, remark("no-outline")
-    scales = _SIZES * max(box[2] - box[0], box[3] - box[1]) / 512
+    scale, turn, to_page = found
+    if scale > 1:
+        page = cv2.GaussianBlur(page, (0, 0), 0.4 * scale)
+    out = cv2.warpAffine(page, to_page, (512, 512), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderValue=255)
+    moved = np.linalg.inv(to_page[:, :2]) @ (np.array([256.0, 256.0]) - to_page[:, 2]) - 256
+    return out, remark("placed", turn=round(-turn, 1), scale=round(1 / scale, 2), x=round(float(moved[0])),
+                       y=round(float(moved[1])))
+
+
+def find(page: np.ndarray, scales=(1.0,), turns=(0.0,)) -> Optional[Tuple[float, float, np.ndarray]]:
+    """(scale, turn in degrees, (2, 3) matrix) from where faces belong to where the face of a page (512, 512) uint8 is, of
+    one of these scales and turns; None where no face is found."""
     ink = 1 - cv2.resize(page, (_EDGE, _EDGE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     ink = np.minimum(cv2.copyMakeBorder(ink, *[_BORDER] * 4, cv2.BORDER_CONSTANT, value=0), 0.6)
     model = plain_face()
     best = (-1.0, 1.0, 0.0, (0.0, 0.0))
-    for turn in _TURNS:
-        for scale in scales:
+    for scale in scales:
+        sigma = 1.2 + 1.6 * scale
+        blurred = cv2.GaussianBlur(ink, (0, 0), sigma)
+        for turn in turns:
             template, corner = _template(model, scale, turn)
             if max(template.shape) > min(ink.shape):
                 continue
-            sigma = 1.2 + 1.6 * scale
-            match = _correlation(cv2.GaussianBlur(ink, (0, 0), sigma), cv2.GaussianBlur(template, (0, 0), sigma))
+            match = _correlation(blurred, cv2.GaussianBlur(template, (0, 0), sigma))
             # a face fills its page more likely than a detail of it looks like a face
             _, score, _, at = cv2.minMaxLoc(match)
             score = score - 0.004 * abs(turn) + 0.15 * np.log(scale)
@@ -67,15 +80,9 @@ def place(page: np.ndarray) -> Tuple[np.ndarray, Remark]:
                 best = (score, scale, turn, (at[0] - corner[0] - _BORDER, at[1] - corner[1] - _BORDER))
     score, scale, turn, (x, y) = best
     if score < _LEAST:
-        return page, remark("no-outline")
+        return None
     # the canonical frame lies in the page at (x, y), scaled and turned round its middle
-    to_page = _frame(scale, turn, x * 512 / _EDGE, y * 512 / _EDGE)
-    if scale > 1:
-        page = cv2.GaussianBlur(page, (0, 0), 0.4 * scale)
-    out = cv2.warpAffine(page, to_page, (512, 512), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderValue=255)
-    moved = np.linalg.inv(to_page[:, :2]) @ (np.array([256.0, 256.0]) - to_page[:, 2]) - 256
-    return out, remark("placed", turn=round(-turn, 1), scale=round(1 / scale, 2), x=round(float(moved[0])),
-                       y=round(float(moved[1])))
+    return scale, turn, _frame(scale, turn, x * 512 / _EDGE, y * 512 / _EDGE)
 
 
 def _correlation(page: np.ndarray, template: np.ndarray) -> np.ndarray:

@@ -89,14 +89,14 @@ def read_array(array: np.ndarray, as_is: bool = False) -> Opened:
     return Opened("", reading.page, reading=reading, photograph=photograph)
 
 
-def sketch_of(photograph: np.ndarray) -> np.ndarray:
-    """(512, 512) uint8 lines of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the data
+def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
+    """(512, 512) uint8 sketch of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the data
     tools are not installed."""
     with tempfile.TemporaryDirectory(prefix="jt_dfd_") as folder:
         source, target = os.path.join(folder, "photograph.png"), os.path.join(folder, "sketch.png")
         pictures.write_png(source, photograph)
-        done = subprocess.run([sys.executable, "-m", "jt_dfd.data.from_photo", source, target], capture_output=True, text=True,
-                              cwd=str(Path(__file__).resolve().parents[2]))
+        done = subprocess.run([sys.executable, "-m", "jt_dfd.data.from_photo", source, target, "--style", style],
+                              capture_output=True, text=True, cwd=str(Path(__file__).resolve().parents[2]))
         if done.returncode or not os.path.exists(target):
             lines = [line for line in done.stderr.splitlines() if line.startswith("from_photo: ")]
             reason = lines[-1][len("from_photo: "):] if lines else done.stderr.strip()[-2000:]

@@ -126,8 +126,8 @@ class Filing(QObject):
         self.document.replace(opened.pixels, text="paste")
         self.read.emit(opened)
 
-    def sketch_photograph(self, photograph: np.ndarray) -> None:
-        """The face of a photograph as lines onto the page, drawn by the data tools in a process of their own: the edge
+    def sketch_photograph(self, photograph: np.ndarray, style: str) -> None:
+        """The face of a photograph as a sketch of a style onto the page, drawn by the data tools in a process of their own: the edge
         network runs under Jittor, which this process never imports."""
         self.said.emit(tr("photo.looking"))
 
@@ -139,7 +139,7 @@ class Filing(QObject):
             self.document.replace(pixels, text="sketch")
             self.said.emit(tr("photo.done"))
 
-        self.background.run(lambda: files.sketch_of(photograph), done, failed)
+        self.background.run(lambda: files.sketch_of(photograph, style), done, failed)
 
     @property
     def as_is(self) -> bool:

@@ -16,12 +16,12 @@ OPACITY = 35
 
 class ReadingBar(QFrame):
     """as_is_wanted        take this picture as it is
-    sketch_wanted       a photograph's face as lines
+    sketch_wanted       a photograph's face as a sketch of this style (data.sketching)
     trace_wanted(int)   the photograph under the page at this opacity in %; 0 takes it away
     """
 
     as_is_wanted = pyqtSignal(object)
-    sketch_wanted = pyqtSignal(object)
+    sketch_wanted = pyqtSignal(object, str)
     trace_wanted = pyqtSignal(int)
 
     def __init__(self, words: Words, parent=None):
@@ -31,13 +31,15 @@ class ReadingBar(QFrame):
         self.setBackgroundRole(QPalette.AlternateBase)
         self.label = QLabel()
         self.label.setWordWrap(True)
-        self.sketch, self.trace, self.as_is, self.close_button = (QPushButton() for _ in range(4))
+        self.sketch, self.strokes, self.trace, self.as_is, self.close_button = (QPushButton() for _ in range(5))
         self.opacity = QSlider(Qt.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setFixedWidth(110)
         self.opacity.setFocusPolicy(Qt.NoFocus)
         words.bind(self.sketch.setText, "photo.sketch")
         words.bind(self.sketch.setToolTip, "photo.sketch.tip")
+        words.bind(self.strokes.setText, "photo.strokes")
+        words.bind(self.strokes.setToolTip, "photo.strokes.tip")
         words.bind(self.trace.setText, "photo.trace")
         words.bind(self.trace.setToolTip, "photo.trace.tip")
         words.bind(self.opacity.setToolTip, "photo.opacity")
@@ -48,9 +50,10 @@ class ReadingBar(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 6, 14, 6)
         row.addWidget(self.label, 1)
-        for widget in (self.sketch, self.trace, self.opacity, self.as_is, self.close_button):
+        for widget in (self.sketch, self.strokes, self.trace, self.opacity, self.as_is, self.close_button):
             row.addWidget(widget)
-        self.sketch.clicked.connect(lambda checked: self.sketch_wanted.emit(self.opened))
+        self.sketch.clicked.connect(lambda checked: self.sketch_wanted.emit(self.opened, "lines"))
+        self.strokes.clicked.connect(lambda checked: self.sketch_wanted.emit(self.opened, "drawn"))
         self.trace.toggled.connect(self._trace)
         self.opacity.valueChanged.connect(lambda value: self.trace.isChecked() and self.trace_wanted.emit(value))
         self.as_is.clicked.connect(lambda checked: self.as_is_wanted.emit(self.opened))
@@ -84,7 +87,7 @@ class ReadingBar(QFrame):
         lines = [tr("reading." + remark.code, **dict(remark.values)) for remark in (*reading.warnings, *reading.notes)]
         self.label.setText("\n".join(line[:1].upper() + line[1:] for line in lines))
         photograph = self.opened.photograph is not None
-        for widget in (self.sketch, self.trace):
+        for widget in (self.sketch, self.strokes, self.trace):
             widget.setVisible(photograph)
         self.opacity.setVisible(photograph and self.trace.isChecked())
         self.as_is.setVisible(bool(reading.notes))

@@ -43,9 +43,9 @@ def _parse(arguments):
     reading.add_argument("--place", action="store_true", help="move and scale the drawn face to where a face belongs")
     reading.add_argument("--strict", action="store_true", help="leave out drawings with a warning (an empty page, a "
                          "photograph...), with exit status 1")
-    reading.add_argument("--from-photo", nargs="?", const="lines", choices=["lines", "photocopy"], metavar="STYLE",
-                         help="the pictures are photographs of faces: find the face, sketch it as lines (default) or "
-                         "photocopy, write the sketch too, as NAME_sketch.png (needs the extra data)")
+    reading.add_argument("--from-photo", nargs="?", const="lines", choices=["lines", "photocopy", "drawn"], metavar="STYLE",
+                         help="the pictures are photographs of faces: find the face, sketch it as lines (default), "
+                         "photocopy or drawn (few clean strokes), write the sketch too, as NAME_sketch.png (needs the extra data)")
     parser.add_argument("-o", "--output", default="faces", metavar="OUT", help="folder, or a .png for a single sketch "
                         "(default: faces)")
     return parser.parse_args(arguments)

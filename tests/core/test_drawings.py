@@ -234,6 +234,67 @@ def test_a_small_drawing_on_a_large_page_fills_its_square(drawing, size):
     assert abs((box[2] - box[0]) / (box[3] - box[1]) - (wanted[2] - wanted[0]) / (wanted[3] - wanted[1])) < 0.02
 
 
+def plain(bust):
+    """A face where faces are, as a head or with hair and shoulders: they leave different margins in their squares."""
+    page = np.full((512, 512), 255, np.uint8)
+    for eye in (190, 322):
+        cv2.ellipse(page, (eye, 241), (30, 12), 0, 0, 360, 0, 3)
+        cv2.ellipse(page, (eye, 222), (38, 16), 0, 200, 340, 0, 5)
+    cv2.ellipse(page, (256, 322), (24, 13), 0, 10, 170, 0, 3)
+    cv2.ellipse(page, (256, 377), (58, 16), 0, 0, 360, 0, 3)
+    cv2.ellipse(page, (256, 262), (140, 202), 0, 0, 360, 0, 3)
+    if bust:
+        cv2.ellipse(page, (256, 290), (205, 280), 0, 160, 380, 0, 3)
+        for shoulder in ([[200, 440], [190, 480], [20, 510]], [[312, 440], [322, 480], [492, 510]]):
+            cv2.polylines(page, [np.array(shoulder)], False, 0, 3)
+    return page
+
+
+@pytest.mark.parametrize("bust", [False, True])
+@pytest.mark.parametrize("size", [(1754, 1240, 500, 120, 930), (1000, 1500, 300, 60, 667), (2339, 1654, 60, 1040, 560)])
+def test_a_drawing_anywhere_on_an_oblong_page_has_its_eyes_where_eyes_are(bust, size):
+    page = drawings.read(pasted(plain(bust), *size)).page
+    _, _, stats, middles = cv2.connectedComponentsWithStats((page > 128).astype(np.uint8), connectivity=4)
+    lids = sorted(tuple(m) for s, m in zip(stats, middles) if 500 < s[cv2.CC_STAT_AREA] < 2000 and m[1] < 300)
+    assert np.abs(np.subtract(lids, [(190, 241), (322, 241)])).max() < 16, "an eye's window has 128"
+
+
+def in_a_window(page, surroundings, bars):
+    """A screenshot of a painting program: bars with words and tools around the page."""
+    screen = np.empty((800, 1200, 3), np.uint8)
+    screen[:], screen[:50], screen[-28:], screen[:, :60] = surroundings, bars, bars, bars
+    for y in range(70, 600, 50):
+        cv2.rectangle(screen, (12, y), (46, y + 34), (120, 120, 120), 2)
+    cv2.putText(screen, "File  Edit  View", (80, 34), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (128, 128, 128), 1, cv2.LINE_AA)
+    screen[80:736, 300:956] = larger(page, 656)[..., None]
+    return screen
+
+
+@pytest.mark.parametrize("surroundings, bars", [((240, 240, 240), (225, 227, 232)), ((45, 45, 48), (30, 30, 30)), ((0, 0, 0), (0, 0, 0))])
+def test_a_window_around_the_page_is_left_out(drawing, surroundings, bars):
+    reading = drawings.read(in_a_window(drawing, surroundings, bars))
+    assert difference(reading, drawing) < 1.5 and codes(reading.notes) == ["sheet"] and not reading.warnings
+
+
+def with_hair(drawing):
+    """Filled black hair down to the page's edge: two fifths of the page."""
+    hair, page = np.zeros_like(drawing), drawing.copy()
+    cv2.ellipse(hair, (256, 250), (200, 225), 0, 0, 360, 1, -1)
+    hair[250:, 56:457] = 1
+    cv2.ellipse(hair, (256, 290), (125, 180), 0, 0, 360, 0, -1)
+    page[hair > 0] = 0
+    return page
+
+
+def test_filled_black_hair_is_neither_a_photograph_nor_an_edge_nor_a_dark_ground(drawing, rng):
+    page = with_hair(drawing)
+    for source, levels in ((page, 0), ((page * 0.8).astype(np.uint8), 1), (laid(page, (60, 40, 30), (246, 238, 220)), 1),
+                           (photographed(laid(larger(page, 800), (35, 33, 32), (235, 230, 220)), rng, 0.55), 3.5)):
+        reading = drawings.read(source)
+        assert difference(reading, page) <= levels and not reading.warnings, codes(reading.notes)
+        assert not {"edge", "inverted"} & set(codes(reading.notes))
+
+
 def frame_of(page):
     y, x = np.nonzero(page < 128)
     return x.min(), y.min(), x.max(), y.max()

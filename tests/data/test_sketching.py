@@ -46,7 +46,7 @@ def test_photocopy_of_a_face_is_dark_lines_on_white(samples):
 
 
 def test_an_unknown_style_and_a_wrong_picture_are_refused():
-    with pytest.raises(ValueError, match="lines, photocopy"):
+    with pytest.raises(ValueError, match="lines, photocopy, drawn"):
         Sketcher("crayon")
     with pytest.raises(ValueError, match="512x512"):
         Sketcher("photocopy")(np.zeros((256, 256, 3), np.uint8))

@@ -72,10 +72,13 @@ def test_a_photograph_is_offered_as_lines_or_to_trace(window, qtbot, photograph,
     lines = np.full((512, 512), 255, np.uint8)
     lines[200:210, 100:400] = 0
     seen = []
-    monkeypatch.setattr(files, "sketch_of", lambda picture: (seen.append(picture.shape), lines)[1])
-    w.reading_bar.sketch.click()
-    qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), lines), timeout=PATIENCE)
-    assert seen == [(560, 640, 3)]
+    monkeypatch.setattr(files, "sketch_of", lambda *asked: (seen.append((asked[0].shape, asked[1])), lines)[1])
+    for button, style in ((w.reading_bar.strokes, "drawn"), (w.reading_bar.sketch, "lines")):
+        w.filing.open(str(photograph))
+        qtbot.waitUntil(lambda: button.isVisibleTo(w), timeout=PATIENCE)
+        button.click()
+        qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), lines), timeout=PATIENCE)
+        assert seen.pop() == ((560, 640, 3), style)
 
 
 def test_a_photograph_without_a_face_is_said(window, qtbot, photograph, monkeypatch):
@@ -84,10 +87,10 @@ def test_a_photograph_without_a_face_is_said(window, qtbot, photograph, monkeypa
     w, told = window(start=False), []
     monkeypatch.setattr(w.filing, "warn", lambda *text: told.append(text))
 
-    def none(picture):
+    def none(picture, style):
         raise UserError("no face found")
 
     monkeypatch.setattr(files, "sketch_of", none)
-    w.filing.sketch_photograph(np.zeros((64, 64, 3), np.uint8))
+    w.filing.sketch_photograph(np.zeros((64, 64, 3), np.uint8), "lines")
     qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE)
     assert "no face found" in told[0][1]
