@@ -39,4 +39,5 @@ def install() -> None:
     backend = types.ModuleType("jt_dfd.backend")
     backend.jt = types.SimpleNamespace(Var=Variable, Function=Function, array=variable, no_grad=contextlib.nullcontext)
     backend.nn = types.SimpleNamespace()
+    backend.derived = lambda base: lambda cls: type(cls.__name__, (cls, getattr(backend.jt, base)), {})
     sys.modules["jt_dfd.backend"] = backend
