@@ -18,7 +18,7 @@ fail() { printf '\n%s\n' "$*" >&2; exit 1; }
 look_at_python() {
     "$1" - 2>/dev/null <<'PY'
 import os, sys, sysconfig
-if sys.version_info[:2] < (3, 8) or sys.version_info[:2] >= (3, 13) or sys.implementation.name != "cpython":
+if sys.version_info[:2] < (3, 8) or sys.version_info[:2] >= (3, 15) or sys.implementation.name != "cpython":
     sys.exit(1)
 headers = os.path.isfile(os.path.join(sysconfig.get_path("include"), "Python.h"))
 try:
@@ -34,8 +34,8 @@ python_candidates() {
     [ -n "${JT_DFD_PYTHON:-}" ] && { echo "$JT_DFD_PYTHON"; return; }
     local version folder
     echo python3
-    for version in 3.12 3.11 3.10 3.9 3.8; do echo "python$version"; done
-    for version in 3.12 3.11 3.10 3.9 3.8; do
+    for version in 3.{14..8}; do echo "python$version"; done
+    for version in 3.{14..8}; do
         for folder in "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".* "$HOME/miniconda3/envs"/*; do
             [ -x "$folder/bin/python$version" ] && echo "$folder/bin/python$version"
         done
@@ -183,6 +183,21 @@ install_package() {
     echo "$state" >>"$stamp"
 }
 
+# Bounds for whatever is installed besides, where this environment holds pip's own Jittor beside numpy 1: that Jittor
+# asks for numpy below 2, and pip would complain.  Nothing where there is none.
+numpy_bounds() {
+    "$PYTHON" - <<'PY'
+from importlib import metadata
+try:
+    wants = metadata.requires("jittor") or []
+    numpy = metadata.version("numpy")
+except metadata.PackageNotFoundError:
+    raise SystemExit
+if numpy.startswith("1.") and any(w.replace(" ", "").startswith("numpy<2") for w in wants):
+    print("numpy<2 ml_dtypes<0.6")
+PY
+}
+
 set_up() {
     case "$(uname -s)" in
         Linux) ;;
@@ -197,8 +212,9 @@ set_up() {
     find_python || BASE=""
     system_packages
     [ -n "$BASE" ] || find_python ||
-        fail "No Python from 3.8 to 3.12 was found. Install one (python3.12 python3.12-venv python3.12-dev, or: pyenv install 3.12),
-or name it:  JT_DFD_PYTHON=/path/to/python3.11 bash $0"
+        fail "No Python from 3.8 to 3.14 was found. Install one (python3.12 python3.12-venv python3.12-dev, or: pyenv install 3.12),
+or name it:  JT_DFD_PYTHON=/path/to/python3.12 bash $0"
     make_venv
     install_package "${1:-}"
+    "$PYTHON" -m jt_dfd.runtime || fail "Jittor's package could not be had; the reason is above."
 }

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from . import host
+from . import host, jittor_copy
 from .problems import RuntimeProblem, finding
 
 Progress = Callable[[str, int, int], None]
@@ -32,6 +32,8 @@ SETTINGS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "ker
 # What the child runs: import, one tiny operator on each device, and a line that says where everything lies.
 _CHILD = """
 import json, sys
+if sys.argv[3]:
+    sys.path.insert(0, sys.argv[3])
 import jittor as jt
 if sys.argv[1] == "cuda":
     jt.flags.use_cuda = 1
@@ -56,10 +58,10 @@ def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
     environment = dict(os.environ, **(planned or {}))
     compiler = environment.get("cc_path", "")
     parts = {name: environment.get(name) for name in SETTINGS}
-    parts.update(python=sys.version, include=_include(), jittor=host.installed_version("jittor"), prefix=sys.prefix,
+    parts.update(python=sys.version, include=_include(), jittor=jittor_copy.key(), prefix=sys.prefix,
                  compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
                  system=platform.platform(), processor=_processor(), home=str(host.jittor_home()), device=device,
-                 mark=1)
+                 mark=2)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -93,20 +95,22 @@ def log_path() -> Path:
     return host.cache_folder() / "first_compile.log"
 
 
-def ensure(device: str, progress: Optional[Progress] = None) -> None:
-    """Compile what ``import jittor`` needs unless that was done.  RuntimeProblem with Jittor's words if it fails."""
-    if ready(device):
-        return
+def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
+    """Compile what ``import jittor`` needs unless that was done; the folder to import it from (``jittor_copy``).
+    RuntimeProblem with Jittor's words if it fails."""
     show = _Show(progress, device)
+    place = jittor_copy.provide(show)
+    if ready(device):
+        return place
     with _lock(show):
         if ready(device):   # another process did it while we waited
-            return
+            return place
         problems = host.check_compile({"path": os.environ["cc_path"], "kind": "g++"}, _include())
         if problems:
             raise RuntimeProblem(problems)
         result = None
         for _ in range(4):  # each round ends early where Jittor rebuilt its tools
-            result, status, tail = _run(device, show)
+            result, status, tail = _run(device, place, show)
             if result is not None or status != 0:
                 break
         show.close(result is not None)
@@ -116,12 +120,13 @@ def ensure(device: str, progress: Optional[Progress] = None) -> None:
         temporary = _mark(device).with_suffix(f".{os.getpid()}.part")
         temporary.write_text(json.dumps(result))
         os.replace(str(temporary), str(_mark(device)))
+    return place
 
 
 def try_import(device: str, seconds: float = 600) -> Optional[str]:
     """Start Jittor in a child process; None where it works, else what it said last.  Quick once it is compiled."""
     try:
-        child = subprocess.run([sys.executable, "-c", _CHILD, device, _SENTINEL], stdout=subprocess.PIPE,
+        child = subprocess.run(_command(device, jittor_copy.provide()), stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=child_environment(),
                                timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -141,22 +146,15 @@ def forget(device: str, planned: Optional[Dict[str, str]] = None) -> None:
 @contextlib.contextmanager
 def _lock(show):
     """One first compile at a time in a cache; the others wait and say so."""
-    import fcntl
-
     host.cache_folder().mkdir(parents=True, exist_ok=True)
     with open(str(host.cache_folder() / "first_compile.lock"), "w") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            show("waiting for another process that compiles", 0, 0)
-            while True:
-                try:
-                    fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    time.sleep(0.2)
-                    show.tick()
+        host.lock_or_wait(f, show, "waiting for another process that compiles")
         yield   # the lock falls with the file
+
+
+def _command(device: str, place: Optional[str]) -> List[str]:
+    # Python 3.12 and newer complain of escapes in Jittor's docstrings
+    return [sys.executable, "-W", "ignore::SyntaxWarning", "-c", _CHILD, device, _SENTINEL, place or ""]
 
 
 def child_environment() -> Dict[str, str]:
@@ -166,9 +164,9 @@ def child_environment() -> Dict[str, str]:
     return env
 
 
-def _run(device: str, show):
+def _run(device: str, place: Optional[str], show):
     """One child: (what it said at the end or None, exit status, its last lines)."""
-    command = [sys.executable, "-c", _CHILD, device, _SENTINEL]
+    command = _command(device, place)
     tail: List[str] = []
     result = None
     host.cache_folder().mkdir(parents=True, exist_ok=True)

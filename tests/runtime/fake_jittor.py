@@ -1,6 +1,7 @@
 """A package that compiles like Jittor: progress with carriage returns, minutes shortened, its exit with status 0.
 
-``make(folder, ...)`` writes it; a process that has the folder on PYTHONPATH imports it as ``jittor``.
+``make(folder, ...)`` writes it; a process that has the folder on PYTHONPATH, and JT_DFD_JITTOR=installed, imports it as
+``jittor``.
 """
 from __future__ import annotations
 

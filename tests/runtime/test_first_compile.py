@@ -26,7 +26,8 @@ print(seen)
 def play(run, tmp_path):
     def call(behaviour="", code=START, pause=0.02, **environment):
         fake_jittor.make(tmp_path / "site", behaviour, pause)
-        return run(code, PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"), **environment)
+        return run(code, PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"),
+                   JT_DFD_JITTOR="installed", **environment)
     call.cache = tmp_path / "cache"
     call.count = lambda name: len((tmp_path / "cache" / name).read_text().split())
     return call
@@ -117,7 +118,8 @@ def wait_for(path, lines=1, seconds=1200):
 def test_two_first_starts_at_once_compile_once(machine, tmp_path):
     cache = tmp_path / "cache"
     fake_jittor.make(tmp_path / "site", "gate")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(cache))
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(cache),
+                       JT_DFD_JITTOR="installed")
     code = """
 import os
 from jt_dfd import runtime
@@ -143,7 +145,8 @@ runtime.start("cpu", progress)
 
 def test_interrupting_stops_the_compiler_too(machine, tmp_path):
     fake_jittor.make(tmp_path / "site", "forever")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"))
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
+                       JT_DFD_JITTOR="installed")
     # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
     listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START
     parent = subprocess.Popen([sys.executable, "-c", listening], env=environment, stderr=subprocess.PIPE)
