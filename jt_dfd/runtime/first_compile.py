@@ -1,5 +1,9 @@
 """Jittor's first compile, once and in a process of its own: with progress, with a log, and again where Jittor asks.
 
+The process and its compilers are a session of their own, so that Ctrl-Z does not stop them half way, and end together:
+when this one is interrupted, and when it is gone without a word (the child sees its standard input close).  They hold
+the lock too, so whoever starts next waits until the last compiler has ended and never meets a half-written object.
+
 ``import jittor`` compiles its core for minutes where the cache is cold.  Done in a child process, its progress can be
 read and shown, a crash in it is an error message here, and its habit of ending the process with status 0 after it has
 rebuilt its tools ("please rerun your command") is met by running it again.  A mark is left in the cache for each
@@ -12,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -31,7 +36,12 @@ SETTINGS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "ker
 
 # What the child runs: import, one tiny operator on each device, and a line that says where everything lies.
 _CHILD = """
-import json, sys
+import json, os, signal, sys, threading
+def watch():
+    if not os.read(0, 1):   # the parent's end is closed: it is gone
+        os.killpg(0, signal.SIGKILL)
+if sys.argv[4] == "watch":
+    threading.Thread(target=watch, daemon=True).start()
 if sys.argv[3]:
     sys.path.insert(0, sys.argv[3])
 import jittor as jt
@@ -102,15 +112,21 @@ def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
     place = jittor_copy.provide(show)
     if ready(device):
         return place
-    with _lock(show):
+    with _lock(show) as lock:
         if ready(device):   # another process did it while we waited
             return place
         problems = host.check_compile({"path": os.environ["cc_path"], "kind": "g++"}, _include())
         if problems:
             raise RuntimeProblem(problems)
         result = None
+        fresh = False
         for _ in range(4):  # each round ends early where Jittor rebuilt its tools
-            result, status, tail = _run(device, place, show)
+            result, status, tail = _run(device, place, show, lock)
+            if result is None and not fresh and _DAMAGED.search("\n".join(tail)):
+                fresh = _remove_objects(place)   # what an earlier, interrupted compile left behind
+                if fresh:
+                    show("an object was damaged: compiling anew", 0, 0)
+                    continue
             if result is not None or status != 0:
                 break
         show.close(result is not None)
@@ -149,12 +165,13 @@ def _lock(show):
     host.cache_folder().mkdir(parents=True, exist_ok=True)
     with open(str(host.cache_folder() / "first_compile.lock"), "w") as f:
         host.lock_or_wait(f, show, "waiting for another process that compiles")
-        yield   # the lock falls with the file
+        yield f   # the lock falls with the file, and with the last process that has it
 
 
-def _command(device: str, place: Optional[str]) -> List[str]:
+def _command(device: str, place: Optional[str], watch: bool = False) -> List[str]:
     # Python 3.12 and newer complain of escapes in Jittor's docstrings
-    return [sys.executable, "-W", "ignore::SyntaxWarning", "-c", _CHILD, device, _SENTINEL, place or ""]
+    return [sys.executable, "-W", "ignore::SyntaxWarning", "-c", _CHILD, device, _SENTINEL, place or "",
+            "watch" if watch else ""]
 
 
 def child_environment() -> Dict[str, str]:
@@ -164,17 +181,39 @@ def child_environment() -> Dict[str, str]:
     return env
 
 
-def _run(device: str, place: Optional[str], show):
+#: how Jittor, the linker and the loader complain of an object that is not whole
+_DAMAGED = re.compile(r"Source read failed|file (?:format )?not recognized|file truncated|invalid ELF header|file too short|"
+                      r"not an ELF file|undefined symbol|malformed archive|unexpected end of file|bad magic number")
+
+
+def _remove_objects(place: Optional[str]) -> bool:
+    """Remove what Jittor compiled here for this Python and copy; whether there was anything."""
+    import glob
+    import platform
+    import shutil
+
+    source = jittor_copy.find_source()
+    utilities = os.path.join(place or str(source.folder if source else ""), "jittor_utils/__init__.py")
+    key = hashlib.md5(utilities.encode()).hexdigest()[:4]   # as Jittor names it
+    name = os.environ.get("cache_name", "default")
+    found = glob.glob(os.path.join(glob.escape(str(host.jittor_home())), ".cache/jittor/jt*/*",
+                                   f"py{platform.python_version()}", "*", "*", key, name))
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    return bool(found)
+
+
+def _run(device: str, place: Optional[str], show, lock):
     """One child: (what it said at the end or None, exit status, its last lines)."""
-    command = _command(device, place)
+    command = _command(device, place, watch=True)
     tail: List[str] = []
     result = None
     host.cache_folder().mkdir(parents=True, exist_ok=True)
     with open(str(log_path()), "w", errors="replace") as log:
         log.write(f"{time.ctime()}  {sys.executable}  device {device}\n")
         log.flush()
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                 env=child_environment())
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
+                                 env=child_environment(), start_new_session=True, pass_fds=(lock.fileno(),))
         stop = threading.Event()
         ticker = threading.Thread(target=_ticks, args=(show, stop), daemon=True)
         ticker.start()
@@ -193,16 +232,15 @@ def _run(device: str, place: Optional[str], show):
                 tail = (tail + [line])[-200:]
             status = child.wait()
         except BaseException:
-            child.terminate()
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)   # with its compilers
+            child.wait()
             raise
         finally:
             stop.set()
             ticker.join()
             child.stdout.close()
+            child.stdin.close()
     return result if status == 0 else None, status, tail
 
 

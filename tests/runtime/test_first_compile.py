@@ -150,20 +150,72 @@ def test_interrupting_stops_the_compiler_too(machine, tmp_path):
     # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
     listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START
     parent = subprocess.Popen([sys.executable, "-c", listening], env=environment, stderr=subprocess.PIPE)
-    hanging = tmp_path / "cache/hanging"
-    wait_for(hanging)
-    child = int(hanging.read_text())
+    wait_for(tmp_path / "cache/hanging")
     parent.send_signal(signal.SIGINT)
     parent.communicate(timeout=1200)
     assert parent.returncode != 0
+    for name in ("hanging", "compiler"):
+        wait_for_end(int((tmp_path / "cache" / name).read_text()))
+
+
+def wait_for_end(process):
     for _ in range(3000):
         try:
-            os.kill(child, 0)
+            os.kill(process, 0)
         except ProcessLookupError:
-            break
+            return
+        with open(f"/proc/{process}/stat") as f:
+            if f.read().rsplit(")", 1)[1].split()[0] == "Z":
+                return
         time.sleep(0.1)
-    else:
-        pytest.fail("the compiling process lives on")
+    pytest.fail("the compiling process lives on")
+
+
+def test_a_killed_start_takes_its_compilers_along_and_the_next_one_compiles(play, tmp_path):
+    """A closed terminal, a job's time limit: nobody is left to end them, and the next start must not meet their halves."""
+    fake_jittor.make(tmp_path / "site", "forever")
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
+                       JT_DFD_JITTOR="installed")
+    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(tmp_path / "cache/hanging")
+    parent.kill()
+    parent.wait(60)
+    for name in ("hanging", "compiler"):
+        wait_for_end(int((tmp_path / "cache" / name).read_text()))
+    status, out, err = play()
+    assert status == 0 and eval(out)[-1][0] == "ready", err
+
+
+def test_the_next_start_waits_for_compilers_that_are_left(play, tmp_path):
+    """They hold the lock as long as they live."""
+    fake_jittor.make(tmp_path / "site", "forever")
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
+                       JT_DFD_JITTOR="installed")
+    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(tmp_path / "cache/hanging")
+    import fcntl
+
+    with open(os.path.join(os.environ["HOME"], ".cache/jt_dfd/first_compile.lock")) as f:
+        with pytest.raises(OSError):
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        parent.kill()
+        parent.wait(60)
+        wait_for_end(int((tmp_path / "cache/compiler").read_text()))
+        fcntl.flock(f, fcntl.LOCK_EX)   # and it falls with the last of them
+
+
+def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
+    import hashlib
+    import platform
+
+    key = hashlib.md5(str(tmp_path / "site/jittor_utils/__init__.py").encode()).hexdigest()[:4]
+    objects = tmp_path / f"home/.cache/jittor/jt1.3.11/g++12/py{platform.python_version()}/os/cpu/{key}/jt_dfd"
+    objects.mkdir(parents=True)
+    (objects / "half.o").write_text("")
+    status, out, err = play("damaged")
+    assert status == 0, err
+    stages = [step[0] for step in eval(out)]
+    assert "an object was damaged: compiling anew" in stages and stages[-1] == "ready"
 
 
 def test_an_mpi_rank_compiles_as_a_process_of_its_own(play):
