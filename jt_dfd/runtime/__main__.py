@@ -5,4 +5,5 @@ import sys
 from ..cli import run
 from .jittor_copy import main
 
-sys.exit(run(main))
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Callable, Dict, List, NamedTuple, Pattern, Union
 
+from ..errors import UserError
+
 
 class Rule(NamedTuple):
     """One change.  ``fixed(text)``: True where the file, as Jittor ships it, does not need the change."""
@@ -23,7 +25,7 @@ class Rule(NamedTuple):
     times: int = 1
 
 
-class RuleError(Exception):
+class RuleError(UserError):
     """A rule does not fit; the message names it and says what was found."""
 
 
