@@ -113,6 +113,16 @@ RULES: List[Rule] = [
     Rule("dataset workers", "jittor/dataset/dataset.py", "neither a dataset nor its ring buffer can be pickled",
          "import multiprocessing as mp\n", "import multiprocessing as mp\nmp = mp.get_context('fork')\n",
          has("get_context('fork')")),
+    # --- this copy, which is on the path of the process that asked for it and of no other
+    Rule("the compiler's wrapper", "jittor/utils/asm_tuner.py",
+         "run for every operator as a script of its own, it would import another Jittor's tools, or none",
+         "import re\nimport jittor_utils as jit_utils\n",
+         "import re\nsys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))\n"
+         "import jittor_utils as jit_utils\n", has("sys.path.insert(0")),
+    Rule("the question for the GPU", "jittor/compiler.py", "the same: run as a module it would not be found",
+         'f"log_v=0 {sys.executable} -m jittor_utils.query_cuda_cc"',
+         "f\"log_v=0 {sys.executable} '{os.path.dirname(jit_utils.__file__)}/query_cuda_cc.py'\"",
+         lacks("-m jittor_utils.query_cuda_cc")),
     # --- any machine
     Rule("end of the compile threads: flag", _THREADS,
          "a thread that has not started to wait when the process ends misses the wake-up, and the process hangs",
