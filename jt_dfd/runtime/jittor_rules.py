@@ -135,6 +135,24 @@ RULES: List[Rule] = [
          "            launch_one(nullptr);\n            thread.join();\n",
          "            { std::unique_lock<std::mutex> lck(mtx); stopping = true; }\n"
          "            launch_one(nullptr);\n            thread.join();\n", has("stopping")),
+    Rule("progress of operators: header", _THREADS, "see the rule after the next",
+         "#include <iomanip>\n", "#include <iomanip>\n#include <unistd.h>\n", has("<unistd.h>")),
+    Rule("progress of operators: end", _THREADS, "see the next rule",
+         "    if (change_line)\n        std::cerr << std::endl;\n",
+         "    if (change_line)\n        std::cerr << '\\r' << string(70, ' ') << '\\r' << std::flush;\n",
+         lacks("if (change_line)\n        std::cerr << std::endl;")),
+    Rule("progress of operators", _THREADS,
+         "one line that is redrawn on a terminal and then goes, in this project's words; nothing in a log",
+         '        if (diff > 2e9) {\n            if (!change_line) {\n                std::cerr << "\\n";\n'
+         '                change_line = true;\n            }\n            // delay output progress in 2s\n'
+         '            float eta = diff / 1e9 / i * (n-i);\n'
+         '            std::cerr << "Compiling Operators(" << i << \'/\' << n << ")"\n'
+         '                << " used: " << std::setprecision(3) << std::setw(4) << diff/1e9 << "s eta: "\n'
+         '                << std::setprecision(3) << std::setw(4) << eta << "s \\r";\n',
+         '        if (diff > 2e9 && isatty(2)) {\n            change_line = true;\n'
+         '            int left = diff / 1e9 / i * (n-i);\n'
+         '            std::cerr << "\\r  compiling operators, once: " << i << \'/\' << n << ", " << left << " s left    "\n'
+         '                << std::flush;\n', lacks('"Compiling Operators("')),
     Rule("a stopped compiler", "jittor/src/utils/log.cc",
          "Ctrl-Z during a compile was taken for a compiler that ran out of memory, and ended the process",
          "    sa.sa_flags = SA_SIGINFO;\n", "    sa.sa_flags = SA_SIGINFO | SA_NOCLDSTOP;\n", has("SA_NOCLDSTOP")),
