@@ -51,6 +51,14 @@ def check_system() -> List[Dict[str, str]]:
                   "Windows": "run it inside WSL 2 (Ubuntu), where it is ordinary Linux"}
         found.append(finding(f"{system or 'this system'} is not supported: this project compiles its kernels for Linux "
                              "only", advice.get(system, "run it on Linux")))
+    elif platform.libc_ver()[0] != "glibc" and not _has_glibc():
+        found.append(finding("this system's C library is not glibc (Alpine's is musl), which the packages of oneDNN, "
+                             "OpenCV and Qt are built for; this project is not supported here",
+                             "use a container of Debian, Ubuntu or Fedora"))
+    elif platform.machine() not in ("x86_64", "AMD64") and os.environ.get("JT_DFD_MACHINE") != "any":
+        found.append(finding(f"{platform.machine()} is not supported: there is no oneDNN for it on PyPI, without which "
+                             "convolutions are many times slower, and nothing was ever tried on one",
+                             "use an x86-64 machine; to try it nevertheless:  export JT_DFD_MACHINE=any"))
     if not PYTHON_VERSIONS[0] <= sys.version_info[:2] < PYTHON_VERSIONS[1]:
         found.append(finding(f"Python {platform.python_version()} does not fit: this project runs on 3.8 to 3.14",
                              "make the virtual environment with one of those, e.g.  python3.12 -m venv .venv"))
@@ -58,6 +66,14 @@ def check_system() -> List[Dict[str, str]]:
         found.append(finding(f"{sys.implementation.name} is not CPython, which Jittor is written for"))
     found += check_packages() + check_environment()
     return found
+
+
+def _has_glibc() -> bool:
+    """Asked of the system where the interpreter's own file does not tell (a static build)."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") is not None
+    except (AttributeError, ValueError, OSError):
+        return False
 
 
 #: what Jittor's commands, put together as text, do not survive in a path

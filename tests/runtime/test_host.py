@@ -62,6 +62,17 @@ def test_other_systems_are_refused_plainly(machine, monkeypatch, system, word):
     assert f"{system} is not supported" in str(caught.value) and word in str(caught.value)
 
 
+@pytest.mark.parametrize("machine_name, libc, word", [("aarch64", "glibc", "aarch64 is not supported"),
+                                                      ("x86_64", "", "musl")])
+def test_machines_that_nothing_was_tried_on(machine, monkeypatch, machine_name, libc, word):
+    monkeypatch.setattr(host.platform, "machine", lambda: machine_name)
+    monkeypatch.setattr(host.platform, "libc_ver", lambda: (libc, ""))
+    monkeypatch.setattr(host, "_has_glibc", lambda: bool(libc))
+    assert word in texts(host.check_system())
+    monkeypatch.setenv("JT_DFD_MACHINE", "any")
+    assert (word in texts(host.check_system())) == (word == "musl")
+
+
 def test_a_python_that_is_too_new(monkeypatch):
     monkeypatch.setattr(host.sys, "version_info", (3, 15, 0))
     assert "3.8 to 3.14" in texts(host.check_system())
