@@ -58,6 +58,8 @@ QUIET = 2.0
 _SENTINEL = "JT_DFD_READY "
 _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
 #: a GPU build has some 240 sources, a CPU build 150; only used to say how long it may take
+#: what follows the core (convolutions, the first operator) takes this share of the core's time
+_AFTER_CORE = 0.1
 _MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
 
 
@@ -315,6 +317,8 @@ class _Show:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if total and (stage, total) == (self.stage, self.total) and done <= self.done:
             return
+        if stage != self.stage:
+            self.changed = time.monotonic()
         self.stage, self.done, self.total = stage, done, total
         if self.progress:
             self.progress(stage, done, total)
@@ -328,7 +332,7 @@ class _Show:
         if not self.opened:
             self.opened = 1
             sys.stderr.write(f"Jittor compiles itself for this machine, once: {_MINUTES[self.device]} on two cores.\n")
-        far = f" {self.done}/{self.total} ({100 * self.done // self.total} %)" if self.total else ""
+        far = f" {self.done}/{self.total} ({100 * self.done // self.total} %){self.left()}" if self.total else ""
         line = f"  {int(elapsed) // 60}:{int(elapsed) % 60:02d}  {self.stage}{far}"
         if self.terminal:
             sys.stderr.write("\r" + line.ljust(self.width))
@@ -337,6 +341,16 @@ class _Show:
             self.printed, self.printed_stage = elapsed, self.stage
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+    def left(self) -> str:
+        """", about 4 min left", by what this machine needed for the part of this stage that is done."""
+        spent = time.monotonic() - self.changed
+        if self.done < 5 or spent < 5 or self.done >= self.total:
+            return ""
+        seconds = spent / self.done * (self.total - self.done)
+        if self.stage == _stage("jittor_core"):
+            seconds += _AFTER_CORE * spent * self.total / self.done
+        return f", about {seconds / 60:.0f} min left" if seconds > 90 else f", about {10 * round(seconds / 10 + 0.5)} s left"
 
     def close(self, well: bool) -> None:
         elapsed = time.monotonic() - self.started
