@@ -21,7 +21,7 @@ LAYOUTS = {
     "shifted": lambda a: a[2:],
     "one element": lambda a: a[3:4, 4:5],
     "empty": lambda a: a[:0],
-    "0-d": lambda a: a[3, 4].reshape(()),
+    "0-d": lambda a: np.array(a[3, 4]),
     "read-only": lambda a: _read_only(a.copy()),
     "unaligned": lambda a: _unaligned(a),
 }
@@ -71,10 +71,10 @@ def test_an_array_comes_back_as_it_went(all_widths, dtype, layout):
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64", "float64"])
-def test_64_bits_become_32_where_jittor_is_left_alone(dtype):
+def test_64_bits_keep_their_value_where_jittor_may_shorten_them(dtype):
     given = values(dtype) if dtype == "float64" else values("int32").astype("int64").clip(0).astype(dtype)
     back = jt.array(given[::-1, ::2]).numpy()
-    assert back.dtype.itemsize == 4 and np.allclose(back.astype("float64"), given[::-1, ::2].astype("float64"), rtol=1e-6)
+    assert np.allclose(back.astype("float64"), given[::-1, ::2].astype("float64"), rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [3, 2.5, [1, 2, 3], [[1.5, 2], [3, 4]], (1, 2), np.float64(2.5), np.float32(1.5),
