@@ -184,8 +184,8 @@ def child_environment() -> Dict[str, str]:
 
 
 #: how Jittor, the linker and the loader complain of an object that is not whole
-_DAMAGED = re.compile(r"Source read failed|file (?:format )?not recognized|file truncated|invalid ELF header|file too short|"
-                      r"not an ELF file|undefined symbol|malformed archive|unexpected end of file|bad magic number")
+_DAMAGED = re.compile(r"Source read failed|file (?:format )?not recognized|file truncated|invalid ELF header|"
+                      r"file too short|not an ELF file|undefined symbol|malformed archive|unexpected end of file|bad magic number")
 
 
 def _remove_objects(place: Optional[str]) -> bool:
@@ -350,7 +350,9 @@ class _Show:
         seconds = spent / self.done * (self.total - self.done)
         if self.stage == _stage("jittor_core"):
             seconds += _AFTER_CORE * spent * self.total / self.done
-        return f", about {seconds / 60:.0f} min left" if seconds > 90 else f", about {10 * round(seconds / 10 + 0.5)} s left"
+        if seconds > 90:
+            return f", about {seconds / 60:.0f} min left"
+        return f", about {10 * round(seconds / 10 + 0.5)} s left"
 
     def close(self, well: bool) -> None:
         elapsed = time.monotonic() - self.started

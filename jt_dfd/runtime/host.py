@@ -96,8 +96,8 @@ def check_packages() -> List[Dict[str, str]]:
         found.append(finding("numpy is not installed in this Python environment", pip + "numpy"))
     elif not NUMPY_VERSIONS[0] <= numbers(numpy) < NUMPY_VERSIONS[1]:
         # Jittor reads numpy's arrays by place: with one that it does not know it computes garbage without a word
-        found.append(finding(f"numpy {numpy} was not tried with Jittor, which reads its arrays by their layout; 1.17 up "
-                             "to 3 was", pip + "'numpy<3'"))
+        found.append(finding(f"numpy {numpy} was not tried with Jittor, which reads its arrays by their layout; "
+                             "1.17 up to 3 was", pip + "'numpy<3'"))
     lacking = [name for name in JITTORS_NEEDS if importlib.util.find_spec(name) is None]
     if lacking:
         found.append(finding(f"{', '.join(lacking)}: needed by Jittor, and not installed",

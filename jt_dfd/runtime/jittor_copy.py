@@ -10,8 +10,8 @@ they change, so another Jittor, or other rules, get another copy.  A copy is mad
 renamed when it is complete; one that is damaged later (a file is missing or has another size) is made again.
 
 Jittor need not be installed: its metadata asks for numpy below 2, which pip cannot satisfy on Python 3.13, and which
-would replace the numpy 2 of the user's environment.  Where it is not, pip fetches its package from the index that pip is
-configured for, into ``<environment>/share/jt_dfd`` (a virtual environment's) or into the cache:
+would replace the numpy 2 of the user's environment.  Where it is not, pip fetches its package from the index that pip
+is configured for, into ``<environment>/share/jt_dfd`` (a virtual environment's) or into the cache:
 
     python -m jt_dfd.runtime          fetches it where needed and makes the copy, for later without a network
 

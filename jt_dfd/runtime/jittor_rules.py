@@ -2,8 +2,8 @@ r"""What is changed in Jittor so that it runs on Python 3.8 to 3.14, with numpy 
 
 One set of rules for every combination.  A rule replaces an exact text in one file and says why; ``fixed`` tells whether
 that Jittor has solved the matter itself (upstream works on numpy 2 in pull request Jittor/jittor#18022), in which case
-there is nothing to do.  A text that is not found as often as expected stops everything: then this is not the Jittor that
-the rules were written for, and guessing would give wrong numbers rather than an error.
+there is nothing to do.  A text that is not found as often as expected stops everything: then this is not the Jittor
+that the rules were written for, and guessing would give wrong numbers rather than an error.
 """
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ RULES: List[Rule] = [
          '    if (!multiarray) { PyErr_Clear(); multiarray = PyImport_ImportModule("numpy.core.multiarray"); }\n'
          '    PyObjHolder np(multiarray, "numpy is not installed");\n', has("numpy._core")),
     Rule("place of PyArray_CopyInto", _NUMPY_CC,
-         "numpy 2 moved it in its function table from 82 (empty now) to 50 (another function in numpy 1); 0x12 is the C "
-         "API of numpy 2.0. Without it every array that is not C-contiguous crashes",
+         "numpy 2 moved it in its function table from 82 (empty now) to 50 (another function in numpy 1); 0x12 is the "
+         "C API of numpy 2.0. Without it every array that is not C-contiguous crashes",
          "    fill(PyArray_CopyInto, 82);\n",
          "    fill(PyArray_CopyInto, (PyArray_GetNDArrayCFeatureVersion() >= 0x12 ? 50 : 82));\n",
          lacks("fill(PyArray_CopyInto, 82)")),
@@ -151,7 +151,8 @@ RULES: List[Rule] = [
          '                << std::setprecision(3) << std::setw(4) << eta << "s \\r";\n',
          '        if (diff > 2e9 && isatty(2)) {\n            change_line = true;\n'
          '            int left = diff / 1e9 / i * (n-i);\n'
-         '            std::cerr << "\\r  compiling operators, once: " << i << \'/\' << n << ", " << left << " s left    "\n'
+         '            std::cerr << "\\r  compiling operators, once: " << i << \'/\' << n << ", " << left\n'
+         '                << " s left    "\n'
          '                << std::flush;\n', lacks('"Compiling Operators("')),
     Rule("a stopped compiler", "jittor/src/utils/log.cc",
          "Ctrl-Z during a compile was taken for a compiler that ran out of memory, and ended the process",

@@ -83,7 +83,8 @@ def test_numbers_and_lists(value):
     assert np.allclose(jt.array(value).numpy().reshape(-1), np.asarray(value, "float64").reshape(-1))
 
 
-@pytest.mark.parametrize("given", [np.array(["a", "b"]), np.array([1j, 2j]), np.array([None, 1])], ids=["text", "complex", "objects"])
+@pytest.mark.parametrize("given", [np.array(["a", "b"]), np.array([1j, 2j]), np.array([None, 1])],
+                         ids=["text", "complex", "objects"])
 def test_what_jittor_has_no_type_for_is_refused(given):
     with pytest.raises(Exception, match="(?i)not support"):
         jt.array(given)
@@ -92,7 +93,8 @@ def test_what_jittor_has_no_type_for_is_refused(given):
 TABLE = np.arange(24, dtype="float32").reshape(4, 6)
 
 
-@pytest.mark.parametrize("kind", [int, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64, np.intp])
+@pytest.mark.parametrize("kind", [int, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32,
+                                  np.uint64, np.intp])
 def test_an_index_may_be_any_integer(kind):
     var = jt.array(TABLE)
     assert np.array_equal(var[kind(2)].numpy(), TABLE[2])
@@ -202,7 +204,8 @@ CUSTOM = """
 from jt_dfd.backend import jt
 op = jt.compile_custom_op('''
 #include "op.h"
-namespace jittor { struct JtDfdDoubleOp : Op { Var* output; JtDfdDoubleOp(NanoVector shape, NanoString dtype=ns_float32);
+namespace jittor { struct JtDfdDoubleOp : Op { Var* output;
+JtDfdDoubleOp(NanoVector shape, NanoString dtype=ns_float32);
 const char* name() const override { return "jt_dfd_double"; } DECLARE_jit_run; }; }''', '''
 #include "var.h"
 #include "jt_dfd_double_op.h"

@@ -190,7 +190,7 @@ def wait_for_end(process):
 
 
 def test_a_killed_start_takes_its_compilers_along_and_the_next_one_compiles(play, tmp_path):
-    """A closed terminal, a job's time limit: nobody is left to end them, and the next start must not meet their halves."""
+    """A closed terminal, a job's time limit: nobody is left to end them, and nobody meets their halves."""
     fake_jittor.make(tmp_path / "site", "forever")
     environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
                        JT_DFD_JITTOR="installed")

@@ -41,7 +41,8 @@ def test_missing_packages_are_all_named(machine, monkeypatch):
     monkeypatch.setattr(host, "installed_version", lambda name: None)
     monkeypatch.delitem(sys.modules, "numpy", raising=False)
     real = host.importlib.util.find_spec
-    monkeypatch.setattr(host.importlib.util, "find_spec", lambda name: None if name in ("astunparse", "PIL") else real(name))
+    monkeypatch.setattr(host.importlib.util, "find_spec",
+                        lambda name: None if name in ("astunparse", "PIL") else real(name))
     said = texts(host.check_packages())
     assert "numpy is not installed" in said and "astunparse, PIL" in said and "pip install astunparse pillow" in said
 

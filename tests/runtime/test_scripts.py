@@ -113,8 +113,9 @@ def test_the_version_is_the_packages_own():
     assert said.decode().split()[-1] == jt_dfd.__version__
 
 
-@pytest.mark.parametrize("program, said_by_it, word", [("uname", "case $1 in -m) echo aarch64;; *) echo Linux;; esac", "aarch64"),
-                                                       ("ldd", "echo 'musl libc (x86_64)'; exit 1", "musl")])
+@pytest.mark.parametrize("program, said_by_it, word", [
+    ("uname", "case $1 in -m) echo aarch64;; *) echo Linux;; esac", "aarch64"),
+    ("ldd", "echo 'musl libc (x86_64)'; exit 1", "musl")])
 def test_machines_that_are_refused_before_anything_is_installed(tmp_path, program, said_by_it, word):
     script(tmp_path / program, f"#!/bin/sh\n{said_by_it}\n")
     status, said = shell("find_python() { echo went on; }; set_up ''", PATH=f"{tmp_path}:{os.environ['PATH']}")
