@@ -17,21 +17,23 @@ VERSION = re.search(r'^__version__ = "([^"]+)"', read("jt_dfd/__init__.py"), re.
 README = read("README.md") if os.path.exists(os.path.join(HERE, "README.md")) else ""
 
 REQUIRES = [
-    "jittor>=1.3.11,<1.4",
-    "numpy<2",                 # with numpy 2 Jittor computes garbage without a word
+    # Jittor itself is not here: it asks for numpy below 2, which has no wheels for Python 3.13 and would take the place
+    # of the numpy 2 of whoever has one.  jt_dfd/runtime/jittor_copy.py takes the one that is installed, or fetches it
+    "astunparse",              # Jittor's own needs
+    "numpy<3",
     "pillow",
-    "opencv-python<4.12",      # 4.12 asks for numpy 2
-    "PyQt5",
     "tqdm",
+    "opencv-python",
+    "PyQt5",
     # oneDNN 2.6 for Jittor's convolutions on the CPU, which would otherwise be downloaded from its own host
     "onednn-cpu-gomp==2022.2.1; sys_platform=='linux' and platform_machine=='x86_64'",
     "onednn-devel-cpu-gomp==2022.2.1; sys_platform=='linux' and platform_machine=='x86_64'",
 ]
 EXTRAS = {
-    # the converter only; never in a process that runs Jittor.  ml_dtypes 0.6, which onnx would take, wants numpy 2
-    "torch": ["torch>=2.0", "safetensors", "onnx", "onnxruntime", "ml_dtypes<0.6"],
+    # the converter only; never in a process that runs Jittor
+    "torch": ["torch>=2.0", "safetensors", "onnx", "onnxruntime"],
     # preparing photographs; tools/install_data_extras.sh adds the wheels that must come without their dependencies
-    "data": ["h5py>=3.8", "openvino>=2024.4", "ai-edge-litert>=1.2; python_version>='3.9'", "ml_dtypes<0.6"],
+    "data": ["h5py>=3.8", "openvino>=2024.4", "ai-edge-litert>=1.2; python_version>='3.9'"],
     # TensorBoard events of the trainers; stlpips-pytorch (its VGG16 for the perceptual loss) must come with --no-deps
     "train": ["tensorboardX"],
     "heic": ["pillow-heif"],   # photographs as iPhones store them
@@ -45,7 +47,7 @@ setup(
     long_description=README,
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.8,<3.13",
+    python_requires=">=3.8,<3.15",
     packages=find_packages(include=["jt_dfd", "jt_dfd.*"]),
     package_data={"jt_dfd": ["runtime/cuda_headers/*", "gui/*.png", "gui/languages/*.json", "gui/examples/*.svg", "data/*.json", "data/*.npz"]},
     install_requires=REQUIRES,

@@ -16,6 +16,10 @@ from .errors import InputError
 ANCHORS = ("nearest", "release")
 #: most neighbours the projection kernel's small system has room for (ours; release 15, paper 10)
 MAX_K = 64
+#: what is left of a column's square, in parts of the largest diagonal entry, below which it counts as dependent on the
+#: columns before it.  Between what rounding leaves of a dependent one (64 neighbours in 33 dimensions: 4e-13 in plain
+#: float64, 1e-11 where g++ 16 reorders the sums for a Zen 3) and the smallest that counts there (3e-4)
+DEPENDENT = 1e-9
 
 
 def check_k(k) -> None:
@@ -136,7 +140,7 @@ def solve_semidefinite(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     (two equal rows in a bank) gets the weight 0 instead of a division by nothing."""
     n = len(right)
     lower, used = np.zeros((n, n)), np.zeros(n, bool)
-    tiny = 1e-11 * max(matrix.diagonal().max(initial=0), 1e-300)
+    tiny = DEPENDENT * max(matrix.diagonal().max(initial=0), 1e-300)
     y = np.zeros(n)
     for i in range(n):
         for j in range(i):

@@ -18,7 +18,7 @@ fail() { printf '\n%s\n' "$*" >&2; exit 1; }
 look_at_python() {
     "$1" - 2>/dev/null <<'PY'
 import os, sys, sysconfig
-if sys.version_info[:2] < (3, 8) or sys.version_info[:2] >= (3, 13) or sys.implementation.name != "cpython":
+if sys.version_info[:2] < (3, 8) or sys.version_info[:2] >= (3, 15) or sys.implementation.name != "cpython":
     sys.exit(1)
 headers = os.path.isfile(os.path.join(sysconfig.get_path("include"), "Python.h"))
 try:
@@ -34,8 +34,8 @@ python_candidates() {
     [ -n "${JT_DFD_PYTHON:-}" ] && { echo "$JT_DFD_PYTHON"; return; }
     local version folder
     echo python3
-    for version in 3.12 3.11 3.10 3.9 3.8; do echo "python$version"; done
-    for version in 3.12 3.11 3.10 3.9 3.8; do
+    for version in 3.{14..8}; do echo "python$version"; done
+    for version in 3.{14..8}; do
         for folder in "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".* "$HOME/miniconda3/envs"/*; do
             [ -x "$folder/bin/python$version" ] && echo "$folder/bin/python$version"
         done
@@ -135,10 +135,12 @@ system_packages() {
         return 0
     fi
     if [ "$(id -u)" != 0 ]; then
-        say "missing system packages; install them with:"
+        [ -z "$needed" ] || say "missing, and nothing works without:$needed"
+        [ -z "$wanted" ] || say "missing, for the drawing window only:$wanted"
+        say "who may use sudo installs them with:"
         echo "    sudo apt-get update && sudo apt-get install -y$needed$wanted"
-        [ -z "$needed" ] || fail "Nothing works without$needed: run that command, then this again."
-        say "going on without; the drawing window may not open"
+        [ -z "$needed" ] || fail "Nothing works without$needed: run that command, or ask for it, then this again."
+        say "going on; everything but the drawing window works without them"
         return 0
     fi
     say "installing system packages:$needed$wanted"
@@ -183,22 +185,53 @@ install_package() {
     echo "$state" >>"$stamp"
 }
 
+# Bounds for whatever is installed besides, where this environment holds pip's own Jittor beside numpy 1: that Jittor
+# asks for numpy below 2, and pip would complain.  Nothing where there is none.
+numpy_bounds() {
+    "$PYTHON" - <<'PY'
+from importlib import metadata
+try:
+    wants = metadata.requires("jittor") or []
+    numpy = metadata.version("numpy")
+except metadata.PackageNotFoundError:
+    raise SystemExit
+if numpy.startswith("1.") and any(w.replace(" ", "").startswith("numpy<2") for w in wants):
+    print("numpy<2 ml_dtypes<0.6")
+PY
+}
+
+no_python() {
+    fail "No Python from 3.8 to 3.14 was found. Install one (python3.12 python3.12-venv python3.12-dev, or: pyenv install 3.12),
+or name it:  JT_DFD_PYTHON=/path/to/python3.12 bash $0"
+}
+
 set_up() {
     case "$(uname -s)" in
         Linux) ;;
         Darwin) fail "macOS is not supported: the kernels are compiled for Linux. Use a Linux machine, container or virtual machine." ;;
         *) fail "$(uname -s) is not supported: use Linux, or WSL 2 on Windows." ;;
     esac
+    case "$(uname -m)" in
+        x86_64 | amd64) ;;
+        *) [ "${JT_DFD_MACHINE:-}" = any ] ||
+            fail "$(uname -m) is not supported: oneDNN's packages are for x86-64 only, and nothing was tried here (JT_DFD_MACHINE=any tries)." ;;
+    esac
+    case "$(ldd --version 2>&1)" in
+        *musl*) fail "This system's C library is musl (Alpine?): the packages of oneDNN, OpenCV and Qt need glibc. Use a container of Debian, Ubuntu or Fedora." ;;
+    esac
     case "$ROOT" in
         *[[:space:]\'\"\$\`\\\;\&\|\<\>\(\)]*)
             fail "$ROOT: Jittor cannot compile out of a folder whose path holds spaces or quotes. Move this one to a path without them." ;;
     esac
     cd "$ROOT" || exit 1
-    find_python || BASE=""
+    if ! find_python; then
+        BASE=""
+        # before anything is installed: the system's own Python does not fit, and installing it again changes nothing
+        [ -n "${JT_DFD_PYTHON:-}" ] || command -v python3 >/dev/null 2>&1 && no_python
+    fi
     system_packages
-    [ -n "$BASE" ] || find_python ||
-        fail "No Python from 3.8 to 3.12 was found. Install one (python3.12 python3.12-venv python3.12-dev, or: pyenv install 3.12),
-or name it:  JT_DFD_PYTHON=/path/to/python3.11 bash $0"
+    [ -n "$BASE" ] || find_python || no_python
     make_venv
     install_package "${1:-}"
+    "$PYTHON" -m jt_dfd.runtime || fail "Jittor's package could not be had; the reason is above."
 }

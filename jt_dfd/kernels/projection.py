@@ -108,6 +108,7 @@ def self_test():
 SHARED = r"""
 namespace jt_dfd {
 const int MAX_K = 64;
+const double DEPENDENT = 1e-9;   // selection.DEPENDENT
 
 JT_DFD_SHARED uint64_t make_key(double distance, unsigned row) {
     float d = (float)distance;
@@ -249,7 +250,7 @@ inline void solve_weights(double* normal, double* right, int m, double penalty, 
             double s = normal[i * m + j];
             for (int c = 0; c < j; c++) s -= normal[i * m + c] * normal[j * m + c];
             if (j < i) normal[i * m + j] = normal[j * m + j] > 0 ? s / normal[j * m + j] : 0;
-            else normal[i * m + i] = s > 1e-11 * largest ? sqrt(s) : 0;
+            else normal[i * m + i] = s > DEPENDENT * largest ? sqrt(s) : 0;
         }
         double pivot = normal[i * m + i];
         if (pivot > 0) {

@@ -4,9 +4,12 @@
     jt = runtime.start()                  # or runtime.start("cpu"), runtime.start("cuda")
 
 Jittor's own first import fails on a machine that does not reach its download host, on one with an ``nvcc`` but no GPU
-or no runtime library beside it, and computes garbage with numpy 2.  Everything is decided here instead, and nothing is
-downloaded.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda), ``JT_DFD_TF32`` (1, 0; see ``tf32``),
-``JT_DFD_ISA`` (avx512, avx2, baseline; see ``isa``), ``JITTOR_HOME``, and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
+or no runtime library beside it, on Python 3.13 and with g++ 15, and computes garbage with numpy 2.  Everything is
+decided here instead, and what is imported is a changed copy of Jittor (``jittor_copy``).  Nothing is downloaded but, by
+pip, Jittor's package where it is not installed.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda),
+``JT_DFD_TF32`` (1, 0; see ``tf32``), ``JT_DFD_ISA`` (avx512, avx2, baseline; see ``isa``), ``JT_DFD_JITTOR`` (see
+``jittor_copy``), ``JITTOR_HOME``,
+and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
 ``use_cuda``, ``log_silent``, ``cache_name`` and the like.
 
 OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch
@@ -79,9 +82,9 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
         warnings.warn("PyTorch is loaded in this process; beside Jittor it can crash. Use a process of its own for one "
                       "of them.", RuntimeWarning, stacklevel=2)
     if "jittor" not in sys.modules:
-        from . import first_compile
+        from . import first_compile, jittor_copy
 
-        first_compile.ensure(_prepared.device, progress)
+        jittor_copy.activate(first_compile.ensure(_prepared.device, progress))
         _import_quietly()
         restore_signals()
     import jittor
@@ -130,8 +133,12 @@ def _import_quietly() -> None:
     becomes an error instead of a silent success."""
     from . import first_compile
 
+    import warnings
+
     try:
-        import jittor  # noqa: F401
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)   # escapes in docstrings, since Python 3.12
+            import jittor  # noqa: F401
     except SystemExit:
         first_compile.forget(_prepared.device)
         raise RuntimeProblem("Jittor rebuilt its tools; they take effect in a new process: run the command "

@@ -71,8 +71,10 @@ def words(report: Dict) -> str:
 
 def _found_rows(found: Dict) -> List[Tuple[str, str]]:
     rows = [("Python", found.get("python", "?"))]
-    for name in ("jittor", "numpy"):
-        rows.append((name, found.get(name) or "not installed"))
+    source, place = found.get("jittor_source"), found.get("jittor_place")
+    rows.append(("jittor", f"{found['jittor']} at {source}, {_used(place)}" if found.get("jittor") else
+                 "not installed; its package is fetched at the first start"))
+    rows.append(("numpy", found.get("numpy") or "not installed"))
     compiler = found.get("compiler")
     rows.append(("C++ compiler", f"{compiler['version']} at {compiler['path']}" if compiler else "none"))
     if found.get("isa"):
@@ -99,6 +101,10 @@ def _found_rows(found: Dict) -> List[Tuple[str, str]]:
     if "mpicc" in found:
         rows.append(("MPI", found["mpicc"] or "no mpicc"))
     return rows
+
+
+def _used(place: Optional[str]) -> str:
+    return "used as it is" if place == "as installed" else f"used by a changed copy in {place}"
 
 
 def _chosen_rows(report: Dict) -> List[Tuple[str, str]]:

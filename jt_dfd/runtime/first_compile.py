@@ -1,5 +1,9 @@
 """Jittor's first compile, once and in a process of its own: with progress, with a log, and again where Jittor asks.
 
+The process and its compilers are a session of their own, so that Ctrl-Z does not stop them half way, and end together:
+when this one is interrupted, and when it is gone without a word (the child sees its standard input close).  They hold
+the lock too, so whoever starts next waits until the last compiler has ended and never meets a half-written object.
+
 ``import jittor`` compiles its core for minutes where the cache is cold.  Done in a child process, its progress can be
 read and shown, a crash in it is an error message here, and its habit of ending the process with status 0 after it has
 rebuilt its tools ("please rerun your command") is met by running it again.  A mark is left in the cache for each
@@ -12,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from . import host
+from . import host, jittor_copy
 from .problems import RuntimeProblem, finding
 
 Progress = Callable[[str, int, int], None]
@@ -31,7 +36,14 @@ SETTINGS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "ker
 
 # What the child runs: import, one tiny operator on each device, and a line that says where everything lies.
 _CHILD = """
-import json, sys
+import json, os, signal, sys, threading
+def watch():
+    if not os.read(0, 1):   # the parent's end is closed: it is gone
+        os.killpg(0, signal.SIGKILL)
+if sys.argv[4] == "watch":
+    threading.Thread(target=watch, daemon=True).start()
+if sys.argv[3]:
+    sys.path.insert(0, sys.argv[3])
 import jittor as jt
 if sys.argv[1] == "cuda":
     jt.flags.use_cuda = 1
@@ -46,11 +58,14 @@ QUIET = 2.0
 _SENTINEL = "JT_DFD_READY "
 _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
 #: what ``progress`` calls the stages of a first compile: {code: words for a terminal}
-STAGES = {"lock": "waiting for another process that compiles", "tools": "preparing the compiler's tools",
+STAGES = {"fetch": "fetching Jittor's package with pip", "again": "an object was damaged: compiling anew",
+          "lock": "waiting for another process that compiles", "tools": "preparing the compiler's tools",
           "core": "compiling Jittor's core", "cpu": "compiling the CPU convolutions",
           "mpi": "compiling for several processes", "operators": "compiling operators",
           "gpu": "compiling the GPU libraries' operators", "other": "compiling", "ready": "ready", "failed": "failed"}
 #: a GPU build has some 240 sources, a CPU build 150; only used to say how long it may take
+#: what follows the core (convolutions, the first operator) takes this share of the core's time
+_AFTER_CORE = 0.1
 _MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
 
 
@@ -61,10 +76,10 @@ def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
     environment = dict(os.environ, **(planned or {}))
     compiler = environment.get("cc_path", "")
     parts = {name: environment.get(name) for name in SETTINGS}
-    parts.update(python=sys.version, include=_include(), jittor=host.installed_version("jittor"), prefix=sys.prefix,
+    parts.update(python=sys.version, include=_include(), jittor=jittor_copy.key(), prefix=sys.prefix,
                  compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
                  system=platform.platform(), processor=host.processor_model(), home=str(host.jittor_home()), device=device,
-                 mark=1)
+                 mark=2)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -91,20 +106,28 @@ def log_path() -> Path:
     return host.cache_folder() / "first_compile.log"
 
 
-def ensure(device: str, progress: Optional[Progress] = None) -> None:
-    """Compile what ``import jittor`` needs unless that was done.  RuntimeProblem with Jittor's words if it fails."""
-    if ready(device):
-        return
+def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
+    """Compile what ``import jittor`` needs unless that was done; the folder to import it from (``jittor_copy``).
+    RuntimeProblem with Jittor's words if it fails."""
     show = _Show(progress, device)
-    with _lock(show):
+    place = jittor_copy.provide(show)
+    if ready(device):
+        return place
+    with _lock(show) as lock:
         if ready(device):   # another process did it while we waited
-            return
+            return place
         problems = host.check_compile({"path": os.environ["cc_path"], "kind": "g++"}, _include())
         if problems:
             raise RuntimeProblem(problems)
         result = None
+        fresh = False
         for _ in range(4):  # each round ends early where Jittor rebuilt its tools
-            result, status, tail = _run(device, show)
+            result, status, tail = _run(device, place, show, lock)
+            if result is None and not fresh and _DAMAGED.search("\n".join(tail)):
+                fresh = _remove_objects(place)   # what an earlier, interrupted compile left behind
+                if fresh:
+                    show("again", 0, 0)
+                    continue
             if result is not None or status != 0:
                 break
         show.close(result is not None)
@@ -114,12 +137,13 @@ def ensure(device: str, progress: Optional[Progress] = None) -> None:
         temporary = _mark(device).with_suffix(f".{os.getpid()}.part")
         temporary.write_text(json.dumps(result))
         os.replace(str(temporary), str(_mark(device)))
+    return place
 
 
 def try_import(device: str, seconds: float = 600) -> Optional[str]:
     """Start Jittor in a child process; None where it works, else what it said last.  Quick once it is compiled."""
     try:
-        child = subprocess.run([sys.executable, "-c", _CHILD, device, _SENTINEL], stdout=subprocess.PIPE,
+        child = subprocess.run(_command(device, jittor_copy.provide()), stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=child_environment(),
                                timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -139,22 +163,16 @@ def forget(device: str, planned: Optional[Dict[str, str]] = None) -> None:
 @contextlib.contextmanager
 def _lock(show):
     """One first compile at a time in a cache; the others wait and say so."""
-    import fcntl
-
     host.cache_folder().mkdir(parents=True, exist_ok=True)
     with open(str(host.cache_folder() / "first_compile.lock"), "w") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            show("lock", 0, 0)
-            while True:
-                try:
-                    fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    time.sleep(0.2)
-                    show.tick()
-        yield   # the lock falls with the file
+        host.lock_or_wait(f, show, "lock")
+        yield f   # the lock falls with the file, and with the last process that has it
+
+
+def _command(device: str, place: Optional[str], watch: bool = False) -> List[str]:
+    # Python 3.12 and newer complain of escapes in Jittor's docstrings
+    return [sys.executable, "-W", "ignore::SyntaxWarning", "-c", _CHILD, device, _SENTINEL, place or "",
+            "watch" if watch else ""]
 
 
 def child_environment() -> Dict[str, str]:
@@ -164,17 +182,39 @@ def child_environment() -> Dict[str, str]:
     return env
 
 
-def _run(device: str, show):
+#: how Jittor, the linker and the loader complain of an object that is not whole
+_DAMAGED = re.compile(r"Source read failed|file (?:format )?not recognized|file truncated|invalid ELF header|"
+                      r"file too short|not an ELF file|undefined symbol|malformed archive|unexpected end of file|bad magic number")
+
+
+def _remove_objects(place: Optional[str]) -> bool:
+    """Remove what Jittor compiled here for this Python and copy; whether there was anything."""
+    import glob
+    import platform
+    import shutil
+
+    source = jittor_copy.find_source()
+    utilities = os.path.join(place or str(source.folder if source else ""), "jittor_utils/__init__.py")
+    key = hashlib.md5(utilities.encode()).hexdigest()[:4]   # as Jittor names it
+    name = os.environ.get("cache_name", "default")
+    found = glob.glob(os.path.join(glob.escape(str(host.jittor_home())), ".cache/jittor/jt*/*",
+                                   f"py{platform.python_version()}", "*", "*", key, name))
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    return bool(found)
+
+
+def _run(device: str, place: Optional[str], show, lock):
     """One child: (what it said at the end or None, exit status, its last lines)."""
-    command = [sys.executable, "-c", _CHILD, device, _SENTINEL]
+    command = _command(device, place, watch=True)
     tail: List[str] = []
     result = None
     host.cache_folder().mkdir(parents=True, exist_ok=True)
     with open(str(log_path()), "w", errors="replace") as log:
         log.write(f"{time.ctime()}  {sys.executable}  device {device}\n")
         log.flush()
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                 env=child_environment())
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
+                                 env=child_environment(), start_new_session=True, pass_fds=(lock.fileno(),))
         stop = threading.Event()
         ticker = threading.Thread(target=_ticks, args=(show, stop), daemon=True)
         ticker.start()
@@ -193,16 +233,15 @@ def _run(device: str, show):
                 tail = (tail + [line])[-200:]
             status = child.wait()
         except BaseException:
-            child.terminate()
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)   # with its compilers
+            child.wait()
             raise
         finally:
             stop.set()
             ticker.join()
             child.stdout.close()
+            child.stdin.close()
     return result if status == 0 else None, status, tail
 
 
@@ -276,6 +315,8 @@ class _Show:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if total and (stage, total) == (self.stage, self.total) and done <= self.done:
             return
+        if stage != self.stage:
+            self.changed = time.monotonic()
         self.stage, self.done, self.total = stage, done, total
         if self.progress:
             self.progress(stage, done, total)
@@ -289,7 +330,7 @@ class _Show:
         if not self.opened:
             self.opened = 1
             sys.stderr.write(f"Jittor compiles itself for this machine, once: {_MINUTES[self.device]} on two cores.\n")
-        far = f" {self.done}/{self.total} ({100 * self.done // self.total} %)" if self.total else ""
+        far = f" {self.done}/{self.total} ({100 * self.done // self.total} %){self.left()}" if self.total else ""
         line = f"  {int(elapsed) // 60}:{int(elapsed) % 60:02d}  {STAGES[self.stage]}{far}"
         if self.terminal:
             sys.stderr.write("\r" + line.ljust(self.width))
@@ -298,6 +339,18 @@ class _Show:
             self.printed, self.printed_stage = elapsed, self.stage
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+    def left(self) -> str:
+        """", about 4 min left", by what this machine needed for the part of this stage that is done."""
+        spent = time.monotonic() - self.changed
+        if self.done < 5 or spent < 5 or self.done >= self.total:
+            return ""
+        seconds = spent / self.done * (self.total - self.done)
+        if self.stage == _stage("jittor_core"):
+            seconds += _AFTER_CORE * spent * self.total / self.done
+        if seconds > 90:
+            return f", about {seconds / 60:.0f} min left"
+        return f", about {10 * round(seconds / 10 + 0.5)} s left"
 
     def close(self, well: bool) -> None:
         elapsed = time.monotonic() - self.started

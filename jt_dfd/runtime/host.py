@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes.util
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -13,13 +14,17 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from .problems import finding, package_command
 
+NUMPY_VERSIONS = ((1, 17), (3,))
+#: modules that Jittor imports beside numpy
+JITTORS_NEEDS = ("astunparse", "tqdm", "PIL")
 JITTOR_VERSIONS = ((1, 3, 11), (1, 4))   # from, up to but without; the range this project was run with
-PYTHON_VERSIONS = ((3, 8), (3, 13))
+PYTHON_VERSIONS = ((3, 8), (3, 15))
 
 
 def installed_version(name: str) -> Optional[str]:
@@ -46,13 +51,29 @@ def check_system() -> List[Dict[str, str]]:
                   "Windows": "run it inside WSL 2 (Ubuntu), where it is ordinary Linux"}
         found.append(finding(f"{system or 'this system'} is not supported: this project compiles its kernels for Linux "
                              "only", advice.get(system, "run it on Linux")))
+    elif platform.libc_ver()[0] != "glibc" and not _has_glibc():
+        found.append(finding("this system's C library is not glibc (Alpine's is musl), which the packages of oneDNN, "
+                             "OpenCV and Qt are built for; this project is not supported here",
+                             "use a container of Debian, Ubuntu or Fedora"))
+    elif platform.machine() not in ("x86_64", "AMD64") and os.environ.get("JT_DFD_MACHINE") != "any":
+        found.append(finding(f"{platform.machine()} is not supported: there is no oneDNN for it on PyPI, without which "
+                             "convolutions are many times slower, and nothing was ever tried on one",
+                             "use an x86-64 machine; to try it nevertheless:  export JT_DFD_MACHINE=any"))
     if not PYTHON_VERSIONS[0] <= sys.version_info[:2] < PYTHON_VERSIONS[1]:
-        found.append(finding(f"Python {platform.python_version()} does not fit: Jittor 1.3 runs on 3.8 to 3.12",
-                             "make the virtual environment with one of those, e.g.  python3.11 -m venv .venv"))
+        found.append(finding(f"Python {platform.python_version()} does not fit: this project runs on 3.8 to 3.14",
+                             "make the virtual environment with one of those, e.g.  python3.12 -m venv .venv"))
     if sys.implementation.name != "cpython":
         found.append(finding(f"{sys.implementation.name} is not CPython, which Jittor is written for"))
     found += check_packages() + check_environment()
     return found
+
+
+def _has_glibc() -> bool:
+    """Asked of the system where the interpreter's own file does not tell (a static build)."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") is not None
+    except (AttributeError, ValueError, OSError):
+        return False
 
 
 #: what Jittor's commands, put together as text, do not survive in a path
@@ -60,38 +81,32 @@ _UNQUOTED = re.compile(r"[\s'\"$`\\;&|<>()]")
 
 
 def check_environment() -> List[Dict[str, str]]:
-    """Jittor names the interpreter and its own folder in commands without quotes; the core still compiles under a path
-    with a space, and the first operator, minutes later, does not."""
-    from importlib import metadata
-
-    places = [sys.executable]
-    try:
-        places.append(str(metadata.distribution("jittor").locate_file("jittor")))
-    except metadata.PackageNotFoundError:
-        pass
-    bad = next((place for place in places if _UNQUOTED.search(place)), None)
-    return [] if bad is None else [finding(
-        f"{bad}: Jittor cannot compile out of a folder whose path holds spaces or quotes",
+    """Jittor names the interpreter in commands without quotes; the core still compiles under a path with a space, and
+    the first operator, minutes later, does not.  (Its own folder lies in the cache: see ``check_cache``.)"""
+    return [] if not _UNQUOTED.search(sys.executable) else [finding(
+        f"{sys.executable}: Jittor cannot compile out of a folder whose path holds spaces or quotes",
         "move this project to a path without them, remove its .venv and set it up again")]
 
 
 def check_packages() -> List[Dict[str, str]]:
     found = []
     pip = f"{sys.executable} -m pip install "
-    jittor = installed_version("jittor")
-    if jittor is None:
-        found.append(finding("Jittor is not installed in this Python environment", pip + "'jittor>=1.3.11,<1.4'"))
-    elif not JITTOR_VERSIONS[0] <= numbers(jittor) < JITTOR_VERSIONS[1]:
-        found.append(finding(f"Jittor {jittor} does not fit; 1.3.11 up to 1.4 does", pip + "'jittor>=1.3.11,<1.4'"))
-    loaded = sys.modules.get("numpy")
-    numpy = getattr(loaded, "__version__", None) or installed_version("numpy")
+    numpy = numpy_version()
     if numpy is None:
-        found.append(finding("numpy is not installed in this Python environment", pip + "'numpy<2'"))
-    elif numbers(numpy) >= (2,):
-        # Jittor imports with numpy 2 and then computes garbage without a word
-        found.append(finding(f"numpy {numpy} gives wrong numbers with Jittor; a version below 2 is needed",
-                             pip + "'numpy<2' 'opencv-python<4.12'"))
+        found.append(finding("numpy is not installed in this Python environment", pip + "numpy"))
+    elif not NUMPY_VERSIONS[0] <= numbers(numpy) < NUMPY_VERSIONS[1]:
+        # Jittor reads numpy's arrays by place: with one that it does not know it computes garbage without a word
+        found.append(finding(f"numpy {numpy} was not tried with Jittor, which reads its arrays by their layout; "
+                             "1.17 up to 3 was", pip + "'numpy<3'"))
+    lacking = [name for name in JITTORS_NEEDS if importlib.util.find_spec(name) is None]
+    if lacking:
+        found.append(finding(f"{', '.join(lacking)}: needed by Jittor, and not installed",
+                             pip + " ".join("pillow" if name == "PIL" else name for name in lacking)))
     return found
+
+
+def numpy_version() -> Optional[str]:
+    return getattr(sys.modules.get("numpy"), "__version__", None) or installed_version("numpy")
 
 
 # --- places -----------------------------------------------------------------------------------------------------
@@ -130,6 +145,25 @@ def check_cache() -> List[Dict[str, str]]:
         return [finding(f"{folder}: {free / 1e6:.0f} MB free; compiled kernels take up to 500 MB",
                         "make room there, or name another folder:  export JITTOR_HOME=FOLDER")]
     return []
+
+
+def lock_or_wait(file, show, stage: str) -> None:
+    """Take the lock on an open file; while another process has it, ``show(stage, 0, 0)`` says so."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    except OSError:
+        if show:
+            show(stage, 0, 0)
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            time.sleep(0.2)
+            getattr(show, "tick", lambda: None)()
 
 
 # --- compiler ---------------------------------------------------------------------------------------------------

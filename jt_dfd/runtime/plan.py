@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, first_compile, gpu, half_precision, host, isa, onednn, tf32
+from . import cuda_toolkit, cuda_view, first_compile, gpu, half_precision, host, isa, jittor_copy, onednn, tf32
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -75,8 +75,12 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
     plan.users = {name: os.environ[name] for name in _USERS if name in os.environ and name not in ours}
     plan.problems += host.check_system()
     plan.found["python"] = f"{sys.version.split()[0]} at {sys.executable}"
-    for name in ("jittor", "numpy"):
-        plan.found[name] = host.installed_version(name)
+    source = jittor_copy.find_source()
+    plan.found["jittor"] = source.version if source else None
+    plan.found["jittor_source"] = str(source.folder) if source else None
+    plan.found["jittor_place"] = "as installed" if jittor_copy.as_installed() else str(jittor_copy.copies())
+    plan.found["numpy"] = host.numpy_version()
+    plan.problems += jittor_copy.check()
     if plan.problems and any("not supported" in p["what"] for p in plan.problems):
         return plan
     plan.problems += host.check_cache()

@@ -12,6 +12,10 @@ from jt_dfd.components import COMPONENTS
 pytestmark = pytest.mark.full
 
 # In a process of its own, so that what it holds at most is this work's alone.
+#
+# In case b the release's anchor of the remainder hangs on the last bit of the latent: changed by 3e-8 of its size, as
+# another compiler, processor or OpenCV does, every second try gives another anchor (no other component of either case
+# shows that below 1e-6).  So from there on that one is the release's own latent; ours is held to it on its own.
 PROGRAM = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[1])
@@ -22,9 +26,17 @@ parity, params, out = sys.argv[2:5]
 s = Synthesizer(params, device="cpu")
 peak = {"load": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 for case, gender in (("a", "male"), ("b", "female")):
-    refine = dict(zip(COMPONENTS, map(float, np.load(f"{parity}/case_{case}.npz")["refine"])))
+    theirs = np.load(f"{parity}/case_{case}.npz")
+    refine = dict(zip(COMPONENTS, map(float, theirs["refine"])))
+    own, encode = {}, s.encode
+    def encoded(canvas):
+        own.update(encode(canvas))
+        return dict(own, rest=theirs["latent_rest"].reshape(-1)) if case == "b" else dict(own)
+    s.encode = encoded
     r = s.synthesize(f"{parity}/sketch_{case}.png", gender=gender, refine=refine, k=15, anchor="release")
-    flat = {f"{kind}_{c}": v for kind in ("latents", "vectors", "shadows") for c, v in getattr(r, kind).items()}
+    s.encode = encode
+    flat = {f"{kind}_{c}": v for kind in ("vectors", "shadows") for c, v in getattr(r, kind).items()}
+    flat.update((f"latents_{c}", v) for c, v in own.items())
     np.savez(f"{out}/{case}.npz", face=r.face, shadow=r.shadow, **flat)
     near = s.synthesize(f"{parity}/sketch_{case}.png", gender=gender)
     np.savez(f"{out}/{case}_nearest.npz", face=near.face)

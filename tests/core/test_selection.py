@@ -91,3 +91,17 @@ def test_equal_rows_do_not_break_the_weights():
     rows = np.repeat(np.random.default_rng(0).standard_normal((3, 20)), 4, axis=0)
     w = selection.rebuilding_weights(rows, rows[0] + 0.1)
     assert np.isfinite(w).all() and abs(w.sum() - 1) < 1e-9 and np.abs(w).max() < 10
+
+
+def test_rounding_does_not_decide_which_columns_are_dependent():
+    """64 neighbours in 33 dimensions: 30 columns depend on the others. Another order of the same sums (another compiler,
+    another processor) changes the last digits of the equations, and must not change the weights."""
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        bank = np.random.default_rng(seed).standard_normal((64, 33), dtype=np.float32).astype(np.float64)
+        a, b = bank[1:] - bank[0], rng.standard_normal(33) - bank[0]
+        normal, right = a @ a.T + 100, a @ b
+        weights = selection.solve_semidefinite(normal, right)
+        noise = 1 + 3e-15 * rng.uniform(-1, 1, normal.shape)
+        again = selection.solve_semidefinite(normal * np.tril(noise) + (normal * np.tril(noise, -1)).T, right)
+        assert np.abs(weights - again).max() < 1e-6 * max(1, np.abs(weights).max()), seed

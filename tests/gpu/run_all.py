@@ -214,7 +214,6 @@ def _headers(run):
 def _lacking(python):
     """What an interpreter lacks, "" where it has all."""
     code = (f"import importlib.util as u, sys; m = [n for n in '{NEEDED}'.split() if not u.find_spec(n)]\n"
-            "if not m:\n    import numpy\n    m = [] if numpy.__version__ < '2' else ['numpy<2']\n"
             "print(' '.join(m))")
     status, said, _ = call([python, "-c", code], 60)
     if status != 0:

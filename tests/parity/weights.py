@@ -40,7 +40,7 @@ def parameter(net, name, shape, salt=0):
         generator_up = net == "G" and name.split(".")[1] in _GENERATOR_UPS
         if decoder_up or generator_up:
             fan = shape[0] * shape[2] * shape[3] / 4
-    return (values / np.sqrt(fan)).astype(np.float32)
+    return values / np.float32(np.sqrt(fan))   # in float32 under numpy 1 and 2 alike
 
 
 def bank(component, gender, rows=None, salt=0, width=512):

@@ -1,6 +1,7 @@
 """A package that compiles like Jittor: progress with carriage returns, minutes shortened, its exit with status 0.
 
-``make(folder, ...)`` writes it; a process that has the folder on PYTHONPATH imports it as ``jittor``.
+``make(folder, ...)`` writes it; a process that has the folder on PYTHONPATH, and JT_DFD_JITTOR=installed, imports it as
+``jittor``.
 """
 from __future__ import annotations
 
@@ -27,8 +28,21 @@ if not os.path.exists(core):
     if BEHAVIOUR == "abort":
         os.abort()
     if BEHAVIOUR == "forever":
+        import subprocess
+        compiler = subprocess.Popen(["sleep", "600"], close_fds=False)
+        with open(os.path.join(place, "compiler"), "w") as f:
+            f.write(str(compiler.pid))
         count("hanging")
         time.sleep(600)
+    if BEHAVIOUR == "damaged":
+        import hashlib, platform
+        utilities = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "jittor_utils/__init__.py")
+        objects = os.path.join(os.environ["HOME"], ".cache/jittor/jt1.3.11/g++12/py" + platform.python_version(), "os/cpu",
+                               hashlib.md5(utilities.encode()).hexdigest()[:4], os.environ["cache_name"])
+        if os.path.exists(os.path.join(objects, "half.o")):
+            print("RuntimeError: Check failed: src.size()  Source read failed: half.o", file=sys.stderr)
+            os._exit(1)
+        os.makedirs(objects, exist_ok=True)
     while BEHAVIOUR == "gate" and not os.path.exists(os.path.join(place, "go")):
         time.sleep(0.05)
     for i in range(1, 6):

@@ -26,7 +26,8 @@ print(seen)
 def play(run, tmp_path):
     def call(behaviour="", code=START, pause=0.02, **environment):
         fake_jittor.make(tmp_path / "site", behaviour, pause)
-        return run(code, PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"), **environment)
+        return run(code, PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"),
+                   JT_DFD_JITTOR="installed", **environment)
     call.cache = tmp_path / "cache"
     call.count = lambda name: len((tmp_path / "cache" / name).read_text().split())
     return call
@@ -100,6 +101,24 @@ def test_without_a_callback_it_is_told_on_stderr(play):
     assert out == "", "nothing is written to standard output"
 
 
+def test_the_time_left_follows_this_machine(machine, monkeypatch, capsys):
+    from jt_dfd.runtime import first_compile
+
+    now = [0.0]
+    monkeypatch.setattr(first_compile.time, "monotonic", lambda: now[0])
+    show = first_compile._Show(None, "cpu")
+    show("compiling Jittor's core", 1, 100)
+    now[0] += 2
+    show("compiling Jittor's core", 2, 100)
+    assert "left" not in capsys.readouterr().err, "nothing is said by two files"
+    now[0] += 58
+    show("compiling Jittor's core", 20, 100)     # 3 s a file: 240 s, and 30 s for what follows
+    assert "20/100 (20 %), about 4 min left" in capsys.readouterr().err
+    now[0] += 240
+    show("compiling Jittor's core", 99, 100)
+    assert "about 40 s left" in capsys.readouterr().err
+
+
 def test_a_quick_one_is_not_told(play):
     status, out, err = play(code="from jt_dfd.runtime import first_compile, start; first_compile.QUIET = 9999; start('cpu')")
     assert (status, out, err) == (0, "", "")
@@ -117,7 +136,8 @@ def wait_for(path, lines=1, seconds=1200):
 def test_two_first_starts_at_once_compile_once(machine, tmp_path):
     cache = tmp_path / "cache"
     fake_jittor.make(tmp_path / "site", "gate")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(cache))
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(cache),
+                       JT_DFD_JITTOR="installed")
     code = """
 import os
 from jt_dfd import runtime
@@ -143,24 +163,77 @@ runtime.start("cpu", progress)
 
 def test_interrupting_stops_the_compiler_too(machine, tmp_path):
     fake_jittor.make(tmp_path / "site", "forever")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"))
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
+                       JT_DFD_JITTOR="installed")
     # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
     listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START
     parent = subprocess.Popen([sys.executable, "-c", listening], env=environment, stderr=subprocess.PIPE)
-    hanging = tmp_path / "cache/hanging"
-    wait_for(hanging)
-    child = int(hanging.read_text())
+    wait_for(tmp_path / "cache/hanging")
     parent.send_signal(signal.SIGINT)
     parent.communicate(timeout=1200)
     assert parent.returncode != 0
+    for name in ("hanging", "compiler"):
+        wait_for_end(int((tmp_path / "cache" / name).read_text()))
+
+
+def wait_for_end(process):
     for _ in range(3000):
         try:
-            os.kill(child, 0)
+            os.kill(process, 0)
         except ProcessLookupError:
-            break
+            return
+        with open(f"/proc/{process}/stat") as f:
+            if f.read().rsplit(")", 1)[1].split()[0] == "Z":
+                return
         time.sleep(0.1)
-    else:
-        pytest.fail("the compiling process lives on")
+    pytest.fail("the compiling process lives on")
+
+
+def test_a_killed_start_takes_its_compilers_along_and_the_next_one_compiles(play, tmp_path):
+    """A closed terminal, a job's time limit: nobody is left to end them, and nobody meets their halves."""
+    fake_jittor.make(tmp_path / "site", "forever")
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
+                       JT_DFD_JITTOR="installed")
+    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(tmp_path / "cache/hanging")
+    parent.kill()
+    parent.wait(60)
+    for name in ("hanging", "compiler"):
+        wait_for_end(int((tmp_path / "cache" / name).read_text()))
+    status, out, err = play()
+    assert status == 0 and eval(out)[-1][0] == "ready", err
+
+
+def test_the_next_start_waits_for_compilers_that_are_left(play, tmp_path):
+    """They hold the lock as long as they live."""
+    fake_jittor.make(tmp_path / "site", "forever")
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
+                       JT_DFD_JITTOR="installed")
+    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(tmp_path / "cache/hanging")
+    import fcntl
+
+    with open(os.path.join(os.environ["HOME"], ".cache/jt_dfd/first_compile.lock")) as f:
+        with pytest.raises(OSError):
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        parent.kill()
+        parent.wait(60)
+        wait_for_end(int((tmp_path / "cache/compiler").read_text()))
+        fcntl.flock(f, fcntl.LOCK_EX)   # and it falls with the last of them
+
+
+def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
+    import hashlib
+    import platform
+
+    key = hashlib.md5(str(tmp_path / "site/jittor_utils/__init__.py").encode()).hexdigest()[:4]
+    objects = tmp_path / f"home/.cache/jittor/jt1.3.11/g++12/py{platform.python_version()}/os/cpu/{key}/jt_dfd"
+    objects.mkdir(parents=True)
+    (objects / "half.o").write_text("")
+    status, out, err = play("damaged")
+    assert status == 0, err
+    stages = [step[0] for step in eval(out)]
+    assert "again" in stages and stages[-1] == "ready"
 
 
 def test_an_mpi_rank_compiles_as_a_process_of_its_own(play):

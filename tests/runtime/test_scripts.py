@@ -27,7 +27,7 @@ def test_a_python_that_fits_is_found(tmp_path):
     status, said = shell('find_python && echo "$BASE $BASE_VERSION"')
     assert status == 0
     base, version = said.split()
-    assert (3, 8) <= tuple(map(int, version.split("."))) < (3, 13) and os.access(base, os.X_OK)
+    assert (3, 8) <= tuple(map(int, version.split("."))) < (3, 15) and os.access(base, os.X_OK)
 
 
 def test_the_named_python_wins():
@@ -111,3 +111,30 @@ def test_the_version_is_the_packages_own():
 
     said = subprocess.check_output([sys.executable, "setup.py", "--version"], cwd=str(ROOT), stderr=subprocess.DEVNULL)
     assert said.decode().split()[-1] == jt_dfd.__version__
+
+
+@pytest.mark.parametrize("program, said_by_it, word", [
+    ("uname", "case $1 in -m) echo aarch64;; *) echo Linux;; esac", "aarch64"),
+    ("ldd", "echo 'musl libc (x86_64)'; exit 1", "musl")])
+def test_machines_that_are_refused_before_anything_is_installed(tmp_path, program, said_by_it, word):
+    script(tmp_path / program, f"#!/bin/sh\n{said_by_it}\n")
+    status, said = shell("find_python() { echo went on; }; set_up ''", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert status == 1 and word in said and "went on" not in said
+
+
+def test_a_system_whose_python_does_not_fit_gets_no_packages_first(tmp_path):
+    status, said = shell("find_python() { return 1; }; system_packages() { echo installed; }; set_up ''")
+    assert status == 1 and "No Python from 3.8 to 3.14" in said and "installed" not in said
+
+
+def test_an_environment_with_pips_jittor_keeps_numpy_1(tmp_path):
+    """pip would complain of Jittor's own numpy<2 otherwise."""
+    site = tmp_path / "site"
+    for name, version, more in (("jittor", "1.3.11.0", "Requires-Dist: numpy<2.0\n"), ("numpy", "1.26.4", "")):
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}")
+    code = f"PYTHON={sys.executable}; numpy_bounds"
+    assert shell(code, PYTHONPATH=str(site))[1].strip() == "numpy<2 ml_dtypes<0.6"
+    (site / "numpy-1.26.4.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 2.1.0\n")
+    assert shell(code, PYTHONPATH=str(site))[1].strip() == ""
