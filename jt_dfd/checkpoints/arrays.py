@@ -1,4 +1,4 @@
-"""What all formats share: the error, bfloat16, and the strict comparison of what a file holds with what a network needs."""
+"""What all formats share: the error, bfloat16, and the strict comparison of a file with what a network needs."""
 from __future__ import annotations
 
 import difflib

@@ -203,7 +203,8 @@ class Folder:
         found = sha256(path) if promised is not None else None
         if found != promised:
             other = next((name for name, entry in self.meta["files"].items() if entry.get("sha256") == found), None)
-            what = f"it is that of {other}: were the two files swapped?" if other else "the file was changed or damaged."
+            what = (f"it is that of {other}: were the two files swapped?" if other
+                    else "the file was changed or damaged.")
             raise CheckpointError(f"{path}: its sha256 is not the one in {self.path / CONFIG_FILE}: {what} Fetch it "
                                   "again, or write the folder anew.")
 
@@ -237,7 +238,8 @@ class Folder:
         Written last and atomically, so that a folder with a config.json is a whole one."""
         files = {}
         for file in sorted(self.path.rglob("*")):
-            if file.suffix in (*formats.SUFFIXES, ".bin", ".ckpt", ".tar") and file.is_file() and not file.name.startswith("."):
+            known = file.suffix in (*formats.SUFFIXES, ".bin", ".ckpt", ".tar") and not file.name.startswith(".")
+            if known and file.is_file():
                 files[file.relative_to(self.path).as_posix()] = {"sha256": sha256(file), "bytes": file.stat().st_size}
         kind: Dict[str, Any] = {"framework": "torch", "suffix": self.suffix} if self.suffix != ".pkl" else {}
         write_text(self.path / CONFIG_FILE, configuration.dump(
@@ -254,8 +256,8 @@ def open_folder(path, sizes_from_files: bool = False) -> Folder:
     if not _has_weights(path) and _has_weights(path / "demo"):
         path = path / "demo"  # "Params" of a fresh checkout, where only the demo weights are
     if path.is_file():
-        raise CheckpointError(f"{path}: is a file; name the folder of weights that it lies in, whose AE_whole/ and Combine/ "
-                              "hold networks and feature banks")
+        raise CheckpointError(f"{path}: is a file; name the folder of weights that it lies in, whose AE_whole/ and "
+                              "Combine/ hold networks and feature banks")
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such folder of weights. Params/demo ships with the repository; the "
                               "authors' weights go into AE_whole/ and Combine/ of a folder (tools/fetch_release.py).")

@@ -67,8 +67,8 @@ def discriminator(arrays: Arrays) -> Tuple[Arrays, List[str]]:
     notes = ["pix2pixHD's discriminator: scales in the order of this project's, norms with weight 1 and bias 0"]
     old = sum(name.rpartition(".")[2] in _STATISTICS for name in arrays)
     if old:
-        notes.append(f"left out {old} running statistics of the discriminator's instance norms: it is of use in training "
-                     "alone, where PyTorch normalises every picture by its own")
+        notes.append(f"left out {old} running statistics of the discriminator's instance norms: it is of use in "
+                     "training alone, where PyTorch normalises every picture by its own")
     for scale in scales:
         own = {name: array for name, array in arrays.items() if name.startswith(f"scale{scale}_")
                and name.rpartition(".")[2] not in _STATISTICS}
@@ -83,9 +83,9 @@ def discriminator(arrays: Arrays) -> Tuple[Arrays, List[str]]:
     return out, notes
 
 
-XU_JUSTIN = ("of Xu-Justin/DeepFaceDrawing, a PyTorch reimplementation of another architecture (one BatchNorm shared by both "
-       "convolutions of a residual block, LeakyReLU of slope 0.1, feature maps that are multiplied, a sigmoid at the end, "
-       "eye windows 30 pixels higher), so its weights cannot run here; train anew, or use the authors' release")
+XU_JUSTIN = ("of Xu-Justin/DeepFaceDrawing, a PyTorch reimplementation of another architecture (one BatchNorm shared by "
+       "both convolutions of a residual block, LeakyReLU of slope 0.1, feature maps that are multiplied, a sigmoid at "
+       "the end, eye windows 30 pixels higher), so its weights cannot run here; train anew, or use the authors' release")
 #: what names tell, and what such a file is; the first that fits is said
 _ELSEWHERE = (
     (r"(^|\.)encoder_list\.\d+\.conv\.weight$", "a component encoder " + XU_JUSTIN),
@@ -143,14 +143,15 @@ def _elsewhere(arrays: Arrays, counted: bool) -> Optional[str]:
         return None
     network = "generator" if "model.1.weight" in arrays else "discriminator"
     if any(name[:-len("running_var")] + "weight" in arrays for name in variances):
-        return (f"a {network} of {len(variances)} batch norms (or instance norms with running statistics, which look the "
-                "same); here every picture is normalised by its own statistics, so it would give other pictures")
+        return (f"a {network} of {len(variances)} batch norms (or instance norms with running statistics, which look "
+                "the same); here every picture is normalised by its own statistics, so it would give other pictures")
     if network == "generator" and counted:
-        low, high = (float(pick((pick(a.reshape(-1).tolist()) for a in variances.values() if a.size), default=0)) for pick in (min, max))
+        every = np.concatenate([np.ravel(a) for a in variances.values()] or [np.zeros(1)])
+        low, high = every.min(initial=np.inf), every.max(initial=0)
         return (f"a generator whose {len(variances)} instance norms have running statistics (variances {low:.3g} to "
-                f"{high:.3g}), by which PyTorch normalises in eval(); here every picture is normalised by its own, so it "
-                "would give other pictures. If it is meant to be run in train(), load it with track_running_stats=False "
-                "and strict=False and save that")
+                f"{high:.3g}), by which PyTorch normalises in eval(); here every picture is normalised by its own, so "
+                "it would give other pictures. If it is meant to be run in train(), load it with "
+                "track_running_stats=False and strict=False and save that")
     return None
 
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import stat
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -45,7 +46,8 @@ _OTHERS = (
     (0, b"Rar!", "a rar archive: unpack it and name the file inside"),
     (0, b"GGUF", "a GGUF file, which holds language models"),
     (0, b"version https://git-lfs", "a pointer of Git LFS, not the weights themselves: run git lfs pull"),
-    (0, b"\x89PNG", "a picture"), (0, b"\xff\xd8\xff", "a picture"), (0, b"%PDF", "a PDF"), (0, b"\x7fELF", "a program"))
+    (0, b"\x89PNG", "a picture"), (0, b"\xff\xd8\xff", "a picture"), (0, b"%PDF", "a PDF"),
+    (0, b"\x7fELF", "a program"))
 _MUCH = 1 << 30
 
 
@@ -117,7 +119,7 @@ def read_any(path) -> Any:
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
         except BaseException as error:  # zipfile and json raise many kinds on damaged files, MemoryError included
-            plain = isinstance(error, (ValueError, torch_file.UnsafePickle)) or type(error).__name__ == "UnpicklingError"
+            plain = isinstance(error, (ValueError, pickle.UnpicklingError))
             cause = f"{error}" if plain and str(error) else f"damaged ({type(error).__name__}: {error})"
             if kind == "zip" and "not a zip file" in cause:
                 cause = "cut off: the archive's list of records, at its end, is not there"

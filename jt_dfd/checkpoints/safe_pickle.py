@@ -7,7 +7,7 @@ It does not even call numpy's own array restoring, which trusts sizes it is give
 bytes, and checks that they agree.
 
 It stands on the standard library's reader written in Python, not the one in C: that one lets a four-byte number in the
-file make it clear gigabytes of memory (its memo is an array), and here every instruction that is not needed is left out,
+file make it clear gigabytes of memory (its memo is an array), and here every instruction that is not needed is left out;
 instructions are counted, and what calls copy is bounded by the size of the file.
 """
 from __future__ import annotations
@@ -312,7 +312,7 @@ class Reader(pickle._Unpickler):
         if isinstance(value, self.stateful):
             self._charge(state)
             value.__setstate__(state)
-        elif not isinstance(value, (OrderedDict, Inert)):  # a dictionary's are PyTorch's notes on versions, of no use here
+        elif not isinstance(value, (OrderedDict, Inert)):  # a dictionary's are PyTorch's notes on versions, of no use
             raise UnsafePickle("sets the state of something that has none")
 
     def _fill(self, items, kind):
@@ -404,8 +404,8 @@ class Limited:
 
 
 def load(stream, size: int) -> Any:
-    """The pickled value of a stream of ``size`` bytes, with every array as a read-only numpy array, tuples as lists, and
-    an ``Inert`` for everything that is no array and no plain value.  Raises ``pickle.UnpicklingError`` (of which
+    """The pickled value of a stream of ``size`` bytes, with every array as a read-only numpy array, tuples as lists,
+    and an ``Inert`` for everything that is no array and no plain value.  Raises ``pickle.UnpicklingError`` (of which
     UnsafePickle is one) for anything damaged."""
     return resolve(Reader(stream, size).load())
 

@@ -124,7 +124,7 @@ def _rebuild_parameter(data, *_):
 
 
 def _rebuild_marked(function, kind, arguments, *_):
-    """A tensor with notes of a training script's own on it, which stay behind; a subclass's own function is not known."""
+    """A tensor with notes of a training script's own on it, which stay behind."""
     if function not in (_rebuild_tensor, _rebuild_parameter, _rebuild_of_type) or not isinstance(arguments, tuple):
         return function if isinstance(function, Inert) else Inert("a tensor of a class of its own")
     return function(*arguments)

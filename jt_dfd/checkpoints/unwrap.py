@@ -63,7 +63,7 @@ def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Arrays, List[
 def _left_out(value) -> List[str]:
     """A note that names every entry that is no array and no plain value; none where there are none."""
     found = [f"{path} ({item.what})" for path, item in _entries(value) if isinstance(item, Inert)]
-    return [f"{LEFT_OUT} array, and nothing of it was run: {_listed(found)}"] if found else []
+    return [f"{LEFT_OUT} array, nothing was run: {_listed(found)}"] if found else []
 
 
 def _entries(value, deep: int = _DEEPEST) -> Iterator[Tuple[str, Any]]:

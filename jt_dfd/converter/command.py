@@ -13,8 +13,9 @@ from ..cli import when_stopped
 from ..errors import UserError
 
 _EPILOG = """\
-formats: .pkl (the release's and Jittor's), .pth and .pt (PyTorch's), .safetensors; in folders also .bin (feature banks).
-What is written is chosen by suffix, what is read by content, whatever its name. Reading never executes anything. Writing .pth and proving a conversion need PyTorch
+formats: .pkl (the release's and Jittor's), .pth and .pt (PyTorch's), .safetensors; in folders also .bin (feature
+banks). What is written is chosen by suffix; what is read is known by its content, whatever its name. Reading never
+executes anything. Writing .pth and proving a conversion need PyTorch
 (pip install 'jt_dfd[torch]'); proving it needs Jittor besides. What is missing is said.
 
 examples:
@@ -33,7 +34,8 @@ ends; a folder becomes a folder that jt_dfd.converter.torch_modules.load_pretrai
 ends; a folder becomes a folder in the release's layout that every tool here reads."""}
 _CONVERSION = """\
 SRC may be of either framework and of any of the formats: ours, the release's, what Jittor or PyTorch saved
-({"state_dict": ...}; optimiser state, options and other objects, module. prefixes and counters are left behind), pix2pixHD's latest_net_G.pth and
+({"state_dict": ...}; optimiser state, options and other objects, module. prefixes and counters are left behind),
+pix2pixHD's latest_net_G.pth and
 latest_net_D.pth of any size, torchvision's VGG16 and VGG19. Anything else is refused with the nearest names.
 
 Where both frameworks are installed each network is run in both, before saving and after loading again, and refused

@@ -50,9 +50,10 @@ def inspect_folder(path) -> Dict[str, Any]:
         entry["checksum"] = None if promised is None else promised == entry["sha256"]
         files.append(entry)
     eyes = [entry for entry in files if "eye" in Path(entry["path"]).name and entry["checksum"] is None]
-    notes = ["no sha256 is promised for the eyes' files, and eye1's have the shapes of eye2's: swapped ones would not be "
-             "noticed"] if eyes else []
-    return {"path": str(path), "preset": folder.config.preset, "files": files, "missing": folder.missing(), "notes": notes,
+    notes = ["no sha256 is promised for the eyes' files, and eye1's have the shapes of eye2's: swapped ones would not "
+             "be noticed"] if eyes else []
+    return {"path": str(path), "preset": folder.config.preset, "files": files, "missing": folder.missing(),
+            "notes": notes,
             "numbers": sum(entry["numbers"] for entry in files), "bytes": sum(entry["bytes"] for entry in files)}
 
 

@@ -261,7 +261,7 @@ def test_an_unknown_file_is_told_its_own_names_and_number(state, tmp_path):
 
 def test_a_whole_module_is_refused_by_its_class(tmp_path):
     torch.save({"model": nn.Linear(2, 2), "epoch": 3}, str(tmp_path / "m.pth"))
-    refused(tmp_path / "m.pth", "holds no network", "Linear", "nothing of it was run")
+    refused(tmp_path / "m.pth", "holds no network", "Linear", "nothing was run")
 
 
 # -- files of other kinds
