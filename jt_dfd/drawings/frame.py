@@ -159,11 +159,9 @@ def without_things_beside(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
     reach = max(3, round(0.04 * min(height, width))) | 1
     scale = max(1, max(height, width) // 512)
     dark = (page < 150).astype(np.uint8)
-    little = cv2.resize(dark, (max(1, width // scale), max(1, height // scale)), interpolation=cv2.INTER_AREA) if (
-        scale > 1) else dark
-    if scale > 1:  # area of 0 and 1 rounds thin strokes away: any ink counts
-        blocks = dark[:height // scale * scale, :width // scale * scale]
-        little = blocks.reshape(height // scale, scale, width // scale, scale).max((1, 3))
+    # any ink counts: an average would round thin strokes away
+    little = dark[:height // scale * scale, :width // scale * scale].reshape(
+        height // scale, scale, width // scale, scale).max((1, 3))
     small_reach = max(3, reach // scale) | 1
     joined = cv2.dilate(little, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (small_reach, small_reach)))
     count, labels = cv2.connectedComponents(joined, connectivity=8)

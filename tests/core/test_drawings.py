@@ -131,7 +131,8 @@ def test_a_photographed_blackboard(drawing, rng):
     board = laid(larger(drawing, 800), (225, 228, 220), (38, 60, 48)).astype(np.float32)
     cloud = cv2.GaussianBlur(rng.normal(0, 1, (800, 800)).astype(np.float32), (0, 0), 30)
     board += 14 * (cloud / np.abs(cloud).max())[..., None]
-    assert difference(drawings.read(photographed(np.clip(board, 0, 255), rng, 0.75)), drawing) < 3.5
+    # with known light and board: 2.0
+    assert difference(drawings.read(photographed(np.clip(board, 0, 255), rng, 0.75)), drawing) < 3.3
 
 
 @pytest.mark.parametrize("colour, levels", [((255, 255, 255), 0.1), ((210, 210, 210), 0.2), ((230, 20, 20), 0.5), ((0, 0, 0), 0)])
@@ -166,6 +167,13 @@ def test_faint_grey_lines_go_on_a_scan_and_stay_on_a_clean_page(drawing, rng):
     assert difference(reading, drawing) < 1.5 and "pencil-under" in codes(reading.notes)
 
 
+def test_grey_lines_in_a_coarse_jpeg_are_brought_to_full_contrast(drawing):
+    data = io.BytesIO()
+    Image.fromarray((255 - (255 - drawing) * 0.45).astype(np.uint8)).save(data, "JPEG", quality=20)
+    reading = drawings.read(Image.open(data))
+    assert difference(reading, drawing) < 3.5 and "faint" in codes(reading.notes)
+
+
 # -- paper
 
 @pytest.mark.parametrize("low, high", [(0.78, 0.78), (0.5, 0.95), (0.4, 0.6)])
@@ -178,16 +186,18 @@ def test_grey_and_shaded_paper_becomes_white(drawing, low, high):
                                              ((120, 118, 115), (228, 215, 190), 0.65), ((25, 22, 20), (150, 130, 100), 0.5),
                                              ((200, 40, 45), (205, 210, 215), 0.75), ((30, 60, 170), (250, 250, 250), 0.9)])
 def test_photographs_of_drawings(drawing, rng, ink, paper, low):
-    """Pen in warm light, sepia, pencil, a dim room, a red marker on a whiteboard, ballpoint."""
+    """Pen in warm light, sepia, pencil, a dim room, a red marker on a whiteboard, ballpoint.  The same pictures divided by
+    their known light and paper differ by 1.9 to 2.2: resampling and the lens."""
     reading = drawings.read(photographed(laid(larger(drawing, 800), ink, paper), rng, low))
-    assert difference(reading, drawing) < 3.5 and not reading.warnings
+    assert difference(reading, drawing) < 2.6 and not reading.warnings
 
 
 def test_the_soft_edge_of_a_shadow_is_no_line(drawing, rng):
     shadow = np.zeros((800, 800), np.float32)
     cv2.fillPoly(shadow, [np.array([[420, 800], [800, 300], [800, 800]])], 1)
     page = laid(larger(drawing, 800), (35, 35, 40), (230, 228, 222)) * (1 - 0.4 * cv2.GaussianBlur(shadow, (0, 0), 16))[..., None]
-    assert difference(drawings.read(photographed(page, rng, 1.0, 2)), drawing) < 3
+    # with known light: 1.9
+    assert difference(drawings.read(photographed(page, rng, 1.0, 2)), drawing) < 2.8
 
 
 @pytest.mark.parametrize("level", [110, 150, 190])

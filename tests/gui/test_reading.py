@@ -74,11 +74,10 @@ def test_a_photograph_is_offered_as_lines_or_to_trace(window, qtbot, photograph,
     seen = []
     monkeypatch.setattr(files, "sketch_of", lambda *asked: (seen.append((asked[0].shape, asked[1])), lines)[1])
     for button, style in ((w.reading_bar.strokes, "drawn"), (w.reading_bar.sketch, "lines")):
-        w.filing.open(str(photograph))
-        qtbot.waitUntil(lambda: button.isVisibleTo(w), timeout=PATIENCE)
         button.click()
-        qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), lines), timeout=PATIENCE)
+        qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
         assert seen.pop() == ((560, 640, 3), style)
+    qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), lines), timeout=PATIENCE)
 
 
 def test_a_photograph_without_a_face_is_said(window, qtbot, photograph, monkeypatch):
