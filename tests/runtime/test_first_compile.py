@@ -107,15 +107,15 @@ def test_the_time_left_follows_this_machine(machine, monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(first_compile.time, "monotonic", lambda: now[0])
     show = first_compile._Show(None, "cpu")
-    show("compiling Jittor's core", 1, 100)
+    show("core", 1, 100)
     now[0] += 2
-    show("compiling Jittor's core", 2, 100)
+    show("core", 2, 100)
     assert "left" not in capsys.readouterr().err, "nothing is said by two files"
     now[0] += 58
-    show("compiling Jittor's core", 20, 100)     # 3 s a file: 240 s, and 30 s for what follows
+    show("core", 20, 100)     # 3 s a file: 240 s, and 30 s for what follows
     assert "20/100 (20 %), about 4 min left" in capsys.readouterr().err
     now[0] += 240
-    show("compiling Jittor's core", 99, 100)
+    show("core", 99, 100)
     assert "about 40 s left" in capsys.readouterr().err
 
 

@@ -10,13 +10,17 @@ import sys
 import pytest
 from machines import ROOT
 
-#: a Python in which an import of Jittor, or a start of the runtime, ends in an error
+#: a Python in which an import of Jittor, or a start of the runtime, ends in an error; to look where it lies is none
 REFUSE = """
 import sys
+from importlib.machinery import ModuleSpec
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "jittor":
-            raise AssertionError("Jittor was imported")
+        return ModuleSpec(name, self) if name.split(".")[0] == "jittor" else None
+    def create_module(self, spec):
+        raise AssertionError("Jittor was imported")
+    def exec_module(self, module):
+        pass
 sys.meta_path.insert(0, Refuse())
 from jt_dfd import runtime
 def refuse(*_, **__):
