@@ -31,14 +31,14 @@ def test_a_slow_kernel_is_not_taken(tiny_params, kept, monkeypatch):
     start = "    using namespace jt_dfd;\n"
     assert start in narrow_convolution.CPU
     monkeypatch.setattr(narrow_convolution, "CPU", "#include <unistd.h>\n" + narrow_convolution.CPU.replace(
-        start, start + "    usleep(900000);\n"))
-    monkeypatch.setattr(ways, "REPEATS", 2)
+        start, start + "    usleep(300000);\n"))
+    monkeypatch.setattr(ways, "REPEATS", 5)   # one stolen second must not decide
     networks = pipeline.Networks(folder)
     chosen = networks.choose_ways()
     assert len(chosen) == 11
     for name, entry in chosen.items():
         if not name.startswith("feature_decoder"):   # those end in another layer
-            assert entry["taken"] == ways.PLAIN and entry[ways.OURS] > 0.9, name
+            assert entry["taken"] == ways.PLAIN and entry[ways.OURS] > 0.3, name
     got = networks.photograph(networks.map_features(vectors(folder.config)))
     assert np.abs(got.astype(int) - want).max() <= 1
     written = kept.read_bytes()
