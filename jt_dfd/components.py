@@ -80,7 +80,7 @@ class Geometry:
         self.downs = int(np.log2(canvas // GRID["rest"]))  # 512 -> 5, 256 -> 4, 64 -> 2
         scale = canvas / RELEASE_CANVAS
         self.windows: Dict[str, Window] = {}
-        for name, (x, y, size) in _RELEASE_WINDOWS.items():
+        for name, (x, y, _size) in _RELEASE_WINDOWS.items():
             self.windows[name] = Window(_half_up(x * scale), _half_up(y * scale), GRID[name] << self.downs)
         self.nose_cut = _half_up(_RELEASE_NOSE_CUT * scale)
 

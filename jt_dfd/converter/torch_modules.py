@@ -91,14 +91,14 @@ def _crop(sketch: Tensor, component: str, windows: List[Tuple[str, int, int, int
     for part, x, y, width, height in windows:
         if part == component:
             return sketch[:, :, y:y + height, x:x + width]
-    for part, x, y, width, height in windows:
+    for _, x, y, width, height in windows:
         sketch = _paste(sketch, torch.ones_like(sketch[:, :, :height, :width]), x, y)
     return sketch
 
 
 def _merge(features: Dict[str, Tensor], windows: List[Tuple[str, int, int, int, int]]) -> Tensor:
     merged = features["rest"]
-    for part, x, y, width, height in windows:
+    for part, x, y, _width, height in windows:
         merged = _paste(merged, features[part][:, :, :height], x, y)
     return merged
 

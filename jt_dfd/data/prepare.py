@@ -108,7 +108,7 @@ def _run(source, out, todo, names, points, own, options, sketcher, journal, work
     draw_lines = options.sketch == "lines" and _jittor_device() == "cpu"
     with Workers(max(1, workers), "jt_dfd.data.portrait:PortraitJob", str(out), options, draw_lines) as pool:
         answers = zip(todo, pool.map(jobs()))
-        for path, (job, answer) in (progress(answers, total=len(todo)) if progress else answers):
+        for path, (_job, answer) in (progress(answers, total=len(todo)) if progress else answers):
             if isinstance(answer, models.ModelMissing):
                 raise answer
             if isinstance(answer, Exception):

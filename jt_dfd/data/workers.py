@@ -120,7 +120,7 @@ class Workers:
         restore_signals()
         for process in self._processes:
             # told to stop: closing the pipe is not enough while processes that Jittor forked hold it open too
-            for action in (lambda: _send(process.stdin, None), process.stdin.close, process.stdout.close):
+            for action in (lambda pipe=process.stdin: _send(pipe, None), process.stdin.close, process.stdout.close):
                 try:
                     action()
                 except OSError:

@@ -171,7 +171,7 @@ class Engine(QObject):
             process.threads[-1].start()
         self._set_state(STARTING)
         self.progress.emit("start", 0, 0)
-        for number, job in self._jobs.items():
+        for _number, job in self._jobs.items():
             self._queue(job.message)
 
     def stop(self) -> None:

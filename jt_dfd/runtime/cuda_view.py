@@ -67,7 +67,7 @@ def _owner(name: str):
     if name.startswith(("libcublasLt", "cublas")):
         return "cublas"
     base = name.split(".")[0]
-    for part, (header, stem, _) in PARTS.items():
+    for part, (_header, stem, _) in PARTS.items():
         if part == "cudart":
             if base == "libcudart":
                 return part

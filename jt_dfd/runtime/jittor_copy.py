@@ -68,6 +68,8 @@ def find_source() -> Optional[Source]:
     if spec is None and "jittor" not in sys.modules:   # an editable installation is found by a finder of its own
         with contextlib.suppress(ImportError, ValueError):
             spec = importlib.util.find_spec("jittor")
+        if spec and str(spec.origin).startswith(ours):   # a parent process has put its copy on this one's path
+            spec = None
     places = [Path(spec.origin).parents[1]] if spec and spec.origin else []
     for folder in places + _fetched():
         version = _version(folder)

@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from ..cli import when_stopped
-
-_TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 _EMBEDDING = """Stage I: train the component embedding, an autoencoder for each component's sketches.
 
@@ -164,23 +163,26 @@ def train_all(arguments=None) -> int:
     out = Path(args.out)
     stage = ["--data", args.data, "--batch", str(args.batch), "--styles", args.styles, "--device", args.device, "--resume"]
     commands = [
-        ["train_embedding.py", "--preset", args.preset, "--out", str(out / "embedding"), "--steps",
+        ["train_embedding", "--preset", args.preset, "--out", str(out / "embedding"), "--steps",
          str(args.embedding_steps), *stage],
-        ["build_bank.py", "--params", str(out / "embedding"), "--data", args.data, "--styles", args.styles,
+        ["build_bank", "--params", str(out / "embedding"), "--data", args.data, "--styles", args.styles,
          "--device", args.device],
-        ["train_synthesis.py", "--embedding", str(out / "embedding"), "--out", str(out / "synthesis"), "--steps",
+        ["train_synthesis", "--embedding", str(out / "embedding"), "--out", str(out / "synthesis"), "--steps",
          str(args.synthesis_steps), "--perceptual-network", args.perceptual_network, *stage],
-        ["export_weights.py", "--embedding", str(out / "embedding"), "--synthesis", str(out / "synthesis"), "--out",
+        ["export_weights", "--embedding", str(out / "embedding"), "--synthesis", str(out / "synthesis"), "--out",
          str(out / "params")],
     ]
-    for number, (script, *words) in enumerate(commands, 1):
-        print(f"[{number}/{len(commands)}] {script}", flush=True)
+    # wherever this package lies, a clone or an installation
+    places = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(places))
+    for number, (job, *words) in enumerate(commands, 1):
+        print(f"[{number}/{len(commands)}] {job}", flush=True)
         try:
-            status = subprocess.call([sys.executable, str(_TOOLS / script), *words])
+            status = subprocess.call([sys.executable, "-m", "jt_dfd", job, *words], env=environment)
         except KeyboardInterrupt:
             status = 130
         if status:
-            print(f"{script} ended with status {status}; run this again to go on", file=sys.stderr)
+            print(f"{job} ended with status {status}; run this again to go on", file=sys.stderr)
             return status
     print(f"Weights: {out / 'params'}")
     return 0

@@ -94,7 +94,7 @@ class RunFolder:
             try:
                 return self.read(step)
             except CheckpointError as error:
-                warnings.warn(f"{error} Taking the one before it.")
+                warnings.warn(f"{error} Taking the one before it.", stacklevel=2)
                 last = error
         if last is not None:
             raise last

@@ -74,7 +74,7 @@ def test_pytorch_does_the_same_work(measured, torch_there):
 
 def test_pytorch_s_absence_is_told(measured):
     missing = measured.data["sides"]["torch"].get("missing")
-    for (stage, side), row in measured.rows.items():
+    for (_stage, side), row in measured.rows.items():
         if side == "torch" and missing:
             assert row["reason"] == missing
     assert measured.done.returncode == (1 if missing else 0), measured.done.stderr[-2000:]
@@ -95,7 +95,7 @@ def test_the_table_holds_every_row(measured):
     assert len({line.count("|") for line in table}) == 1 and len({len(line) for line in table}) == 1
     told = [line for line in lines if line.startswith("not measured: ")]
     assert len(table) - 1 + len(told) == len(measured.rows)
-    for (stage, side), row in measured.rows.items():
+    for (stage, side), _row in measured.rows.items():
         assert any(stage in line and side in line for line in table + told)
     assert "Traceback" not in measured.done.stdout + measured.done.stderr
 

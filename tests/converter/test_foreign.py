@@ -160,8 +160,8 @@ def test_classifiers_and_empty_files_are_refused(G):
 
 def _vgg(blocks, theirs=True):
     random, out, index, into = np.random.default_rng(0), {}, 0, 3
-    for block, (count, width) in enumerate(zip(blocks, (64, 128, 256, 512, 512)), 1):
-        for i in range(count):
+    for _block, (count, width) in enumerate(zip(blocks, (64, 128, 256, 512, 512)), 1):
+        for _ in range(count):
             name = f"features.{index}"
             out[f"{name}.weight"] = np.zeros((width, into, 3, 3), np.float32)
             out[f"{name}.weight"][0, 0] = random.standard_normal((3, 3))

@@ -34,7 +34,7 @@ def test_feature_decoders_take_each_pictures_own_statistics_in_either_mode(weigh
     assert torch.equal(together, trained)
     # and they are not the running statistics: changing those changes nothing
     with torch.no_grad():
-        for name, buffer in net.named_buffers():
+        for _name, buffer in net.named_buffers():
             buffer.mul_(3)
     assert torch.equal(net.eval()(latents).detach(), together)
 

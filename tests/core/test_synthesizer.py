@@ -110,7 +110,7 @@ def test_memories_are_bounded(fresh, sketch):
     s = fresh()
     s._decoded = Recent(size_limit=30_000)
     rng = np.random.default_rng(0)
-    for i in range(8):
+    for _i in range(8):
         noisy = np.where(rng.random((512, 512)) < 0.05, 0, sketch).astype(np.uint8)
         a = s.synthesize(noisy)
         assert s._decoded.bytes <= 30_000 and s._decoded.bytes == sum(v.nbytes for v in s._decoded._entries.values())

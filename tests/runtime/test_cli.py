@@ -111,3 +111,18 @@ def test_an_out_that_cannot_be_written_is_one_line(tool, words, tmp_path):
                           capture_output=True, text=True, cwd=str(ROOT))
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert tool in done.stderr.splitlines()[-1]
+
+
+def test_every_tool_is_a_job_of_the_installed_command():
+    from jt_dfd.__main__ import JOBS
+
+    scripts = {path.stem: path.read_text() for path in (ROOT / "tools").glob("*.py")}
+    assert set(scripts) == set(JOBS)
+    for job, place in JOBS.items():
+        module, function = place.split(":")
+        assert f"from jt_dfd.{module} import {function}" in scripts[job], job
+    done = subprocess.run([sys.executable, "-m", "jt_dfd", "export-weights", "--embedding", "nowhere", "--synthesis", "b",
+                           "--out", "c"], capture_output=True, text=True, cwd=str(ROOT))
+    assert done.returncode == 2 and done.stderr.startswith("jt-dfd export_weights: nowhere: no such folder")
+    none = subprocess.run([sys.executable, "-m", "jt_dfd", "paint"], capture_output=True, text=True, cwd=str(ROOT))
+    assert none.returncode == 2 and "synthesize" in none.stderr

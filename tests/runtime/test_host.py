@@ -194,7 +194,7 @@ def test_ranks_share_the_cores(machine, monkeypatch, tmp_path):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "8")
     for ranks, bound, threads in (("4", 16, "4"), ("32", 16, "1"), ("4", 2, "2"), ("3", 16, "5")):
         monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_SIZE", ranks)
-        monkeypatch.setattr(host.os, "sched_getaffinity", lambda process: set(range(bound)))
+        monkeypatch.setattr(host.os, "sched_getaffinity", lambda process, bound=bound: set(range(bound)))
         assert plan.make_plan("cpu").environment["OMP_NUM_THREADS"] == threads
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert "OMP_NUM_THREADS" not in plan.make_plan("cpu").environment, "the user's own number stays"

@@ -1,6 +1,7 @@
 """The changed copy of Jittor: made once, whole or not at all, and never of a Jittor that the changes do not fit."""
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import os
 import shutil
@@ -229,6 +230,14 @@ def test_it_is_fetched_once_without_what_it_asks_for(no_jittor, monkeypatch, tmp
     assert jittor_copy.provide() == place
     words = calls.read_text().splitlines()
     assert len(words) == 1 and "--no-deps" in words[0] and "jittor==1.3.11.0" in words[0]
+
+
+def test_a_child_that_inherits_the_copy_on_its_path_makes_no_copy_of_it(no_jittor, monkeypatch, tmp_path):
+    fake_pip(monkeypatch, tmp_path)
+    place = jittor_copy.provide()
+    inherited = importlib.machinery.ModuleSpec("jittor", None, origin=os.path.join(place, "jittor", "__init__.py"))
+    monkeypatch.setattr(jittor_copy.importlib.util, "find_spec", lambda name: inherited if name == "jittor" else object())
+    assert jittor_copy.provide() == place and jittor_copy.key() == os.path.basename(place)
 
 
 def test_an_environment_that_cannot_be_written_leaves_the_cache(no_jittor, monkeypatch, tmp_path):

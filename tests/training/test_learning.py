@@ -137,7 +137,7 @@ def test_the_discriminator_learns_alone(pairs, embedding, tmp_path, everything):
         features = trainer.features(batch.crops)
         made = trainer.generator(features)
     first = None
-    for step in range(25):
+    for _step in range(25):
         maps = trainer.discriminator(jt.concat([features, features]), jt.concat([batch.photo, made]))
         loss = losses.discriminator(*losses.split(maps, 8))
         trainer.adam_discriminator.backward(loss)
