@@ -18,9 +18,9 @@ class Job(NamedTuple):
 def find_sketches(sources: Iterable[str], output: str, passed_over: Optional[Dict[Path, str]] = None
                   ) -> List[Tuple[Path, Path]]:
     """(file, its name below the output) for every picture: a file gives itself, a folder all pictures in it and below,
-    by their content whatever their names end in, in alphabetical order, but for an ``output`` folder inside it, where an
-    earlier run's faces are.  Files that do not exist are returned too, to be reported when their turn comes.  What else
-    lies in a folder goes into ``passed_over`` with the reason."""
+    by their content whatever their names end in, in alphabetical order, but for an ``output`` folder inside it, where
+    an earlier run's faces are.  Files that do not exist are returned too, to be reported when their turn comes.  What
+    else lies in a folder goes into ``passed_over`` with the reason."""
     found = []
     for word in sources:
         source, own = Path(word), Path(output).resolve()

@@ -71,8 +71,8 @@ class Config:
             raise ConfigError(f"config: {error}") from None
         for name in ("encoder_widths", "image_widths", "feature_widths"):
             if len(getattr(self, name)) != geometry.downs:
-                raise ConfigError(f"config: {name} needs {geometry.downs} numbers for a canvas of {self.canvas} pixels, "
-                                  f"not {len(getattr(self, name))}")
+                raise ConfigError(f"config: {name} needs {geometry.downs} numbers for a canvas of {self.canvas} "
+                                  f"pixels, not {len(getattr(self, name))}")
         if self.canvas % (1 << self.generator_downs):
             raise ConfigError(f"config: {self.generator_downs} generator_downs do not divide a canvas of {self.canvas}")
 

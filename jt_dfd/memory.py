@@ -36,7 +36,8 @@ class Recent:
             self.bytes += value.nbytes
         self._entries[key] = value
         self._entries.move_to_end(key)
-        while (self._limit and len(self._entries) > self._limit) or (self._size_limit and self.bytes > self._size_limit):
+        while ((self._limit and len(self._entries) > self._limit)
+               or (self._size_limit and self.bytes > self._size_limit)):
             _, old = self._entries.popitem(last=False)
             if self._size_limit:
                 self.bytes -= old.nbytes

@@ -142,7 +142,8 @@ def _decoded(path: Path, pixels) -> np.ndarray:
             try:
                 with Image.open(path) as image:
                     if image.width * image.height > MAX_PIXELS:
-                        raise PictureError(f"{path}: {image.width}x{image.height} pixels; at most {MAX_PIXELS} are read")
+                        raise PictureError(f"{path}: {image.width}x{image.height} pixels; at most {MAX_PIXELS} are "
+                                           "read")
                     _go_to_first_drawn_frame(image)
                     return pixels(ImageOps.exif_transpose(image))
             except UnidentifiedImageError:
@@ -166,8 +167,8 @@ def _know_heic() -> None:
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        raise PictureError("a HEIC photograph, which needs the package pillow-heif: pip install pillow-heif; or share it "
-                           "as JPEG or PNG (on an iPhone: Settings, Camera, Formats, Most Compatible)") from None
+        raise PictureError("a HEIC photograph, which needs the package pillow-heif: pip install pillow-heif; or share "
+                           "it as JPEG or PNG (on an iPhone: Settings, Camera, Formats, Most Compatible)") from None
     register_heif_opener()
 
 

@@ -114,7 +114,8 @@ class Networks:
             return list(zip(layers, layers))
         return [(None, channels_last.enter), *zip(layers, channels_last.steps(layers)), (None, channels_last.leave)]
 
-    def choose_ways(self, progress: Callable[[str, int, int], None] = lambda stage, done, total: None) -> Dict[str, Dict]:
+    def choose_ways(self, progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+                    ) -> Dict[str, Dict]:
         """Time both ways of every network on this CPU that was not timed before, and take the quicker; see
         ``runtime.ways``.  Returns what is kept for these networks; {} on a GPU, where there is one way.
 
@@ -122,7 +123,8 @@ class Networks:
         """
         if jt.flags.use_cuda or self.precision == "half":
             return {}
-        every = [("generator", "rest")] + [(kind, c) for c in COMPONENTS for kind in ("image_decoder", "feature_decoder")]
+        every = [("generator", "rest")] + [(kind, c) for c in COMPONENTS
+                                           for kind in ("image_decoder", "feature_decoder")]
         for done, (kind, component) in enumerate(every):
             name = self._way_name(kind, component)
             progress(name, done, len(every))

@@ -5,7 +5,8 @@
     tools/fetch_release.py --check                          only check what is there
 
 They are the authors' property under their own terms; this project neither ships nor changes them. Where their host is
-out of reach, take the archives from it by other means and name them here. A broken-off download goes on where it stopped.
+out of reach, take the archives from it by other means and name them here. A broken-off download goes on where it \
+stopped.
 """
 from __future__ import annotations
 

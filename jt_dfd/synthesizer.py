@@ -59,7 +59,8 @@ class Result:
 
     @property
     def notes(self) -> Tuple[drawings.Remark, ...]:
-        """What was done to the sketch: remarks with ``code`` and ``text``; empty for black strokes on a white square."""
+        """What was done to the sketch: remarks with ``code`` and ``text``; empty for black strokes on a white
+        square."""
         return self.reading.notes if self.reading else ()
 
     @property
@@ -94,9 +95,9 @@ class Synthesizer:
         from .manifold import FeatureBank
 
         if precision == "half" and pipeline.device() != "cuda":
-            raise InputError("half precision needs a GPU: Jittor's convolutions on a CPU are float32 only, and in float16 "
-                             "they would fall back to plain loops, hundreds of times slower. Leave it out here, or use "
-                             "device 'cuda' where there is a GPU (tools/doctor.py says what is found)")
+            raise InputError("half precision needs a GPU: Jittor's convolutions on a CPU are float32 only, and in "
+                             "float16 they would fall back to plain loops, hundreds of times slower. Leave it out "
+                             "here, or use device 'cuda' where there is a GPU (tools/doctor.py says what is found)")
 
         if precision == "half" and not runtime.half_precision_gains():
             warnings.warn("half precision gains nothing on this GPU, which has no tensor cores: computing in float32",
@@ -126,8 +127,8 @@ class Synthesizer:
                    place: bool = False) -> Result:
         """One sketch to one face.
 
-        sketch     a path, a Pillow image, an (H, W), (H, W, 3) or (H, W, 4) uint8 array, or a drawings.Reading: strokes on
-                   any paper, read as drawings.read says; black on a white square as the release reads it
+        sketch     a path, a Pillow image, an (H, W), (H, W, 3) or (H, W, 4) uint8 array, or a drawings.Reading: strokes
+                   on any paper, read as drawings.read says; black on a white square as the release reads it
         gender     "male" or "female": the bank to project on; without meaning where the folder's bank is shared
         refine     0 follows the drawing, 1 is full projection; a number for all components or {component: number},
                    components left out at 1, "all" for the rest of them
@@ -287,7 +288,8 @@ class Synthesizer:
 
 
 def refine_amounts(refine: Union[float, Mapping[str, float]]) -> Dict[str, float]:
-    """{component: amount from 0 to 1} of a number, or of {component or "all": number}.  ValueError says what is wrong."""
+    """{component: amount from 0 to 1} of a number, or of {component or "all": number}.  ValueError says what is
+    wrong."""
     given = dict(refine) if isinstance(refine, Mapping) else {"all": refine}
     unknown = sorted(set(given) - set(COMPONENTS) - {"all"}, key=str)
     if unknown:

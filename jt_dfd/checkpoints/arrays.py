@@ -64,8 +64,8 @@ def check_arrays(arrays: Dict[str, np.ndarray], shapes: Dict[str, Tuple[int, ...
     for name, shape in shapes.items():
         array = arrays[name]
         if tuple(array.shape) != tuple(shape):
-            raise CheckpointError(f"{source}: parameter {name} has shape {tuple(array.shape)}, expected {tuple(shape)}. "
-                                  "The file belongs to another network or configuration.")
+            raise CheckpointError(f"{source}: parameter {name} has shape {tuple(array.shape)}, expected "
+                                  f"{tuple(shape)}. The file belongs to another network or configuration.")
         if array.dtype.kind != "f":
             raise CheckpointError(f"{source}: parameter {name} holds {array.dtype}, expected floating point numbers")
         stored, array = array, np.ascontiguousarray(array, np.float32)

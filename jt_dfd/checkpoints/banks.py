@@ -26,7 +26,8 @@ def read_bank(path, latent: int, dtype: str = "float32") -> np.ndarray:
     rows = np.ascontiguousarray(rows.reshape(-1, latent), np.float32)
     bad = ~np.isfinite(rows.sum(axis=1, dtype=np.float64))
     if bad.any():
-        raise CheckpointError(f"{path}: row {int(bad.argmax())} holds numbers that are not finite. The file is damaged.")
+        raise CheckpointError(f"{path}: row {int(bad.argmax())} holds numbers that are not finite. The file is "
+                              "damaged.")
     return rows
 
 

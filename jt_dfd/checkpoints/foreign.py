@@ -33,8 +33,8 @@ def generator(arrays: Arrays) -> Tuple[Arrays, List[str]]:
     old = [name for name in arrays if name.rpartition(".")[2] in _STATISTICS]
     if old:
         arrays = {name: array for name, array in arrays.items() if name not in set(old)}
-        notes.append(f"left out {len(old)} running statistics of the instance norms: every picture is normalised by its "
-                     "own, as PyTorch before 0.4 did")
+        notes.append(f"left out {len(old)} running statistics of the instance norms: every picture is normalised by "
+                     "its own, as PyTorch before 0.4 did")
     out, added = {}, 0
     last = _last_convolution(arrays)
     for name, array in arrays.items():
@@ -83,9 +83,10 @@ def discriminator(arrays: Arrays) -> Tuple[Arrays, List[str]]:
     return out, notes
 
 
-XU_JUSTIN = ("of Xu-Justin/DeepFaceDrawing, a PyTorch reimplementation of another architecture (one BatchNorm shared by "
-       "both convolutions of a residual block, LeakyReLU of slope 0.1, feature maps that are multiplied, a sigmoid at "
-       "the end, eye windows 30 pixels higher), so its weights cannot run here; train anew, or use the authors' release")
+XU_JUSTIN = ("of Xu-Justin/DeepFaceDrawing, a PyTorch reimplementation of another architecture (one BatchNorm shared "
+       "by both convolutions of a residual block, LeakyReLU of slope 0.1, feature maps that are multiplied, a sigmoid "
+       "at the end, eye windows 30 pixels higher), so its weights cannot run here; train anew, or use the authors' "
+       "release")
 #: what names tell, and what such a file is; the first that fits is said
 _ELSEWHERE = (
     (r"(^|\.)encoder_list\.\d+\.conv\.weight$", "a component encoder " + XU_JUSTIN),

@@ -36,8 +36,8 @@ _READERS = {"pickle": (pickle_file.read_pickle, "checkpoint"), "zip": (torch_fil
 _OTHERS = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (of Keras, say), which holds no network of this kind"),
     (0, b"\x93NUMPY", "one NumPy array without a name; save {name: array} as .pkl or .safetensors"),
-    (257, b"ustar", "a tar archive: unpack it and name the file inside (PyTorch before 0.1.10 wrote such, too: load and "
-                    "save those with it)"),
+    (257, b"ustar", "a tar archive: unpack it and name the file inside (PyTorch before 0.1.10 wrote such, too: load "
+                    "and save those with it)"),
     (0, b"\x1f\x8b", "compressed with gzip: unpack it first"),
     (0, b"BZh", "compressed with bzip2: unpack it first"),
     (0, b"\xfd7zXZ", "compressed with xz: unpack it first"),

@@ -155,8 +155,8 @@ def _unknown(found: Shapes, source, known: Optional[Tuple[str, Shapes]], renamed
         near = difflib.get_close_matches(name, left, 1, 0.6) if len(lines) < _LINES else []
         if near:
             left.remove(near[0])
-        lines.append(f"  {name} {shapes[name]}: " + (f"missing; nearest is {near[0]:.80} {tuple(found[near[0]])}" if near
-                                                     else "missing"))
+        lines.append(f"  {name} {shapes[name]}: " + (
+            f"missing; nearest is {near[0]:.80} {tuple(found[near[0]])}" if near else "missing"))
     paired = set(unexpected[:_COMPARED]) - set(left)
     lines += [f"  {name:.80} {tuple(found[name])}: unexpected" for name in unexpected if name not in paired]
     lines += [f"  {name} {tuple(found[name])}: expected {shape}" for name, shape in shapes.items()

@@ -41,14 +41,16 @@ def expected_files(archive: str) -> List[str]:
     return sorted(p for p in every if p.startswith(archive + "/"))
 
 
-def download(url: str, target: Path, progress: Optional[Callable[[int, int], None]] = None, timeout: float = 60) -> None:
+def download(url: str, target: Path, progress: Optional[Callable[[int, int], None]] = None,
+             timeout: float = 60) -> None:
     """``url`` into ``target``, continuing what an earlier, broken-off run left beside it as ``<target>.part``.
 
     progress(bytes so far, bytes in all or 0).  FetchError where the network does not allow it.
     """
     part = target.with_name(target.name + ".part")
     start = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "jt_dfd", **({"Range": f"bytes={start}-"} if start else {})})
+    request = urllib.request.Request(url, headers={
+        "User-Agent": "jt_dfd", **({"Range": f"bytes={start}-"} if start else {})})
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             if start and answer.status != 206:
@@ -89,11 +91,13 @@ def unpack(archive: Path, name: str, folder: Path) -> List[str]:
                      if not i.is_dir() and Path(i.filename).name in wanted}
             missing = sorted(set(wanted) - set(found))
             if missing:
-                raise FetchError(f"{archive}: holds no {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
+                raise FetchError(f"{archive}: holds no {missing[0]}"
+                                 + (f" and {len(missing) - 1} more" if missing[1:] else "")
                                  + f"; is it the authors' {name}.zip?")
             need = sum(i.file_size for i in found.values())
             if shutil.disk_usage(folder).free < need:
-                raise FetchError(f"{folder}: {need >> 20} MiB are needed, {shutil.disk_usage(folder).free >> 20} are free")
+                raise FetchError(f"{folder}: {need >> 20} MiB are needed, {shutil.disk_usage(folder).free >> 20} are "
+                                 "free")
             with scratch_beside(folder / name) as temporary:
                 for leaf, info in found.items():
                     with z.open(info) as source, open(temporary / leaf, "wb") as out:

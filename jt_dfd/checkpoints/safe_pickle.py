@@ -7,8 +7,8 @@ It does not even call numpy's own array restoring, which trusts sizes it is give
 bytes, and checks that they agree.
 
 It stands on the standard library's reader written in Python, not the one in C: that one lets a four-byte number in the
-file make it clear gigabytes of memory (its memo is an array), and here every instruction that is not needed is left out;
-instructions are counted, and what calls copy is bounded by the size of the file.
+file make it clear gigabytes of memory (its memo is an array), and here every instruction that is not needed is left
+out; instructions are counted, and what calls copy is bounded by the size of the file.
 """
 from __future__ import annotations
 
@@ -230,8 +230,8 @@ for _core in ("builtins", "__builtin__"):
 #: the instructions that build names, numbers, text, bytes, lists, tuples and dictionaries
 _INSTRUCTIONS = (
     "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT LONG BININT BININT1 BININT2 LONG1 FLOAT BINFLOAT "
-    "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
-    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT "
+    "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE "
+    "BINUNICODE8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT "
     "GLOBAL STACK_GLOBAL BINPERSID PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET").split()
 #: functions whose first argument says what is made
 _MAKERS = ("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__", "builtins.getattr")

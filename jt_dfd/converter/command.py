@@ -170,7 +170,8 @@ def _convert(options) -> int:
             bar.n = position
             bar.refresh()
 
-        dones = convert_folder(options.source, options.destination, to, "." + (getattr(options, "format", None) or "pth"),
+        dones = convert_folder(options.source, options.destination, to,
+                               "." + (getattr(options, "format", None) or "pth"),
                                options.dtype, options.force, options.verify, options.partial, progress)
     print(f"{options.destination}: {len(dones)} files, {sum(done.numbers for done in dones):,} numbers")
     for note in sorted({note for done in dones for note in done.notes}):

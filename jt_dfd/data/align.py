@@ -18,13 +18,14 @@ GOOD_EYE_ERROR = 4.0
 
 Points = Dict[str, Tuple[float, float]]
 #: pull of each point in the least squares (ours): faces differ most in the length of nose and mouth, and with equal
-#: pulls that moved the eyes by up to 10 pixels; with these by up to 6, and the lips kept as far from their window's edge
+#: pulls that moved the eyes by up to 10 pixels; with these by up to 6, and the lips kept as far from their window's
+#: edge
 WEIGHTS = {"left_eye": 6.0, "right_eye": 6.0, "nose": 1.0, "mouth_left": 1.0, "mouth_right": 1.0}
 
 
 def similarity(source: Points, target: Points = CANONICAL_POINTS, weights=WEIGHTS) -> np.ndarray:
-    """The similarity that takes ``source`` points nearest to ``target`` in the weighted least squares sense, as a (2, 3)
-    float64 matrix.  ValueError where the points determine none (all in one place, or not numbers)."""
+    """The similarity that takes ``source`` points nearest to ``target`` in the weighted least squares sense, as a
+    (2, 3) float64 matrix.  ValueError where the points determine none (all in one place, or not numbers)."""
     names = list(target)
     a = np.array([source[n] for n in names], float)
     b = np.array([target[n] for n in names], float)

@@ -1,8 +1,8 @@
 """Augmentation: a clean training sketch becomes one that a hand with a mouse might have drawn.
 
 A line sketch is kept as strokes (polylines, strokes.py), so that whole strokes can be dropped, broken, bent and drawn
-with another pen.  A grey sketch (photocopy, a scan) is bent as a picture.  Everything is a function of its arguments and
-of the generator that is passed in: the same (seed, epoch, item) gives the same sketch in any process.
+with another pen.  A grey sketch (photocopy, a scan) is bent as a picture.  Everything is a function of its arguments
+and of the generator that is passed in: the same (seed, epoch, item) gives the same sketch in any process.
 """
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ class Result:
             lines += [f"  {title}: {file}: {what}" for file, what in found[:most]]
             if len(found) > most:
                 lines.append(f"  ... and {len(found) - most} more {title}s: "
-                             + ", ".join(f"{n} {w}" for w, n in Counter(w.split(":")[0] for _, w in found).most_common()))
+                             + ", ".join(f"{n} {w}"
+                                         for w, n in Counter(w.split(":")[0] for _, w in found).most_common()))
         lines.append("nothing wrong" if not self.errors else f"{len(self.errors)} errors")
         return "\n".join(lines)
 
@@ -61,7 +62,8 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
         if row.landmarks is not None:
             _check_landmarks(row, result)
     with Workers(max(1, workers), f"{__name__}:make") as pool:
-        jobs = [(str(Path(folder) / r.file), str(Path(folder) / r.sketch), str(Path(folder) / r.drawn) if r.drawn else "")
+        jobs = [(str(Path(folder) / r.file), str(Path(folder) / r.sketch),
+                 str(Path(folder) / r.drawn) if r.drawn else "")
                 for r in rows]
         answers = zip(rows, pool.map(jobs, ahead=16))
         for row, (_, found) in (progress(answers, total=len(rows)) if progress else answers):

@@ -15,17 +15,21 @@ _PREPARE = """Photographs into a training set, and a check of a set.
   prepare_data.py SRC --out DIR --celeba-landmarks F    CelebA's landmark file instead of detection
   prepare_data.py check DIR               what is wrong with a set, and a contact sheet of pairs to look at
 
-Stopping (Ctrl-C, or worse) costs nothing: the same command goes on.  report.csv has the reason for every picture left out.
+Stopping (Ctrl-C, or worse) costs nothing: the same command goes on.  report.csv has the reason for every picture left \
+out.
 """
-_GENERATE = """A training set with no photographs at all: faces of people who do not exist, each from a seed, aligned and sketched.
+_GENERATE = """A training set with no photographs at all: faces of people who do not exist, each from a seed, aligned \
+and sketched.
 
   generate_faces.py --count 200 --out set         about 5 minutes on two CPU cores
   prepare_data.py check set                       what came out, as a contact sheet
 
 The same seed gives the same face; index.csv stores them.  Stopping (Ctrl-C, or worse) costs nothing: the same command
 goes on, and a larger --count adds to the set.  Faces turned too far away are left out; report.csv says which and why.
-Gender is told from the style the face is made of, blank where that is doubtful, unless --labels has it; so are hats, hands
-before the face, sunglasses, second faces and odd light, which are left out.  The faces are for research and non-commercial use (see the README).
+Gender is told from the style the face is made of, blank where that is doubtful, unless --labels has it; so are hats, \
+hands
+before the face, sunglasses, second faces and odd light, which are left out.  The faces are for research and \
+non-commercial use (see the README).
 """
 #: for Ctrl-C before the first picture or after the last; in between a run ends in good order
 _STOPPED = "interrupted; the same command goes on from here"
@@ -61,12 +65,14 @@ def _prepare(argv) -> int:
     parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
                         help="of the sketches (default lines)")
     parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
-                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without them "
-                             "gets them (default yes, where mediapipe's networks are installed)")
-    parser.add_argument("--sketch-dir", metavar="DIR", help="your own sketches instead, paired with the photographs by path, or by "
-                        "name alone; drawn of the aligned faces (they are resized, not aligned), so mostly with --aligned")
+                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without "
+                             "them gets them (default yes, where mediapipe's networks are installed)")
+    parser.add_argument("--sketch-dir", metavar="DIR", help="your own sketches instead, paired with the photographs by "
+                        "path, or by name alone; drawn of the aligned faces (they are resized, not aligned), so mostly "
+                        "with --aligned")
     frame = parser.add_mutually_exclusive_group()
-    frame.add_argument("--aligned", action="store_true", help="the pictures are aligned already: only resize them to 512")
+    frame.add_argument("--aligned", action="store_true",
+                       help="the pictures are aligned already: only resize them to 512")
     frame.add_argument("--celeba-landmarks", metavar="FILE", help="CelebA's landmark file, instead of detecting faces")
     parser.add_argument("--labels", metavar="FILE",
                         help="table with gender and split: a CSV with a column file, or list_attr_celeba.txt (default: "
@@ -76,10 +82,12 @@ def _prepare(argv) -> int:
     parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
     parser.add_argument("--min-eyes", type=float, default=32, metavar="PX",
                         help="pixels between the eyes at least (default 32)")
-    parser.add_argument("--max-yaw", type=float, default=20, metavar="DEG", help="turned left or right at most (default 20)")
-    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG", help="tilted up or down at most (default 30)")
-    parser.add_argument("--test-share", type=_share, default=0.05, metavar="P", help="share set aside for testing, where no "
-                                                                                  "table says otherwise (default 0.05)")
+    parser.add_argument("--max-yaw", type=float, default=20, metavar="DEG",
+                        help="turned left or right at most (default 20)")
+    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG",
+                        help="tilted up or down at most (default 30)")
+    parser.add_argument("--test-share", type=_share, default=0.05, metavar="P",
+                        help="share set aside for testing, where no table says otherwise (default 0.05)")
     parser.add_argument("--limit", type=_whole, metavar="N", help="look at the first N pictures only")
     parser.add_argument("--workers", type=_whole, default=None, metavar="N",
                         help="processes for finding and aligning (default: as many as CPU cores, at most 16)")
@@ -124,8 +132,10 @@ def _check(argv) -> int:
                                                  "Exit status 0: nothing wrong (warnings aside), 1: something is.")
     parser.add_argument("folder", metavar="DIR", help="a folder with index.csv")
     parser.add_argument("--sheet", metavar="PNG", help="where to write the contact sheet (default DIR/sheet.png)")
-    parser.add_argument("--pairs", type=int, default=24, metavar="N", help="pairs on the sheet (default 24; 0 for none)")
-    parser.add_argument("--workers", type=_whole, default=None, metavar="N", help="processes that read (default: CPU cores)")
+    parser.add_argument("--pairs", type=int, default=24, metavar="N",
+                        help="pairs on the sheet (default 24; 0 for none)")
+    parser.add_argument("--workers", type=_whole, default=None, metavar="N",
+                        help="processes that read (default: CPU cores)")
     args = parser.parse_args(argv)
 
     from tqdm import tqdm
@@ -152,23 +162,27 @@ def generate_faces(argv=None) -> int:
     parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
                         help="of the sketches (default lines)")
     parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
-                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without them "
-                             "gets them (default yes)")
-    parser.add_argument("--first-seed", type=int, default=0, metavar="S", help="go through the seeds from here (default 0)")
+                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without "
+                             "them gets them (default yes)")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="S",
+                        help="go through the seeds from here (default 0)")
     parser.add_argument("--seeds", metavar="FILE", help="these seeds only: one a line, or a CSV with a column seed")
-    parser.add_argument("--labels", metavar="FILE", help="CSV with seed (or file), gender and split, for those that have one")
+    parser.add_argument("--labels", metavar="FILE",
+                        help="CSV with seed (or file), gender and split, for those that have one")
     parser.add_argument("--min-confidence", type=float, default=0.9, metavar="P",
                         help="leave the gender blank where the table is less sure than this (default 0.9)")
-    parser.add_argument("--leave-out", default="all", metavar="WHAT", help="faces that are passed over because of what their "
-                        "style shows, separated by commas: hat, hand, sunglasses, second (a face beside it), dark (odd light); "
-                        "or none (default: all of these)")
+    parser.add_argument("--leave-out", default="all", metavar="WHAT", help="faces that are passed over because of what "
+                        "their style shows, separated by commas: hat, hand, sunglasses, second (a face beside it), "
+                        "dark (odd light); or none (default: all of these)")
     parser.add_argument("--truncation", type=float, default=0.7, metavar="T",
                         help="0 always the mean face, 1 the widest variety and more broken ones (default 0.7)")
-    parser.add_argument("--max-yaw", type=float, default=12, metavar="DEG", help="turned left or right at most (default 12)")
-    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG", help="tilted up or down at most (default 30)")
+    parser.add_argument("--max-yaw", type=float, default=12, metavar="DEG",
+                        help="turned left or right at most (default 12)")
+    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG",
+                        help="tilted up or down at most (default 30)")
     parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
-    parser.add_argument("--test-share", type=float, default=0.05, metavar="P", help="share set aside for testing, where no "
-                                                                                  "table says otherwise (default 0.05)")
+    parser.add_argument("--test-share", type=float, default=0.05, metavar="P",
+                        help="share set aside for testing, where no table says otherwise (default 0.05)")
     parser.add_argument("--workers", type=int, default=None, metavar="N",
                         help="processes that generate (default: one for every 8 CPU cores)")
     args = parser.parse_args(argv)

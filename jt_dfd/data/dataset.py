@@ -59,8 +59,8 @@ class FaceDataset(jt.dataset.Dataset):
     shuffle        False for the order of the index
     workers        processes that load ahead; 0 loads in this one
     drop_last      leave out the last, smaller batch of an epoch
-    styles         which sketches: a tuple of style names (lines, drawn ...), of which each item gets one by seed and epoch, each
-                   as likely; rows without any of them are left out.  None: every style that the set has
+    styles         which sketches: a tuple of style names (lines, drawn ...), of which each item gets one by seed and
+                   epoch, each as likely; rows without any of them are left out.  None: every style that the set has
     cache_mb       memory for decoded pictures, in MiB, over all workers
     SetError, PictureError and ValueError say what is wrong with the set or the arguments.
     """
@@ -81,8 +81,8 @@ class FaceDataset(jt.dataset.Dataset):
                                  + (f" and gender {gender!r}" if gender else ""))
         self.styles = self._styles(folder, styles)
         if drop_last and len(self.rows) < batch_size:
-            raise InputError(f"{index.index_path(folder)}: {len(self.rows)} pairs in split {split!r} make no whole batch "
-                             f"of {batch_size}; use a smaller batch")
+            raise InputError(f"{index.index_path(folder)}: {len(self.rows)} pairs in split {split!r} make no whole "
+                             f"batch of {batch_size}; use a smaller batch")
         if drop_last is False and world_size > 1 and len(self.rows) % world_size:
             raise InputError(f"{len(self.rows)} pairs cannot be dealt evenly to {world_size} ranks; set drop_last")
         self.geometry, self.stage, self.seed = geometry, stage, seed
@@ -102,9 +102,10 @@ class FaceDataset(jt.dataset.Dataset):
         there = index.styles_of(folder, index.read(folder))
         unknown = sorted(set(wanted) - set(there))
         if unknown or not wanted:
-            raise index.SetError(f"{index.index_path(folder)}: no sketches of style {', '.join(unknown) or 'nothing'}; the "
-                                 f"set has {', '.join(there)}"
-                                 + ("; tools/prepare_data.py adds drawn ones to a set" if index.DRAWN in unknown else ""))
+            raise index.SetError(f"{index.index_path(folder)}: no sketches of style {', '.join(unknown) or 'nothing'}; "
+                                 f"the set has {', '.join(there)}"
+                                 + ("; tools/prepare_data.py adds drawn ones to a set" if index.DRAWN in unknown
+                                    else ""))
         if index.sketch_style(folder) not in wanted:
             self.rows = [row for row in self.rows if row.drawn]
             if not self.rows:
@@ -184,8 +185,8 @@ class FaceDataset(jt.dataset.Dataset):
         photo = None
         if loaded[0].photo is not None:
             photo = _scaled(np.stack([one.photo for one in loaded]).transpose(0, 3, 1, 2))
-        return Batch(crops, _grey([one.sketch for one in loaded]), photo, [self.rows[i] for i in items], items, epoch, step,
-                     tuple(one.style for one in loaded))
+        return Batch(crops, _grey([one.sketch for one in loaded]), photo, [self.rows[i] for i in items], items, epoch,
+                     step, tuple(one.style for one in loaded))
 
     def close(self) -> None:
         """End the worker processes; they start again when needed."""

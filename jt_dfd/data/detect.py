@@ -57,8 +57,8 @@ class Face:
     def landmarks(self) -> Dict[str, Tuple[float, float]]:
         """The five points of components.CANONICAL_POINTS."""
         xy = self.mesh[:, :2]
-        points = {"left_eye": xy[list(LEFT_EYE)].mean(0), "right_eye": xy[list(RIGHT_EYE)].mean(0), "nose": xy[NOSE_TIP],
-                  "mouth_left": xy[MOUTH_LEFT], "mouth_right": xy[MOUTH_RIGHT]}
+        points = {"left_eye": xy[list(LEFT_EYE)].mean(0), "right_eye": xy[list(RIGHT_EYE)].mean(0),
+                  "nose": xy[NOSE_TIP], "mouth_left": xy[MOUTH_LEFT], "mouth_right": xy[MOUTH_RIGHT]}
         return {name: (float(x), float(y)) for name, (x, y) in points.items()}
 
     @property
@@ -211,7 +211,8 @@ class FaceFinder:
         score = 1 / (1 + np.exp(-np.clip(flag, -50, 50)))
         if score < MIN_SCORE:
             return None
-        # mediapipe cuts its crops and reads them back so that pixel x of the crop is x of the network (checked against it)
+        # mediapipe cuts its crops and reads them back so that pixel x of the crop is x of the network (checked against
+        # it)
         xy = points[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
         return np.concatenate([xy, points[:, 2:] * edge / size], 1).astype(np.float32), float(score)
 

@@ -1,7 +1,7 @@
 """Curves for the faces of a set, so that sketches of the style ``drawn`` can be made of them: ``drawn/NAME.json``.
 
-They come from the faces as stored, after everything else is in place: the same pass serves a new set and one that was made
-before there were any.
+They come from the faces as stored, after everything else is in place: the same pass serves a new set and one that was
+made before there were any.
 """
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def add_drawn(out, journal: Journal, glasses: Callable[[Dict], bool], workers: i
     glasses     a journal's entry -> whether the person is labelled as wearing some
     progress    wraps an iterable and takes ``total``
     alone       the set has no other sketches: pictures are drawn too, and a face without curves is rejected
-    Entries get ``drawn``: the path, or "" where no face mesh was found, which is noted.  KeyboardInterrupt leaves everything
-    so far in place.
+    Entries get ``drawn``: the path, or "" where no face mesh was found, which is noted.  KeyboardInterrupt leaves
+    everything so far in place.
     """
     out = Path(out)
     todo = [e for e in journal.entries.values() if _lacks(out, e)]

@@ -2,7 +2,8 @@
 
     python -m jt_dfd.data.from_photo portrait.jpg sketch.png --style lines [--face aligned.png]
 
-The style ``lines`` runs a network under Jittor; ``photocopy`` and ``drawn`` do not touch it.  The drawing window runs this module as
+The style ``lines`` runs a network under Jittor; ``photocopy`` and ``drawn`` do not touch it.  The drawing window runs \
+this module as
 a process of its own.
 """
 from __future__ import annotations
@@ -48,7 +49,8 @@ class PhotographSketcher:
 
 def main(arguments=None) -> int:
     """Exit status 0; errors that the user can fix are raised (jt_dfd.cli.run)."""
-    parser = argparse.ArgumentParser(prog="from_photo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="from_photo", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photograph")
     parser.add_argument("sketch")
     parser.add_argument("--style", choices=STYLES, default=DEFAULT_STYLE)

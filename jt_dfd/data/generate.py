@@ -1,8 +1,8 @@
 """Training pairs out of nothing: faces of people who do not exist, each from a seed.
 
 The generator is MobileStyleGAN, 1024 pixels, as two OpenVINO networks inside the wheel ``random-face`` 2021.7.21.1: a
-mapping of 512 normal numbers to a style, and the synthesis of a picture from a style.  Styles are pulled towards the mean
-one (truncation), which gives fewer broken faces.  The wheel is Apache-2.0; its network was distilled from
+mapping of 512 normal numbers to a style, and the synthesis of a picture from a style.  Styles are pulled towards the
+mean one (truncation), which gives fewer broken faces.  The wheel is Apache-2.0; its network was distilled from
 StyleGAN2-FFHQ, so treat the pictures, and what is trained on them, as for research and non-commercial use.
 """
 from __future__ import annotations
@@ -71,11 +71,11 @@ class FaceGenerator:
         """What the style of a seed says of its face, without making the picture: ``yaw`` in degrees, ``female`` and
         ``glasses`` as probabilities, and how far each of UNWANTED lies above the limit from which it is left out.
 
-        Linear in the style before truncation, fitted by ridge regression to 2,018 generated faces: yaw as the mesh measures
-        it (R2 0.92), gender as a classifier sees it (where the probability is 0.9 or more, 78 % of the faces, they agree in
-        98.7 %), glasses (80 % of those named have some, 70 % of all are named), the rest labelled by eye (hat with cloth
-        round the head: the limit finds 87 %; hand 100 %, second face 78 %, dark 55 %, sunglasses 36 %; 4 to 12 % of all
-        faces lie above each limit).  All cross-validated.
+        Linear in the style before truncation, fitted by ridge regression to 2,018 generated faces: yaw as the mesh
+        measures it (R2 0.92), gender as a classifier sees it (where the probability is 0.9 or more, 78 % of the faces,
+        they agree in 98.7 %), glasses (80 % of those named have some, 70 % of all are named), the rest labelled by eye
+        (hat with cloth round the head: the limit finds 87 %; hand 100 %, second face 78 %, dark 55 %, sunglasses 36 %;
+        4 to 12 % of all faces lie above each limit).  All cross-validated.
         """
         if self._fits is None:
             with np.load(Path(__file__).with_name("style_labels.npz")) as fits:
@@ -127,14 +127,17 @@ class GenerateJob(PortraitJob):
 def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, style: str = DEFAULT_STYLE,
                  first_seed: int = 0, seeds: Optional[List[int]] = None, labels: Optional[str] = None,
                  truncation: float = TRUNCATION, min_confidence: float = 0.0, test_share: float = index.TEST_SHARE,
-                 leave_out: Tuple[str, ...] = UNWANTED, drawn: bool = True, workers: int = 1, threads: int = 0, progress: Optional[Callable] = None) -> Summary:
+                 leave_out: Tuple[str, ...] = UNWANTED, drawn: bool = True, workers: int = 1, threads: int = 0,
+                 progress: Optional[Callable] = None) -> Summary:
     """Make or go on with a set of ``count`` pairs from seeds: the first ones, from ``first_seed`` on or in the order of
     ``seeds``, that pass the filters of ``options``.
 
     drawn: curves for drawn sketches besides, where the networks for that are installed.
-    leave_out: names out of UNWANTED; seeds whose style shows one of them, or a face turned away, are passed over.  () takes all.
-    labels: a table by picture name (a seed, zero-padded to five digits) or with a column ``seed``; without one gender and
-    glasses are told from the style.  The rest as in prepare.prepare_folder.  A run that ends in whatever way is continued by the same call; a larger ``count`` adds pairs.
+    leave_out: names out of UNWANTED; seeds whose style shows one of them, or a face turned away, are passed over.  ()
+    takes all.
+    labels: a table by picture name (a seed, zero-padded to five digits) or with a column ``seed``; without one gender
+    and glasses are told from the style.  The rest as in prepare.prepare_folder.  A run that ends in whatever way is
+    continued by the same call; a larger ``count`` adds pairs.
     """
     if count < 1:
         raise InputError(f"expected at least one face, not {count}")
@@ -163,11 +166,12 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
 
         try:
             if kept < count:
-                _run(out, count, _seeds(first_seed, seeds, journal), options, style, truncation, leave_out, workers, threads,
-                     journal, progress, write_index)
+                _run(out, count, _seeds(first_seed, seeds, journal), options, style, truncation, leave_out, workers,
+                     threads, journal, progress, write_index)
             if style == index.DRAWN or drawn and drawing.possible():
                 write_index()
-                bar = None if progress is None else lambda items, total: progress(total=total, initial=0, iterable=items)
+                bar = None if progress is None else lambda items, total: progress(
+                    total=total, initial=0, iterable=items)
                 drawing.add_drawn(out, journal, lambda e: sources.glasses_of(_labels_of(e, table)),
                                   max(workers, threads), bar, style == index.DRAWN)
         except KeyboardInterrupt:
@@ -238,7 +242,8 @@ def read_seeds(path) -> List[int]:
             values = [line for line in lines if re.fullmatch(r"\s*\d+\s*", line)]
         out = list(dict.fromkeys(int(v) for v in values))
     except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise sources.SourceError(f"{path}: expected seeds, one a line or as the column seed of a CSV ({error})") from None
+        raise sources.SourceError(f"{path}: expected seeds, one a line or as the column seed of a CSV "
+                                  f"({error})") from None
     if not out:
         raise sources.SourceError(f"{path}: no seeds in it")
     return out

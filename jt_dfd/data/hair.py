@@ -1,8 +1,8 @@
 """Where the hair, the skin and the cloth of a portrait are: by colour, out of the face mesh and the person mask.
 
-Each of the three is a small mixture of Gaussians in Lab colour.  Skin is learned from cheeks and nose, hair from the head
-above the face, cloth from the lower edge; where a pixel lies against the face says how likely each is before its colour is
-looked at, and neighbours agree (mean field).  All numbers are ours, found by looking at what came out.
+Each of the three is a small mixture of Gaussians in Lab colour.  Skin is learned from cheeks and nose, hair from the
+head above the face, cloth from the lower edge; where a pixel lies against the face says how likely each is before its
+colour is looked at, and neighbours agree (mean field).  All numbers are ours, found by looking at what came out.
 """
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ BACKGROUND, SKIN, HAIR, CLOTH = range(4)
 #: the face's outline in the mesh, clockwise from the top of the forehead
 OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
         150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
-EYES_AND_BROWS = ((33, 133, 46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 145, 159, 7, 163, 144, 153, 154, 155, 110, 25, 226),
+EYES_AND_BROWS = ((33, 133, 46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 145, 159, 7, 163, 144, 153, 154, 155, 110, 25,
+                   226),
                    (263, 362, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336, 374, 386, 249, 390, 373, 380, 381, 382,
                     339, 255, 446))
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
@@ -76,7 +77,8 @@ def _groups(samples: np.ndarray, count: int) -> List[np.ndarray]:
     centres = np.stack([samples[order[int((i + 0.5) / count * len(order))]] for i in range(count)])
     for _ in range(5):
         nearest = ((samples[:, None] - centres) ** 2).sum(2).argmin(1)
-        centres = np.stack([samples[nearest == i].mean(0) if (nearest == i).any() else centres[i] for i in range(count)])
+        centres = np.stack([samples[nearest == i].mean(0) if (nearest == i).any() else centres[i]
+                            for i in range(count)])
     return [samples[nearest == i] for i in range(count) if (nearest == i).sum() >= 3]
 
 
@@ -125,7 +127,8 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
 
     # the neck lies in the shade of the chin
     dim = np.max([skin.shaded(dark).log_likelihood(lab) for dark in (0.82, 0.68)], 0) - 1
-    shade = np.max([dim, *(skin.shaded(dark).log_likelihood(lab) - less for dark, less in ((0.55, 1.5), (0.4, 3.0)))], 0)
+    shade = np.max([dim, *(skin.shaded(dark).log_likelihood(lab) - less for dark, less in ((0.55, 1.5), (0.4, 3.0)))],
+                   0)
     under = _under_the_jaw(inside / unit, u, v)
     prior = _priors(inside / unit, u, v, features)
     labels = probabilities = None
@@ -141,7 +144,8 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
             sure = (labels == SKIN) & (probabilities[0] > 0.8) & (inside > 0) & (v < 0.5) & ~features
             skin = Colours(_core(lab[sure | face]), 1.5)
             clear = person & (probabilities.max(0) > 0.8) & (inside < 2)
-            hair, cloth = (_learned(lab, clear & (labels == kind), model) for kind, model in ((HAIR, hair), (CLOTH, cloth)))
+            hair, cloth = (_learned(lab, clear & (labels == kind), model)
+                           for kind, model in ((HAIR, hair), (CLOTH, cloth)))
             if hair is not None:
                 hair.unlike(skin, 12)
     if _shines(labels, lab, v):
@@ -150,8 +154,8 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
 
 
 def _shines(labels: np.ndarray, lab: np.ndarray, v: np.ndarray) -> bool:
-    """Whether what was taken for hair is the shine of a bald head: smoother than the face below, and no edge between the
-    two (of 24 real photographs and 24 generated ones it held for the two bald heads)."""
+    """Whether what was taken for hair is the shine of a bald head: smoother than the face below, and no edge between
+    the two (of 24 real photographs and 24 generated ones it held for the two bald heads)."""
     square = np.ones((3, 3), np.uint8)
     found, skin = (labels == HAIR).astype(np.uint8), (labels == SKIN).astype(np.uint8)
     here = (found != 0) & (cv2.dilate(skin, square, iterations=4) != 0) & (v < -0.35)
@@ -185,8 +189,8 @@ def _learned(lab, sure, before: Optional[Colours]) -> Optional[Colours]:
 
 
 def _priors(inside: np.ndarray, u: np.ndarray, v: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Log-probabilities (3, H, W) of skin, hair and cloth by place: inside the face's outline (positive), sideways (u) and
-    downwards (v) from between the eyes, in units of eyes to chin."""
+    """Log-probabilities (3, H, W) of skin, hair and cloth by place: inside the face's outline (positive), sideways (u)
+    and downwards (v) from between the eyes, in units of eyes to chin."""
     ramp = lambda x, low, high: np.clip((x - low) / (high - low), 0, 1)  # noqa: E731
     face = ramp(inside, -0.06, 0.16)                                     # 0 outside, 1 well inside
     high = 1 - ramp(v, -0.55, -0.2)                                      # the forehead and above

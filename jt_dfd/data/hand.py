@@ -2,9 +2,9 @@
 
     picture = draw(curves, np.random.default_rng(3))           # (512, 512) uint8, black on white
 
-What varies is what varies between people with a mouse or a pen: which curves they leave out, whether an eye or a lip is one
-closed stroke or two open ones, filled brows and irises, the pen, an unsteady hand, features a little out of place.  The same
-generator state gives the same drawing.  All numbers are ours.
+What varies is what varies between people with a mouse or a pen: which curves they leave out, whether an eye or a lip is
+one closed stroke or two open ones, filled brows and irises, the pen, an unsteady hand, features a little out of place.
+The same generator state gives the same drawing.  All numbers are ours.
 """
 from __future__ import annotations
 
@@ -101,12 +101,13 @@ class _Hand:
         return (points - centre) @ matrix.T + centre + shift
 
     def width(self, factor: float = 1.0) -> int:
-        """Whole pixels, in most strokes of a drawing rounded the same way; over all drawings on average the pen's width."""
+        """Whole pixels, in most strokes of a drawing rounded the same way; over all drawings on average the pen's
+        width."""
         rounding = self.rng.random() if self.chance(0.1) else self.rounding
         return int(np.clip(np.floor(self.pen * factor + rounding), 1, 9))
 
-    def line(self, points: np.ndarray, factor: float = 1.0, closed: bool = False, steady: float = 1.0, ends: float = 4.0,
-             soften: float = 2.0, filled: bool = False, pieces: float = 0.15) -> None:
+    def line(self, points: np.ndarray, factor: float = 1.0, closed: bool = False, steady: float = 1.0,
+             ends: float = 4.0, soften: float = 2.0, filled: bool = False, pieces: float = 0.15) -> None:
         """One stroke, or by chance two.  steady: share of the hand's wobble; ends: pixels by which they miss; soften:
         smoothing in pixels; pieces: probability of two strokes."""
         rng = self.rng
@@ -231,7 +232,8 @@ class _Hand:
                     at = int(t * (count - 1))
                     a, b = lower[at], upper[min(count - 1, at + int(self.rng.integers(0, 3)))]
                     a, b = a + self.rng.normal(0, 1, 2), b + (b - a) * self.rng.uniform(0, 0.2)
-                    self.strokes.append(Stroke(np.stack([a, (a + b) / 2 + self.rng.normal(0, 0.7, 2), b]), self.width(0.8)))
+                    self.strokes.append(Stroke(np.stack([a, (a + b) / 2 + self.rng.normal(0, 0.7, 2), b]),
+                                               self.width(0.8)))
             else:
                 self.line(outline, closed=True, steady=0.7, soften=1.5, filled=kind == "filled")
 
@@ -265,8 +267,8 @@ class _Hand:
                 if dots:
                     centre = line.mean(0)
                     around = np.linspace(0, 2 * np.pi, 9)
-                    self.line(centre + np.stack([4 * np.cos(around), 2.2 * np.sin(around)], 1), closed=True, filled=True,
-                              steady=0.3, soften=0.5)
+                    self.line(centre + np.stack([4 * np.cos(around), 2.2 * np.sin(around)], 1), closed=True,
+                              filled=True, steady=0.3, soften=0.5)
                 else:
                     self.line(line, steady=0.6, ends=2, pieces=0)
         for side in ("left", "right"):

@@ -3,12 +3,12 @@
     index.csv     one row a pair: file, sketch, gender, split, landmarks, source, seed, drawn
     faces/        512x512 photographs        sketches/   512x512 sketches        drawn/   curves to draw sketches from
 
-``file`` and ``sketch`` are relative to the folder, with forward slashes.  ``gender`` is female, male or blank, ``split``
-train or test.  ``landmarks`` are ten numbers, x and y in pixels of the 512 frame, of left eye, right eye, nose tip, left
-and right mouth corner (the viewer's left); blank where unknown.  ``source`` says where the photograph came from (a file
-name, or ``generated``), ``seed`` is the generator's where there was one.  ``drawn`` is the path of the face's curves
-(outlines.py), out of which sketches of the style ``drawn`` are made; blank where there are none.  Which style the sketches
-of the column ``sketch`` have stands in settings.json; without one it is ``lines``.
+``file`` and ``sketch`` are relative to the folder, with forward slashes.  ``gender`` is female, male or blank,
+``split`` train or test.  ``landmarks`` are ten numbers, x and y in pixels of the 512 frame, of left eye, right eye,
+nose tip, left and right mouth corner (the viewer's left); blank where unknown.  ``source`` says where the photograph
+came from (a file name, or ``generated``), ``seed`` is the generator's where there was one.  ``drawn`` is the path of
+the face's curves (outlines.py), out of which sketches of the style ``drawn`` are made; blank where there are none.
+Which style the sketches of the column ``sketch`` have stands in settings.json; without one it is ``lines``.
 """
 from __future__ import annotations
 

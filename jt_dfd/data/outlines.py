@@ -3,8 +3,9 @@
     curves = OutlineFinder()(face)          # an aligned (512, 512, 3) uint8 face -> {name: [polyline, ...]} or None
     write(path, curves); curves = read(path)
 
-Polylines are (N, 2) float32 of x and y in pixels of the 512 frame, a point every few pixels.  ``hand.py`` draws them, each
-time a little differently.  Which points of the mesh follow what was seen on pictures of it; all other numbers are ours.
+Polylines are (N, 2) float32 of x and y in pixels of the 512 frame, a point every few pixels.  ``hand.py`` draws them,
+each time a little differently.  Which points of the mesh follow what was seen on pictures of it; all other numbers are
+ours.
 """
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ Curves = Dict[str, List[np.ndarray]]
 
 #: every curve there can be; "left" and "right" are the viewer's
 NAMES = ("jaw", "brow_left", "brow_right", "lid_upper_left", "lid_upper_right", "lid_lower_left", "lid_lower_right",
-         "fold_left", "fold_right", "iris_left", "iris_right", "bridge_left", "bridge_right", "nose", "nostrils", "lips_upper",
-         "lips_lower", "mouth_upper", "mouth_lower", "cheek_left", "cheek_right", "ear_left", "ear_right", "hair_outer",
-         "hair_inner", "hair_end", "strands", "head", "neck", "collar", "shoulders", "beard", "glasses")
+         "fold_left", "fold_right", "iris_left", "iris_right", "bridge_left", "bridge_right", "nose", "nostrils",
+         "lips_upper", "lips_lower", "mouth_upper", "mouth_lower", "cheek_left", "cheek_right", "ear_left", "ear_right",
+         "hair_outer", "hair_inner", "hair_end", "strands", "head", "neck", "collar", "shoulders", "beard", "glasses")
 
 _MESH = {
     "bridge_left": (55, 193, 122, 196, 3, 51, 45), "bridge_right": (285, 417, 351, 419, 248, 281, 275),
@@ -55,7 +56,8 @@ _SPACING = {"hair_outer": 10, "hair_inner": 9, "hair_end": 10, "shoulders": 14, 
 
 
 class OutlineFinder:
-    """``OutlineFinder()(face, glasses)``: Curves of an aligned (512, 512, 3) uint8 RGB face, or None where no mesh fits.
+    """``OutlineFinder()(face, glasses)``: Curves of an aligned (512, 512, 3) uint8 RGB face, or None where no mesh
+    fits.
 
     glasses: whether the person is known to wear some; they are drawn then
     """
@@ -82,8 +84,8 @@ class OutlineFinder:
         return seen.mesh if seen is not None and _in_place(seen.mesh) else None
 
     def _eye(self, face: np.ndarray, mesh: np.ndarray, side: str) -> np.ndarray:
-        """(21, 2): 16 points of the eye's contour and 5 of the iris (its middle first).  The network (64 pixels, mediapipe's
-        iris landmarks) knows one side; the other is mirrored for it."""
+        """(21, 2): 16 points of the eye's contour and 5 of the iris (its middle first).  The network (64 pixels,
+        mediapipe's iris landmarks) knows one side; the other is mirrored for it."""
         outer, inner = (mesh[i, :2] for i in _CORNERS[side])
         edge = 2.3 * float(np.hypot(*(outer - inner)))
         start = (outer + inner) / 2 - edge / 2
@@ -112,8 +114,8 @@ def _in_place(mesh: np.ndarray) -> bool:
 
 def face_curves(face: np.ndarray, mesh: np.ndarray, mask: np.ndarray, eyes: Dict[str, np.ndarray],
                 glasses: bool = False) -> Curves:
-    """Curves from an aligned face (512, 512, 3) uint8, its mesh (468, 2 or 3), its person mask (512, 512) from 0 to 1 and
-    the eyes (OutlineFinder._eye)."""
+    """Curves from an aligned face (512, 512, 3) uint8, its mesh (468, 2 or 3), its person mask (512, 512) from 0 to 1
+    and the eyes (OutlineFinder._eye)."""
     p = np.asarray(mesh, np.float32)[:, :2]
     out: Curves = {name: [p[list(points)]] for name, points in _MESH.items()}
     out["nostrils"] = [p[list(points)] for points in _NOSTRILS]
@@ -268,7 +270,8 @@ def _ear(skin: np.ndarray, oval: np.ndarray, p: np.ndarray, side: str) -> Option
         beside[:, int(edge) + 12:] = False
     else:
         beside[:, :max(0, int(edge) - 12)] = False
-    blob = cv2.morphologyEx(beside.astype(np.uint8), cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+    blob = cv2.morphologyEx(beside.astype(np.uint8), cv2.MORPH_OPEN,
+                            cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
     count, parts, stats, _ = cv2.connectedComponentsWithStats(blob)
     if count < 2:
         return None
@@ -286,10 +289,11 @@ def _ear(skin: np.ndarray, oval: np.ndarray, p: np.ndarray, side: str) -> Option
 
 
 def _beard(lightness: np.ndarray, oval: np.ndarray, hair_field: np.ndarray, p: np.ndarray) -> List[np.ndarray]:
-    """The upper edge of a beard and moustache, from one cheek to the other: what is clearly darker than the cheeks around
-    mouth and chin; [] where there is none."""
+    """The upper edge of a beard and moustache, from one cheek to the other: what is clearly darker than the cheeks
+    around mouth and chin; [] where there is none."""
     soft = cv2.GaussianBlur(lightness, (0, 0), 4).astype(np.float32)
-    cheeks = [soft[int(y), int(x)] for x, y in np.clip(p[[50, 280, 205, 425, 101, 330, 36, 266]], 0, RELEASE_CANVAS - 1)]
+    cheeks = [soft[int(y), int(x)]
+              for x, y in np.clip(p[[50, 280, 205, 425, 101, 330, 36, 266]], 0, RELEASE_CANVAS - 1)]
     light = float(np.median(cheeks))
     nose, mouth = float(p[2][1]), float(p[[61, 291], 1].mean())
     face = cv2.erode(oval, np.ones((9, 9), np.uint8)) != 0
@@ -383,7 +387,8 @@ def _glasses(grey: np.ndarray, eyes: Dict[str, np.ndarray], p: np.ndarray) -> Li
     """Two rims, the bridge and the temples; of rounded boxes the one that lies best on the photograph's edges."""
     middle = {side: points[16] for side, points in eyes.items()}
     across = float(middle["right"][0] - middle["left"][0])
-    gradient = cv2.GaussianBlur(np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)), (0, 0), 1.5)
+    gradient = cv2.GaussianBlur(np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)), (0, 0),
+                                1.5)
     best, score = None, -1.0
     around = np.linspace(0, 2 * np.pi, 49)
     c, s = np.cos(around), np.sin(around)
@@ -392,7 +397,8 @@ def _glasses(grey: np.ndarray, eyes: Dict[str, np.ndarray], p: np.ndarray) -> Li
         for width in (0.36, 0.40, 0.44):
             for height in (0.22, 0.27, 0.32, 0.37):
                 for down in (0.02, 0.07, 0.12):
-                    rims = [middle[side] + (sign * 0.03 * across, down * across) + unit * (width * across, height * across)
+                    rims = [middle[side] + (sign * 0.03 * across, down * across)
+                            + unit * (width * across, height * across)
                             for side, sign in (("left", -1), ("right", 1))]
                     x, y = np.clip(np.round(np.concatenate(rims)), 0, RELEASE_CANVAS - 1).astype(int).T
                     value = float(np.minimum(gradient[y, x], 120).mean())
@@ -454,7 +460,8 @@ def read(path) -> Curves:
         unit = float(data["unit"])
         out: Curves = {}
         for name, lines in data["curves"].items():
-            out[name] = [np.array(line, np.float32).reshape(-1, 2) * np.float32(unit) for line in lines if len(line) >= 4]
+            out[name] = [np.array(line, np.float32).reshape(-1, 2) * np.float32(unit) for line in lines
+                         if len(line) >= 4]
             if not all(np.isfinite(line).all() for line in out[name]):
                 raise ValueError("numbers that are none")
         return out

@@ -20,8 +20,8 @@ from .models import ModelMissing
 class Options:
     """What is asked of a photograph.
 
-    frame         "detect" finds the face; "aligned" takes the picture as it is (this tool's own frame, FFHQ, CelebA-HQ);
-                  "landmarks" takes five points that come with it (CelebA)
+    frame         "detect" finds the face; "aligned" takes the picture as it is (this tool's own frame, FFHQ,
+                  CelebA-HQ); "landmarks" takes five points that come with it (CelebA)
     background    "white" paints everything but the person white, "keep" leaves it
     min_eyes      pixels between the eyes in the photograph at least
     max_yaw, max_pitch   degrees away from frontal at most (crude measures of the mesh)
@@ -210,7 +210,8 @@ class PortraitMaker:
     def _check_size(self, landmarks: Landmarks) -> None:
         distance = float(np.hypot(*np.subtract(landmarks["right_eye"], landmarks["left_eye"])))
         if distance < self.options.min_eyes:
-            raise Rejected(f"face too small: {distance:.0f} pixels between the eyes, at least {self.options.min_eyes:g}")
+            raise Rejected(f"face too small: {distance:.0f} pixels between the eyes, at least "
+                           f"{self.options.min_eyes:g}")
 
     @staticmethod
     def _check_windows(moved: Landmarks, mesh: Optional[np.ndarray] = None) -> None:

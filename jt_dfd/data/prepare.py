@@ -40,16 +40,16 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     """Make or go on with the set ``out`` from the pictures under ``source``.
 
     style       sketching style; ignored where ``sketch_dir`` holds the user's own sketches, paired by name
-    drawn       curves for sketches of the style ``drawn`` beside them, where the networks for that are installed; a set that
-                was made without gets them by the same call
-    labels      a table with gender and split (sources.read_labels); one that lies in ``source`` itself also says which of
-                the pictures there are meant
+    drawn       curves for sketches of the style ``drawn`` beside them, where the networks for that are installed; a set
+                that was made without gets them by the same call
+    labels      a table with gender and split (sources.read_labels); one that lies in ``source`` itself also says which
+                of the pictures there are meant
     landmarks   CelebA's landmark file, for options.frame "landmarks"
     min_confidence   labels less sure than this leave the gender blank
     limit       look at no more than this many pictures
     progress    wraps an iterable and takes ``total``, as tqdm does
-    The result does not depend on the number of workers, on the order of the files, or on interruptions.  KeyboardInterrupt
-    ends the run with everything so far in place: the index is written, and the same call goes on.
+    The result does not depend on the number of workers, on the order of the files, or on interruptions.
+    KeyboardInterrupt ends the run with everything so far in place: the index is written, and the same call goes on.
     SourceError, JournalError and ModelMissing say what is wrong before anything is made.
     """
     source, out = Path(source), Path(out)
@@ -84,8 +84,8 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
                 _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress, write_index)
             if alone or drawn and drawing.possible():
                 write_index()
-                drawing.add_drawn(out, journal, lambda e: sources.glasses_of(sources.labels_of(table, e["source"])), workers,
-                                  progress, alone)
+                drawing.add_drawn(out, journal, lambda e: sources.glasses_of(sources.labels_of(table, e["source"])),
+                                  workers, progress, alone)
         except KeyboardInterrupt:
             pass
         left = sum(p not in journal.entries for p in pictures[:limit])
@@ -184,7 +184,8 @@ class _OwnSketches:
         found, named = self._by_path.get(os.path.splitext(picture)[0]), self._by_name.get(stem, [])
         if found is None and named:
             if len(named) > 1 or self._pictures[stem] > 1:
-                return {"rejected": "several pictures or sketches of that name: give the sketches the pictures' subfolders"}
+                return {"rejected":
+                        "several pictures or sketches of that name: give the sketches the pictures' subfolders"}
             found = named[0]
         if found is None:
             return {"rejected": "no sketch of that name"}

@@ -2,7 +2,8 @@
 
 lines      clean thin strokes as a person draws them: HED edges, ridges, strokes redrawn (hed.py, lines.py)
 photocopy  the grey photocopy effect (photocopy.py)
-drawn      few clean curves, as a person draws (outlines.py, hand.py); of a set's faces drawing.py makes them, each its own way
+drawn      few clean curves, as a person draws (outlines.py, hand.py); of a set's faces drawing.py makes them, each its
+           own way
 """
 from __future__ import annotations
 

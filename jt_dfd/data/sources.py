@@ -154,7 +154,8 @@ def read_celeba_landmarks(path) -> Dict[str, index.Landmarks]:
         raise SourceError(f"{path}: not a readable landmark file ({error})") from None
     wanted = ("lefteye_x", "lefteye_y", "righteye_x", "righteye_y", "nose_x", "nose_y", "leftmouth_x", "leftmouth_y",
               "rightmouth_x", "rightmouth_y")
-    header = next((i for i, line in enumerate(lines[:3]) if all(w in line.replace(",", " ").split() for w in wanted)), None)
+    header = next((i for i, line in enumerate(lines[:3]) if all(w in line.replace(",", " ").split() for w in wanted)),
+                  None)
     if header is None:
         raise SourceError(f"{path}: expected CelebA's landmark file, with a line '{' '.join(wanted)}'")
     columns = [c for c in lines[header].replace(",", " ").split() if c in wanted]

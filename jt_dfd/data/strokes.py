@@ -77,8 +77,8 @@ def trace(skeleton: np.ndarray, min_length: int = 0) -> List[np.ndarray]:
     """The paths of a skeleton as a list of (N, 2) int32 arrays of (x, y), in a fixed order.
 
     A path runs between ends and junctions, or around a ring (then its first point comes again last).  At a junction it
-    goes on in the straightest way, over a pixel that another path has taken too: a line that is crossed stays one stroke.
-    Paths of fewer than ``min_length`` pixels are left out.
+    goes on in the straightest way, over a pixel that another path has taken too: a line that is crossed stays one
+    stroke.  Paths of fewer than ``min_length`` pixels are left out.
     """
     height, width = skeleton.shape
     flat = np.zeros((height + 2, width + 2), np.uint8)

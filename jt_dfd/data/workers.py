@@ -68,7 +68,8 @@ class Workers:
         try:
             _send(self._processes[worker].stdin, job)
         except OSError:
-            pass  # it has ended; answers it gave before are still to be taken, and the first one missing tells what it had
+            # it has ended; answers it gave before are still to be taken, and the first one missing tells what it had
+            pass
 
     def result(self, worker: int) -> Any:
         """The answer to the oldest job of a worker; what the job raised is raised here."""

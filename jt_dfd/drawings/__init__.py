@@ -141,8 +141,8 @@ def _checked(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.uint16:
         return np.round(array.astype(np.float32) / 257.0).astype(np.uint8)
     if array.dtype != np.uint8:
-        raise PictureError(f"the sketch: expected uint8 pixels from 0 to 255 (or a mask of 0 and 1), found {array.dtype}; "
-                           "numbers from 0 to 1 become such by (array * 255).astype('uint8')")
+        raise PictureError(f"the sketch: expected uint8 pixels from 0 to 255 (or a mask of 0 and 1), found "
+                           f"{array.dtype}; numbers from 0 to 1 become such by (array * 255).astype('uint8')")
     return array
 
 

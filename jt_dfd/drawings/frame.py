@@ -11,8 +11,8 @@ from .words import Remark, remark
 
 #: sides of a page that differ by no more than this are a square, squeezed as the release does it
 SQUARE = 0.02
-#: what a drawing takes up of its square: a head, and a bust, which is wider than 0.8 of its height (ours: medians of the
-#: authors' and our test drawings, and of 60 drawn by hand.py and 60 of lines)
+#: what a drawing takes up of its square: a head, and a bust, which is wider than 0.8 of its height (ours: medians of
+#: the authors' and our test drawings, and of 60 drawn by hand.py and 60 of lines)
 _HEAD, _BUST, _WIDE = 0.80, 0.98, 0.8
 #: where the middle of a head and of a bust lies in its square
 _MIDDLE_OF_HEAD, _MIDDLE_OF_BUST = (0.49, 0.47), (0.5, 0.5)
@@ -83,8 +83,8 @@ def _frame_width(part: np.ndarray) -> Optional[int]:
 
 
 def _without_edges(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
-    """Bands along the picture's own edge go: a scanner's rim.  Rows and columns that are mostly dark, from the edge on, and
-    end within a twenty-fifth of the page: what goes on is drawn, as hair that reaches the edge."""
+    """Bands along the picture's own edge go: a scanner's rim.  Rows and columns that are mostly dark, from the edge on,
+    and end within a twenty-fifth of the page: what goes on is drawn, as hair that reaches the edge."""
     out = page.copy()
     for side in (out, out[::-1], out.T, out.T[::-1]):
         depth = max(2, round(0.04 * len(side)))
@@ -99,19 +99,24 @@ def _without_edges(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
 
 def canvas(pixels: np.ndarray) -> Optional[Tuple[int, int, int, int]]:
     """(left, top, right, bottom) of a white page inside something that is not white and ends at straight sides, as a
-    window around it or bars beside it; None where the picture's own edge is paper.  pixels: (H, W) or (H, W, 3) uint8."""
+    window around it or bars beside it; None where the picture's own edge is paper.  pixels: (H, W) or (H, W, 3)
+    uint8."""
     light = pixels if pixels.ndim == 2 else pixels.min(2)
-    if min(light.shape) < 96 or all((side >= 250).mean() > 0.1 for side in (light[0], light[-1], light[:, 0], light[:, -1])):
+    if min(light.shape) < 96 or all((side >= 250).mean() > 0.1
+                                    for side in (light[0], light[-1], light[:, 0], light[:, -1])):
         return None
     white = (light >= 250).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(white, connectivity=4)
-    x, y, w, h, _ = (int(v) for v in stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))]) if len(stats) > 1 else [0] * 5
+    x, y, w, h, _ = ((int(v) for v in stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
+                     if len(stats) > 1 else [0] * 5)
     if min(w, h) < 64 or w * h < 0.1 * white.size or w * h == white.size:
         return None
     height, width = white.shape
     inside = white[y:y + h, x:x + w]
-    for beyond, within in ((white[max(0, y - 2):y, x:x + w], inside[:3]), (white[y + h:y + h + 2, x:x + w], inside[-3:]),
-                           (white[y:y + h, max(0, x - 2):x], inside[:, :3]), (white[y:y + h, x + w:x + w + 2], inside[:, -3:])):
+    for beyond, within in ((white[max(0, y - 2):y, x:x + w], inside[:3]),
+                           (white[y + h:y + h + 2, x:x + w], inside[-3:]),
+                           (white[y:y + h, max(0, x - 2):x], inside[:, :3]),
+                           (white[y:y + h, x + w:x + w + 2], inside[:, -3:])):
         if beyond.size and (beyond.mean() > 0.1 or within.mean() < 0.6):
             return None
     return x, y, x + w, y + h
@@ -177,12 +182,14 @@ def without_things_beside(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
     main = 1 + int(np.argmax(sizes))
     mx0, my0, mx1, my1 = boxes[main]
     span = max(mx1 - mx0, my1 - my0)
-    if min(mx1 - mx0, my1 - my0) < 0.5 * span or sizes[main - 1] < 0.6 * sizes.sum():  # its neighbours may be other parts
+    # its neighbours may be other parts
+    if min(mx1 - mx0, my1 - my0) < 0.5 * span or sizes[main - 1] < 0.6 * sizes.sum():
         return page
     drop = []
     for label, (x0, y0, x1, y1) in boxes.items():
         outside = x1 <= mx0 or x0 >= mx1 or y1 <= my0 or y0 >= my1
-        if label != main and outside and min(x1 - x0, y1 - y0) < 0.12 * span and sizes[label - 1] < 0.12 * sizes[main - 1]:
+        if (label != main and outside and min(x1 - x0, y1 - y0) < 0.12 * span
+                and sizes[label - 1] < 0.12 * sizes[main - 1]):
             drop.append(label)
     if not drop:
         return page
@@ -223,8 +230,8 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int]:
     """(left, top, side) of the square in which a drawing with that box was drawn, as far as can be known.
 
     The page's short side is its side where the drawing fills that about as drawings do; else what such a drawing takes
-    up of its square decides.  It lies so that the face seen in it (place.find) is where faces are, or by its middle; where
-    that is nearly in the middle or at an end of the page, exactly there.
+    up of its square decides.  It lies so that the face seen in it (place.find) is where faces are, or by its middle;
+    where that is nearly in the middle or at an end of the page, exactly there.
     """
     from .place import find
 

@@ -18,8 +18,9 @@ _STROKE = 17
 _FILLED = 0.45
 #: darker than its surroundings' paper by more than this is ink, where the paper is looked at
 _NEAR_PAPER = 0.93
-#: share of tones that are neither strokes nor paper, and their spread, from which a picture is a photograph: of 313 faces
-#: that these were not chosen on, 312 have them; drawings with filled hair in falling light or a hard shadow do not
+#: share of tones that are neither strokes nor paper, and their spread, from which a picture is a photograph: of 313
+#: faces that these were not chosen on, 312 have them; drawings with filled hair in falling light or a hard shadow do
+#: not
 _TONAL_SHARE, _TONAL_SPREAD = 0.14, 0.14
 #: what is darker than this share of the paper is ink, lighter than that paper
 _TONES = (0.3, 0.86)
@@ -172,8 +173,8 @@ def _sheared(ink: np.ndarray, slope: float) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _coverage(ink: np.ndarray) -> np.ndarray:
-    """(H,) the share of every row's columns with ink on it that goes on to the sides; a row's neighbours count too, as a
-    printed line may waver by a pixel."""
+    """(H,) the share of every row's columns with ink on it that goes on to the sides; a row's neighbours count too, as
+    a printed line may waver by a pixel."""
     inked = ink[ink > 0.03]
     level = max(0.03, 0.3 * float(np.median(inked))) if len(inked) else 1.0
     dark = cv2.dilate((ink > level).astype(np.uint8), np.ones((3, 1), np.uint8))

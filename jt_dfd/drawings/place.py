@@ -1,7 +1,7 @@
 """A drawn face to where a face belongs: the similarity under which its outline and parts meet the windows.
 
-The drawing is compared with a plain face (jaw, brows, eyes, nose, mouth at the canonical points) at many sizes, turns and
-places, both blurred; the best of them decides.  Sizes and thresholds are ours.
+The drawing is compared with a plain face (jaw, brows, eyes, nose, mouth at the canonical points) at many sizes, turns
+and places, both blurred; the best of them decides.  Sizes and thresholds are ours.
 """
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def plain_face() -> np.ndarray:
 
 
 def place(page: np.ndarray) -> Tuple[np.ndarray, Remark]:
-    """(page, what was done): a page (512, 512) uint8 with its face where one belongs, or as it is where none is found."""
+    """(page, what was done): a page (512, 512) uint8 with its face where one belongs, or as it is where none is
+    found."""
     box = ink_box(page)
     found = box and find(page, _SIZES * max(box[2] - box[0], box[3] - box[1]) / 512, _TURNS)
     if not found:
@@ -59,8 +60,8 @@ def place(page: np.ndarray) -> Tuple[np.ndarray, Remark]:
 
 
 def find(page: np.ndarray, scales=(1.0,), turns=(0.0,)) -> Optional[Tuple[float, float, np.ndarray]]:
-    """(scale, turn in degrees, (2, 3) matrix) from where faces belong to where the face of a page (512, 512) uint8 is, of
-    one of these scales and turns; None where no face is found."""
+    """(scale, turn in degrees, (2, 3) matrix) from where faces belong to where the face of a page (512, 512) uint8 is,
+    of one of these scales and turns; None where no face is found."""
     ink = 1 - cv2.resize(page, (_EDGE, _EDGE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     ink = np.minimum(cv2.copyMakeBorder(ink, *[_BORDER] * 4, cv2.BORDER_CONSTANT, value=0), 0.6)
     model = plain_face()

@@ -21,8 +21,8 @@ def main(arguments=None) -> int:
     parser.add_argument("--split", default="test", choices=["train", "test"], help="default: test")
     parser.add_argument("--count", type=int, default=0, metavar="N", help="pictures, evenly chosen (default: all)")
     parser.add_argument("--styles", default="all", metavar="NAMES",
-                        help="styles of sketches, separated by commas (lines, photocopy, own, drawn), each judged by itself "
-                             "(default: all that the set has)")
+                        help="styles of sketches, separated by commas (lines, photocopy, own, drawn), each judged by "
+                             "itself (default: all that the set has)")
     parser.add_argument("--refine", type=float, nargs="+", default=[0.0, 1.0], metavar="X",
                         help="amounts of projection, 0 to 1 (default: 0 1)")
     parser.add_argument("--inception", metavar="FILE",

@@ -72,7 +72,8 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
         out["features"] = {**features.facts, "pictures": min(judged)}
         out["caveat"] = features.caveat(min(judged), canvas)
     elif features:
-        out["caveat"] = f"Frechet and kernel distance need {FEW + 1} pictures or more: not computed on {first['pictures']}."
+        out["caveat"] = (f"Frechet and kernel distance need {FEW + 1} pictures or more: not computed on "
+                         f"{first['pictures']}.")
     out["bank_rows"] = {g: int(folder.bank("rest", g).shape[0]) for g in (folder.genders or (checkpoints.SHARED_BANK,))}
     out["sheet"] = sheets.stack(sheets_)
     return out
@@ -196,9 +197,9 @@ def as_table(result: Dict[str, Any]) -> str:
     lines = [f"{result['pictures']} pictures of split {result['split']} of {result['data']}, weights "
              f"{result['weights']} ({result['preset']}, {result['canvas']} pixels).", "",
              f"Compared: {result['compared']}.", "",
-             "Reconstruction: what a component's image decoder draws of its sketch's latent, against that sketch; squared "
-             "error in the networks' units, -1 to 1. The mean sketch is that of the training split, of the same style; "
-             "share is the one over the other."]
+             "Reconstruction: what a component's image decoder draws of its sketch's latent, against that sketch; "
+             "squared error in the networks' units, -1 to 1. The mean sketch is that of the training split, of the "
+             "same style; share is the one over the other."]
     for style, one in (several or {result["style"]: result}).items():
         lines += ["", *([f"### Sketches of style {style}, {one['pictures']} pictures", ""] if several else [])]
         lines += ["| component | reconstruction MSE | MSE of the mean sketch | share |", "|---|---|---|---|"]
@@ -206,7 +207,8 @@ def as_table(result: Dict[str, Any]) -> str:
             plain = v["mse_of_the_mean_sketch"]
             lines.append(f"| {component} | {v['mse']:.4f} ± {v['mse_error']:.4f} | "
                          + (f"{plain:.4f} | {v['mse'] / plain:.2f} |" if plain else "- | - |"))
-        lines += ["", "| faces | L1 | PSNR dB | SSIM | perceptual | Frechet | kernel |", "|---|---|---|---|---|---|---|"]
+        lines += ["", "| faces | L1 | PSNR dB | SSIM | perceptual | Frechet | kernel |",
+                  "|---|---|---|---|---|---|---|"]
         for name, v in one["synthesis"].items():
             cells = [f"{v[k]:.{d}f} ± {v[k + '_error']:.{d}f}" if k in v else "-"
                      for k, d in (("l1", 2), ("psnr", 2), ("ssim", 3), ("perceptual", 4))]

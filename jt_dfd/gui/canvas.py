@@ -78,11 +78,12 @@ class Canvas(QWidget):
         self._compose()
 
     def set_underlay(self, photograph: Optional[np.ndarray], opacity: float = 0.35) -> None:
-        """photograph: (H, W, 3) uint8, shown under the strokes with its longer side as long as the page; None: nothing."""
+        """photograph: (H, W, 3) uint8, shown under the strokes with its longer side as long as the page; None:
+        nothing."""
         self.underlay = None
         if photograph is not None and opacity > 0:
-            image = to_image(np.ascontiguousarray(photograph)).scaled(CANVAS * DETAIL, CANVAS * DETAIL, Qt.KeepAspectRatio,
-                                                                      Qt.SmoothTransformation)
+            image = to_image(np.ascontiguousarray(photograph)).scaled(CANVAS * DETAIL, CANVAS * DETAIL,
+                                                                      Qt.KeepAspectRatio, Qt.SmoothTransformation)
             self.underlay = QImage(CANVAS * DETAIL, CANVAS * DETAIL, QImage.Format_RGB32)
             self.underlay.fill(Qt.white)
             painter = QPainter(self.underlay)

@@ -59,8 +59,8 @@ def encode_drawing(pixels: np.ndarray) -> bytes:
 
 
 def open_picture(path, as_is: bool = False) -> Opened:
-    """Any picture file as a drawing, read as drawings.read does; PictureError (a ValueError) names the file that cannot be
-    read."""
+    """Any picture file as a drawing, read as drawings.read does; PictureError (a ValueError) names the file that cannot
+    be read."""
     path = os.fspath(path)
     texts = _texts(path)
     settings = FaceSettings.from_json(texts.get(SETTINGS_KEY, ""))
@@ -79,7 +79,8 @@ def open_picture(path, as_is: bool = False) -> Opened:
 
 def read_array(array: np.ndarray, as_is: bool = False) -> Opened:
     """Pixels of any size, (H, W), (H, W, 3) or (H, W, 4) uint8, as a drawing."""
-    # late, for OpenCV comes with it: that costs start-up time, and its Qt plugins must not be found before the window is up
+    # late, for OpenCV comes with it: that costs start-up time, and its Qt plugins must not be found before the window
+    # is up
     from .. import drawings
 
     reading = drawings.read(array, as_is=as_is)
@@ -90,8 +91,8 @@ def read_array(array: np.ndarray, as_is: bool = False) -> Opened:
 
 
 def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
-    """(512, 512) uint8 sketch of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the data
-    tools are not installed."""
+    """(512, 512) uint8 sketch of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the
+    data tools are not installed."""
     with tempfile.TemporaryDirectory(prefix="jt_dfd_") as folder:
         source, target = os.path.join(folder, "photograph.png"), os.path.join(folder, "sketch.png")
         pictures.write_png(source, photograph)

@@ -127,8 +127,8 @@ class Filing(QObject):
         self.read.emit(opened)
 
     def sketch_photograph(self, photograph: np.ndarray, style: str) -> None:
-        """The face of a photograph as a sketch of a style onto the page, drawn by the data tools in a process of their own: the edge
-        network runs under Jittor, which this process never imports."""
+        """The face of a photograph as a sketch of a style onto the page, drawn by the data tools in a process of their
+        own: the edge network runs under Jittor, which this process never imports."""
         self.said.emit(tr("photo.looking"))
 
         def failed(problem):

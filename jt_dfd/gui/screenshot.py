@@ -151,7 +151,8 @@ def smooth(points, step: float = 6.0):
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--output", default="window.png", help="picture to write, PNG or JPEG (default: window.png)")
+    parser.add_argument("-o", "--output", default="window.png",
+                        help="picture to write, PNG or JPEG (default: window.png)")
     parser.add_argument("--params", help="weights folder (default: as the window finds it)")
     parser.add_argument("--size", default="1400x830", help="of the virtual screen, in pixels (default: 1400x830)")
     parser.add_argument("--language", default="en", help="of the window (default: en)")

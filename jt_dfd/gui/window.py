@@ -163,7 +163,8 @@ class Window(QMainWindow):
         filing.read.connect(self.reading_bar.show_reading)
         document.loaded.connect(self.reading_bar.release)
         self.reading_bar.as_is_wanted.connect(self._take_as_it_is)
-        self.reading_bar.sketch_wanted.connect(lambda opened, style: self.filing.sketch_photograph(opened.photograph, style))
+        self.reading_bar.sketch_wanted.connect(
+            lambda opened, style: self.filing.sketch_photograph(opened.photograph, style))
         self.reading_bar.trace_wanted.connect(self._trace)
         a["as_is"].setChecked(filing.as_is)
         a["as_is"].toggled.connect(lambda on: setattr(filing, "as_is", on))

@@ -1,8 +1,8 @@
 """The window's languages: every text has a code, and ``languages/`` holds the words for it, one file a language.
 
 A file is JSON: ``language`` is its name for itself, ``qt`` names the translation of Qt's own dialogs ("" where Qt
-speaks it already), every other entry is a text.  To add a language, put a file beside the others: menus, options and tests
-find it.  What a language lacks is said in English.
+speaks it already), every other entry is a text.  To add a language, put a file beside the others: menus, options and
+tests find it.  What a language lacks is said in English.
 """
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def _parse(arguments):
     parser.add_argument("--params", default=None, metavar="P", help="folder of weights (default: this repository's "
                         "Params/demo); one with the authors' AE_whole/ and Combine/ works too")
     parser.add_argument("--gender", default="female", choices=["female", "male"], help="bank to project on")
-    parser.add_argument("--refine", nargs="+", default=["all=1"], metavar="C=W", help="0 follows the drawing, 1 makes it "
-                        "plausible; components eye1 (at the left) eye2 nose mouth rest, or all (default: all=1)")
+    parser.add_argument("--refine", nargs="+", default=["all=1"], metavar="C=W", help="0 follows the drawing, 1 makes "
+                        "it plausible; components eye1 (at the left) eye2 nose mouth rest, or all (default: all=1)")
     parser.add_argument("--k", type=int, default=15, help="neighbours projected on (default: 15, the release's)")
     parser.add_argument("--anchor", default="nearest", choices=["nearest", "release"],
                         help="release: pick the anchor as the authors' program does")
@@ -38,14 +38,16 @@ def _parse(arguments):
                         help="half: feature decoders and generator in float16, on a GPU only (default: single)")
     parser.add_argument("--shadow", action="store_true", help="write the shadow guidance too, as NAME_shadow.png")
     reading = parser.add_argument_group("how drawings are read")
-    reading.add_argument("--as-is", action="store_true", help="correct nothing: the red channel, squeezed to a square, as the "
-                         "authors' program reads it")
+    reading.add_argument("--as-is", action="store_true", help="correct nothing: the red channel, squeezed to a square, "
+                         "as the authors' program reads it")
     reading.add_argument("--place", action="store_true", help="move and scale the drawn face to where a face belongs")
     reading.add_argument("--strict", action="store_true", help="leave out drawings with a warning (an empty page, a "
                          "photograph...), with exit status 1")
-    reading.add_argument("--from-photo", nargs="?", const="lines", choices=["lines", "photocopy", "drawn"], metavar="STYLE",
+    reading.add_argument("--from-photo", nargs="?", const="lines", choices=["lines", "photocopy", "drawn"],
+                         metavar="STYLE",
                          help="the pictures are photographs of faces: find the face, sketch it as lines (default), "
-                         "photocopy or drawn (few clean strokes), write the sketch too, as NAME_sketch.png (needs the extra data)")
+                         "photocopy or drawn (few clean strokes), write the sketch too, as NAME_sketch.png (needs the "
+                         "extra data)")
     parser.add_argument("-o", "--output", default="faces", metavar="OUT", help="folder, or a .png for a single sketch "
                         "(default: faces)")
     return parser.parse_args(arguments)

@@ -20,13 +20,14 @@ def fits(layer) -> bool:
     into, out, high, wide = layer.weight.shape
     size, padding, more = high, layer.padding[0], layer.output_padding[0]
     return (high == wide and out % source.vector_set().lanes == 0 and tuple(layer.stride) == (2, 2)
-            and tuple(layer.dilation) == (1, 1) and layer.groups == 1 and layer.bias is not None and layer.padding == (padding, padding)
+            and tuple(layer.dilation) == (1, 1) and layer.groups == 1 and layer.bias is not None
+            and layer.padding == (padding, padding)
             and layer.output_padding == (more, more) and (size, padding, more) in ((4, 1, 0), (3, 1, 1)))
 
 
 def pack(weight, lanes=None):
-    """(C, O, K, K) -> (O / L, K * K, C, L), L = ``lanes``, a vector's by default: as ``doubling`` reads weights; the same
-    numbers."""
+    """(C, O, K, K) -> (O / L, K * K, C, L), L = ``lanes``, a vector's by default: as ``doubling`` reads weights; the
+    same numbers."""
     into, out, high, wide = weight.shape
     lanes = lanes or source.vector_set().lanes
     return weight.reshape((into, out // lanes, lanes, high * wide)).permute((1, 3, 0, 2)).float32()
@@ -101,8 +102,8 @@ template <int WIDE, int COUNT> void pixels(const float* x, const Tap* taps, int 
 }
 
 // a row of pixels; what is left over at its end in smaller lots
-template <int WIDE> void pixel_row(const float* x, const Tap* taps, int used, int channels, int64_t apart, const float* bias,
-                                   int width, float* y, int64_t step) {
+template <int WIDE> void pixel_row(const float* x, const Tap* taps, int used, int channels, int64_t apart,
+                                   const float* bias, int width, float* y, int64_t step) {
     int q = 0;
     for (; q + TOGETHER <= width; q += TOGETHER)
         pixels<WIDE, TOGETHER>(x + (int64_t)q * channels, taps, used, channels, apart, bias, y + q * step, step);
@@ -123,7 +124,8 @@ inline void doubling(const float* x, const float* w, const float* bias, int n, i
         float* to = framed.data() + i * picture + (row + 1) * line;
         if (row < 0 || row >= height) { std::fill(to, to + line, 0.f); continue; }
         std::fill(to, to + channels, 0.f);
-        std::memcpy(to + channels, x + ((int64_t)i * height + row) * width * channels, sizeof(float) * width * channels);
+        std::memcpy(to + channels, x + ((int64_t)i * height + row) * width * channels,
+                    sizeof(float) * width * channels);
         std::fill(to + line - channels, to + line, 0.f);
     }
     int outputs = blocks * LANES, wide_blocks = (blocks + VECTORS - 1) / VECTORS;

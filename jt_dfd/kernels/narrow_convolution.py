@@ -91,7 +91,8 @@ JT_DFD_SHARED float window_product(const float* picture, const float* w, int top
     float sum = 0;
     for (int k = 0; k < high; k++)
         for (int j = 0; j < wide; j++) {
-            const float* x = picture + ((int64_t)mirrored(top + k, height) * width + mirrored(left + j, width)) * channels;
+            const float* x =
+                picture + ((int64_t)mirrored(top + k, height) * width + mirrored(left + j, width)) * channels;
             for (int c = 0; c < channels; c++) sum += x[c] * w[(k * wide + j) * channels + c];
         }
     return sum;

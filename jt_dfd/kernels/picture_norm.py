@@ -57,14 +57,15 @@ class _PictureNorm:
         x, weight, statistics = self.saved
         n, c = x.shape[:2]
         to_x, sums = source.run(
-            sys.modules[__name__], _SIZES + "jt_dfd_unnorm(in0_p, in1_p, in2_p, in3_p, planes, channels, cells, out0_p, "
-            "out1_p);", [x.shape, (n, c, 2)], ["float32"] * 2, [x, weight, statistics, gradient.float32()], {})
+            sys.modules[__name__], _SIZES + "jt_dfd_unnorm(in0_p, in1_p, in2_p, in3_p, planes, channels, cells, "
+            "out0_p, out1_p);", [x.shape, (n, c, 2)], ["float32"] * 2, [x, weight, statistics, gradient.float32()], {})
         sums = sums.sum(0)
         return to_x, sums[:, 0], sums[:, 1]
 
 
 def self_test():
-    """[(check, largest error, tolerance)] on the device in use: two sizes of plane, a mean large beside the deviation."""
+    """[(check, largest error, tolerance)] on the device in use: two sizes of plane, a mean large beside the
+    deviation."""
     rng, out = np.random.default_rng(11), []
     for shape in ((2, 3, 7, 9), (1, 5, 64, 64)):
         x = rng.standard_normal(shape, np.float32) * 0.5 + 4
@@ -135,8 +136,8 @@ inline void jt_dfd_norm(const float* x, const float* weight, const float* bias, 
     }
 }
 
-inline void jt_dfd_unnorm(const float* x, const float* weight, const float* statistics, const float* gradient, int planes,
-                          int channels, int cells, float* to_x, float* sums) {
+inline void jt_dfd_unnorm(const float* x, const float* weight, const float* statistics, const float* gradient,
+                          int planes, int channels, int cells, float* to_x, float* sums) {
     #pragma omp parallel for
     for (int p = 0; p < planes; p++) {
         const float *in = x + (int64_t)p * cells, *g = gradient + (int64_t)p * cells, *s = statistics + 2 * p;
@@ -212,10 +213,11 @@ inline void jt_dfd_norm(const float* x, const float* weight, const float* bias, 
     JT_DFD_LAUNCHED("norm_kernel", planes, cells);
 }
 
-inline void jt_dfd_unnorm(const float* x, const float* weight, const float* statistics, const float* gradient, int planes,
-                          int channels, int cells, float* to_x, float* sums) {
+inline void jt_dfd_unnorm(const float* x, const float* weight, const float* statistics, const float* gradient,
+                          int planes, int channels, int cells, float* to_x, float* sums) {
     if (planes == 0) return;
-    jt_dfd::unnorm_kernel<<<planes, jt_dfd::NORM_THREADS>>>(x, weight, statistics, gradient, channels, cells, to_x, sums);
+    jt_dfd::unnorm_kernel<<<planes, jt_dfd::NORM_THREADS>>>(x, weight, statistics, gradient, channels, cells, to_x,
+                                                            sums);
     JT_DFD_LAUNCHED("unnorm_kernel", planes, cells);
 }
 """

@@ -59,8 +59,8 @@ CPU = r"""
 #include <omp.h>
 #endif
 namespace jt_dfd {
-inline void norm_last(const float* x, const float* weight, const float* bias, const float* residual, int n, int64_t pixels,
-                      int channels, double eps, int relu, float* y) {
+inline void norm_last(const float* x, const float* weight, const float* bias, const float* residual, int n,
+                      int64_t pixels, int channels, double eps, int relu, float* y) {
     const int64_t lot = 512;                        // pixels summed in float32; the lots are summed in float64
     int64_t lots = (pixels + lot - 1) / lot;
     int threads = 1;

@@ -41,7 +41,8 @@ def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "ke
         raise ValueError(f"no anchor rule {anchor!r}; there are {', '.join(selection.ANCHORS)}")
     selection.check_k(k)
     if len(bank.shape) != 2 or len(queries.shape) != 2 or bank.shape[1] != queries.shape[1] or bank.shape[0] == 0:
-        raise ValueError(f"expected a bank (N, d) and queries (Q, d), got {tuple(bank.shape)} and {tuple(queries.shape)}")
+        raise ValueError(f"expected a bank (N, d) and queries (Q, d), got {tuple(bank.shape)} and "
+                         f"{tuple(queries.shape)}")
     k = min(int(k), bank.shape[0])
     if impl == "reference":
         return reference(bank, queries, k, anchor)
@@ -237,8 +238,8 @@ JT_DFD_SHARED float rebuilt(const float* bank, const int* rows, const double* w,
 
 CPU = r"""
 namespace jt_dfd {
-// normal: m x m, both triangles not needed below the diagonal; right: m.  Writes weights w[0..m].  A column that depends
-// on those before it gets the weight 0.
+// normal: m x m, both triangles not needed below the diagonal; right: m.  Writes weights w[0..m].  A column that
+// depends on those before it gets the weight 0.
 inline void solve_weights(double* normal, double* right, int m, double penalty, double* w) {
     double largest = 1e-300;
     for (int i = 0; i < m; i++) {
@@ -289,7 +290,8 @@ inline void jt_dfd_project(const float* bank, const float* queries, int n, int d
                     sum[l] += t * t;
                 }
             rest = partial_distance(row, query, d, c, 1);
-            key[r] = make_key(((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7])) + rest, r);
+            key[r] = make_key(((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7])) + rest,
+                              r);
         }
         if (release) nth_element_keys(key, n, k);
         else std::partial_sort(key, key + k, key + n);
@@ -407,8 +409,8 @@ __device__ inline int sum_before(int v, int* shared, int* total) {
 }
 
 // What partition_keys does, by a block.  It exchanges the first key from the left that is not smaller than the pivot
-// with the first from the right that is, the second with the second, and so on up to the cut; no two keys are equal.  So
-// the block lists both kinds' places and exchanges all pairs at once.  left, right: room for half of the keys each.
+// with the first from the right that is, the second with the second, and so on up to the cut; no two keys are equal.
+// So the block lists both kinds' places and exchanges all pairs at once.  left, right: room for half of the keys each.
 __device__ inline int partition_by_block(uint64_t* v, int first, int last, int* left, int* right, int* shared) {
     if (threadIdx.x == 0) choose_pivot(v, first, last);
     __syncthreads();
@@ -451,7 +453,8 @@ __global__ void release_kernel(uint64_t* keys, int n, int k, int* places, int* i
 }
 
 // solve_weights of the CPU's text by a block, column by column, a thread a row.  a: m + 1 rows of m, the lower triangle
-// of the normal equations with their penalty and below it the right side, which becomes the factor's solution on the way.
+// of the normal equations with their penalty and below it the right side, which becomes the factor's solution on the
+// way.
 __device__ inline void solve_by_block(double* a, int m, double* w) {
     int i = threadIdx.x;
     double largest = 1e-300;
@@ -480,8 +483,8 @@ __device__ inline void solve_by_block(double* a, int m, double* w) {
     __syncthreads();
 }
 
-__global__ void weights_kernel(const float* bank, const float* queries, const int* indices, int d, int k, double penalty,
-                               float* vectors, float* weights) {
+__global__ void weights_kernel(const float* bank, const float* queries, const int* indices, int d, int k,
+                               double penalty, float* vectors, float* weights) {
     extern __shared__ double memory[];
     int m = k - 1, q = blockIdx.x, lane = threadIdx.x % 32;
     double *normal = memory, *w = normal + (m + 1) * m;

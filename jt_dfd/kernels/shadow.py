@@ -51,15 +51,16 @@ def shadow(decoded: Dict[str, "jt.Var"], weights: Dict[str, "jt.Var"], geometry:
     call = ("const float* decoded[5] = {in0_p, in1_p, in2_p, in3_p, in4_p}; "
             "const float* weights[5] = {in5_p, in6_p, in7_p, in8_p, in9_p}; "
             "uint8_t* pictures[6] = {out0_p, out1_p, out2_p, out3_p, out4_p, out5_p}; "
-            "const int counts[5] = {(int)in0_shape0, (int)in1_shape0, (int)in2_shape0, (int)in3_shape0, (int)in4_shape0}; "
+            "const int counts[5] = {(int)in0_shape0, (int)in1_shape0, (int)in2_shape0, (int)in3_shape0, "
+            "(int)in4_shape0}; "
             "const int windows[12] = {" + ", ".join(f'(int)data["{letter}{i}"]' for i in range(4) for letter in "xys")
-            + "}; jt_dfd_shadow(decoded, weights, counts, in10_p, in4_shape1, windows, data[\"limit\"], data[\"fade\"], "
-            "data[\"share\"], pictures);")
+            + "}; jt_dfd_shadow(decoded, weights, counts, in10_p, in4_shape1, windows, data[\"limit\"], "
+            "data[\"fade\"], data[\"share\"], pictures);")
     with jt.no_grad():
         outputs = source.run(
             sys.modules[__name__], call, [(s, s) for s in sizes] + [(geometry.canvas, geometry.canvas)], ["uint8"] * 6,
-            [decoded[c].float32() for c in COMPONENTS] + [weights[c].float32() for c in COMPONENTS] + [_masks(geometry)],
-            data)
+            [decoded[c].float32() for c in COMPONENTS] + [weights[c].float32() for c in COMPONENTS]
+            + [_masks(geometry)], data)
     return Shadow(outputs[5], dict(zip(COMPONENTS, outputs)))
 
 
@@ -153,8 +154,8 @@ JT_DFD_SHARED void shade(const Guidance& g, uint8_t* const* out, int x, int y) {
     out[5][at] = (uint8_t)(page < 0 ? 0 : page > 255 ? 255 : page);
 }
 
-inline Guidance describe(const float** decoded, const float** weights, const int* counts, const float* masks, int canvas,
-                         const int* windows, double limit, double fade, double share) {
+inline Guidance describe(const float** decoded, const float** weights, const int* counts, const float* masks,
+                         int canvas, const int* windows, double limit, double fade, double share) {
     Guidance g;
     for (int i = 0; i < 5; i++) { g.decoded[i] = decoded[i]; g.weights[i] = weights[i]; g.counts[i] = counts[i]; }
     for (int i = 0; i < 12; i++) g.windows[i] = windows[i];
@@ -167,8 +168,8 @@ inline Guidance describe(const float** decoded, const float** weights, const int
 """
 
 CPU = r"""
-inline void jt_dfd_shadow(const float** decoded, const float** weights, const int* counts, const float* masks, int canvas,
-                          const int* windows, double limit, double fade, double share, uint8_t** out) {
+inline void jt_dfd_shadow(const float** decoded, const float** weights, const int* counts, const float* masks,
+                          int canvas, const int* windows, double limit, double fade, double share, uint8_t** out) {
     using namespace jt_dfd;
     Guidance g = describe(decoded, weights, counts, masks, canvas, windows, limit, fade, share);
     #pragma omp parallel for
@@ -186,8 +187,8 @@ __global__ void shadow_kernel(Guidance g, Outputs out) {
 }
 }
 
-inline void jt_dfd_shadow(const float** decoded, const float** weights, const int* counts, const float* masks, int canvas,
-                          const int* windows, double limit, double fade, double share, uint8_t** out) {
+inline void jt_dfd_shadow(const float** decoded, const float** weights, const int* counts, const float* masks,
+                          int canvas, const int* windows, double limit, double fade, double share, uint8_t** out) {
     using namespace jt_dfd;
     Guidance g = describe(decoded, weights, counts, masks, canvas, windows, limit, fade, share);
     Outputs o;

@@ -49,8 +49,9 @@ def winograd(x, packed, bias, mirror: bool = False, relu: bool = False, residual
     blocks, nine, into, lanes = packed.shape
     pad = int(mirror)
     shape = (n, height - 2 + 2 * pad, width - 2 + 2 * pad, blocks * lanes)
-    if (nine, lanes, into) != (9, source.vector_set().lanes, channels) or tuple(bias.shape) != (shape[3],) or min(shape) < 1 \
-            or (mirror and min(height, width) < 2) or (residual is not None and tuple(residual.shape) != shape):
+    if (nine, lanes, into) != (9, source.vector_set().lanes, channels) or tuple(bias.shape) != (shape[3],) \
+            or min(shape) < 1 or (mirror and min(height, width) < 2) \
+            or (residual is not None and tuple(residual.shape) != shape):
         raise ValueError(f"winograd: picture {tuple(x.shape)}, packed weight {tuple(packed.shape)}, bias "
                          f"{tuple(bias.shape)}" + ("" if residual is None else f", residual {tuple(residual.shape)}")
                          + " do not fit")
@@ -73,7 +74,8 @@ def self_test():
     """[(check, largest error, tolerance)], on the CPU whatever device is in use."""
     rng, out = np.random.default_rng(13), []
     with jt.flag_scope(use_cuda=0):
-        for name, n, edge, channels, wanted, mirror in (("mirrored", 2, 21, 32, 16, True), ("plain", 1, 18, 16, 48, False)):
+        for name, n, edge, channels, wanted, mirror in (("mirrored", 2, 21, 32, 16, True),
+                                                        ("plain", 1, 18, 16, 48, False)):
             x, w, b = (jt.array(rng.standard_normal(s, np.float32)) for s in (
                 (n, edge, edge + 3, channels), (wanted, channels, 3, 3), (wanted,)))
             got, want = winograd(x, pack(w), b, mirror).numpy(), reference(x, w, b, mirror).numpy()
@@ -87,7 +89,8 @@ CPU = r"""
 #endif
 namespace jt_dfd {
 inline void input_line(const Lanes* d, int s, Lanes* o) {     // s: distance between elements
-    Lanes a = d[4 * s] - 4.f * d[2 * s], b = d[3 * s] - 4.f * d[s], c = d[4 * s] - d[2 * s], e = 2.f * (d[3 * s] - d[s]);
+    Lanes a = d[4 * s] - 4.f * d[2 * s], b = d[3 * s] - 4.f * d[s], c = d[4 * s] - d[2 * s],
+        e = 2.f * (d[3 * s] - d[s]);
     o[0] = 4.f * d[0] - 5.f * d[2 * s] + d[4 * s];
     o[1] = a + b; o[2] = a - b; o[3] = c + e; o[4] = c - e;
     o[5] = 4.f * d[s] - 5.f * d[3 * s] + d[5 * s];
@@ -102,7 +105,7 @@ inline void output_line(const Lanes* m, int s, Lanes* o) {
     o[0] = m[0] + a + c; o[1] = b + 2.f * d; o[2] = a + 4.f * c; o[3] = b + 8.f * d + m[5 * s];
 }
 
-struct Sizes { int height, width, channels, rows, columns, down, across, pad; };   // rows, columns: of the output; tiles
+struct Sizes { int height, width, channels, rows, columns, down, across, pad; };  // rows, columns: of the output; tiles
 
 // a coordinate of the continued picture -> of the picture: mirrored by one; beyond that (tiles that hang over) clamped
 inline int inside(int at, int size, int pad) {
@@ -144,7 +147,8 @@ inline void transform_weights(const float* w, int channels, float* u, int step) 
     for (int c = 0; c < channels; c++) {
         Lanes half[18], out[6];
         for (int j = 0; j < 3; j++)
-            weight_line(load(w + ((int64_t)j * channels + c) * LANES), load(w + ((int64_t)(3 + j) * channels + c) * LANES),
+            weight_line(load(w + ((int64_t)j * channels + c) * LANES),
+                        load(w + ((int64_t)(3 + j) * channels + c) * LANES),
                         load(w + ((int64_t)(6 + j) * channels + c) * LANES), half + j, 3);
         for (int i = 0; i < 6; i++) {
             weight_line(half[3 * i], half[3 * i + 1], half[3 * i + 2], out, 1);
@@ -201,8 +205,8 @@ inline void transform_output(const float* m, int64_t stride, const Sizes& z, int
     }
 }
 
-inline void winograd(const float* x, const float* w, const float* bias, const float* residual, int n, int height, int width,
-                     int channels, int blocks, int pad, int relu, float* y) {
+inline void winograd(const float* x, const float* w, const float* bias, const float* residual, int n, int height,
+                     int width, int channels, int blocks, int pad, int relu, float* y) {
     Sizes z = {height, width, channels, height - 2 + 2 * pad, width - 2 + 2 * pad, 0, 0, pad};
     z.down = (z.rows + 3) / 4;
     z.across = (z.columns + 3) / 4;
@@ -237,8 +241,8 @@ inline void winograd(const float* x, const float* w, const float* bias, const fl
                 int from = block * VECTORS, wide = std::min(VECTORS, blocks - from);     // VECTORS, or one that is left
                 if (block != made)
                     for (int o = 0; o < wide; o++)
-                        transform_weights(w + (int64_t)(from + o) * 9 * channels * LANES, channels, u.data() + o * LANES,
-                                          wide * LANES);
+                        transform_weights(w + (int64_t)(from + o) * 9 * channels * LANES, channels,
+                                          u.data() + o * LANES, wide * LANES);
                 made = block;
                 for (int p = 0; p < 36; p++) {
                     const float* tile = v.data() + p * stride + place(start, channels);
@@ -250,8 +254,8 @@ inline void winograd(const float* x, const float* w, const float* bias, const fl
                 }
                 for (int t = start; t < end; t++)
                     for (int o = 0; o < wide; o++)
-                        transform_output(m.data() + (int64_t)((t - start) * wide + o) * LANES, row, z, first + t, outputs,
-                                         (from + o) * LANES, bias, residual, relu, y);
+                        transform_output(m.data() + (int64_t)((t - start) * wide + o) * LANES, row, z, first + t,
+                                         outputs, (from + o) * LANES, bias, residual, relu, y);
             }
         }
     }

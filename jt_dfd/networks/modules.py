@@ -1,4 +1,5 @@
-"""The networks as Jittor modules.  Their layers are layout.py's; here is how a picture or a latent goes through them."""
+"""The networks as Jittor modules.  Their layers are layout.py's; here is how a picture or a latent goes through
+them."""
 from __future__ import annotations
 
 from typing import List

@@ -8,8 +8,8 @@ for CUDA up to 12.2 and cuDNN 8.  The view is such a DIR: links, a script for th
     lib64/libX.so              the unversioned names that wheels leave out
     lib64/libcudnn_*_infer.so, *_train.so    the names of cuDNN 8's parts, for cuDNN 9's
     include/cuda_runtime.h     CUDA 13: gives back two fields of cudaDeviceProp
-    include/cudnn.h            what convolutions compute with (float32 sums for float16, TF32 or not); cuDNN 9: stands in
-                               for the recurrent-network calls that it dropped
+    include/cudnn.h            what convolutions compute with (float32 sums for float16, TF32 or not); cuDNN 9: stands
+                               in for the recurrent-network calls that it dropped
     include/cub/cub.cuh        CUB 3: gives back seven names
     include/npp.h              the eight limits that Jittor takes from NPP, where NPP is not installed
 

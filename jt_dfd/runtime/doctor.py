@@ -155,7 +155,8 @@ def warm(device: str = "auto", params=None) -> List[str]:
     synthesizer.warm(_tell)
     done.append(f"A face's operators are compiled for {folder} ({time.monotonic() - started:.0f} s).")
     if ways_kept:
-        done += ["The quicker way of each network was measured and is kept:"] + ["  " + w for w in ways.words(ways_kept)]
+        done += (["The quicker way of each network was measured and is kept:"]
+                 + ["  " + w for w in ways.words(ways_kept)])
     return done
 
 

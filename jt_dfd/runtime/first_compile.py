@@ -78,8 +78,8 @@ def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
     parts = {name: environment.get(name) for name in SETTINGS}
     parts.update(python=sys.version, include=_include(), jittor=jittor_copy.key(), prefix=sys.prefix,
                  compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
-                 system=platform.platform(), processor=host.processor_model(), home=str(host.jittor_home()), device=device,
-                 mark=2)
+                 system=platform.platform(), processor=host.processor_model(), home=str(host.jittor_home()),
+                 device=device, mark=2)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -184,7 +184,8 @@ def child_environment() -> Dict[str, str]:
 
 #: how Jittor, the linker and the loader complain of an object that is not whole
 _DAMAGED = re.compile(r"Source read failed|file (?:format )?not recognized|file truncated|invalid ELF header|"
-                      r"file too short|not an ELF file|undefined symbol|malformed archive|unexpected end of file|bad magic number")
+                      r"file too short|not an ELF file|undefined symbol|malformed archive|unexpected end of file|bad "
+                      r"magic number")
 
 
 def _remove_objects(place: Optional[str]) -> bool:

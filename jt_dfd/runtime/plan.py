@@ -199,7 +199,8 @@ def _deal_gpus(plan: Plan, verdict: Dict, devices: List[Dict]) -> None:
     # with NCCL, one GPU that each process is shown may be its own
     if ranks > len(devices) and not (nccl and visible):
         plan.problems.append(finding(
-            f"mpirun started {ranks} processes on this machine, and there are {len(devices)} GPUs: some would share one",
+            f"mpirun started {ranks} processes on this machine, and there are {len(devices)} GPUs: some would share "
+            "one",
             f"mpirun -np {len(devices)}  (on each machine), or --device cpu"))
     elif ranks > 1 and not nccl:
         names = visible.split(",") if visible else [str(i) for i in range(len(devices))]

@@ -72,8 +72,8 @@ def taken(name: str) -> Optional[str]:
 def keep(name: str, ours: List[float], plain: List[float]) -> str:
     """Write down what paired timings (seconds) say and return the way to take.
 
-    Plain layers are taken where they win by MARGIN in the shortest timings and in the middle one of the pairs: on a busy
-    machine either alone says little, and a wrong choice would stay.
+    Plain layers are taken where they win by MARGIN in the shortest timings and in the middle one of the pairs: on a
+    busy machine either alone says little, and a wrong choice would stay.
     """
     ratios = sorted(o / p for o, p in zip(ours, plain))
     ours, plain = min(ours), min(plain)

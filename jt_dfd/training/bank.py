@@ -1,7 +1,7 @@
 """Feature banks: every training sketch encoded, a row a sketch and component (paper), split by gender where labelled.
 
-Beside each weight folder's banks lies ``AE_whole/rows.json``: which training picture a row is, in which style of sketch,
-mirrored or not.
+Beside each weight folder's banks lies ``AE_whole/rows.json``: which training picture a row is, in which style of
+sketch, mirrored or not.
 """
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
                 where labels are missing altogether, one shared bank
     mirrored    a second row for each sketch, flipped left to right
     limit       at most so many pictures a bank, evenly chosen; 0 takes all
-    styles      the sketches that get rows, one each a picture that has them (lines, drawn ...); None: every style of the set
+    styles      the sketches that get rows, one each a picture that has them (lines, drawn ...); None: every style of
+                the set
     dtype       "float32" (release) or "float16"
     """
     folder = open_weights(weights)
@@ -58,7 +59,8 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
             numbers = [numbers[i] for i in np.linspace(0, len(numbers) - 1, limit).round().astype(int)]
         chosen[gender] = numbers
     styles = index.styles_of(data, rows) if styles is None else styles
-    latents = _encode(encoders, data, config, split, [rows[n] for n in sorted({n for ns in chosen.values() for n in ns})],
+    latents = _encode(encoders, data, config, split,
+                      [rows[n] for n in sorted({n for ns in chosen.values() for n in ns})],
                       styles, mirrored, batch, progress)
     table = {}
     for gender, numbers in chosen.items():
@@ -86,7 +88,8 @@ def _groups(rows: List[index.Row], by_gender: bool) -> Dict[str, List[int]]:
 
 
 def _encode(encoders, data, config, split, wanted: List[index.Row], styles, mirrored, batch, progress):
-    """(photograph, style, mirrored) -> {component: latent} of the rows that are wanted, as far as they have the styles."""
+    """(photograph, style, mirrored) -> {component: latent} of the rows that are wanted, as far as they have the
+    styles."""
     from tqdm import tqdm
 
     from ..data.dataset import FaceDataset
@@ -98,8 +101,8 @@ def _encode(encoders, data, config, split, wanted: List[index.Row], styles, mirr
         for flip in (False, True) if mirrored else (False,):
             # a "strength" of nothing but the mirror
             strength = Augmentation(**{**still, "flip": 1.0, "width_low": 2.0, "width_high": 2.0}) if flip else None
-            dataset = FaceDataset(data, config.geometry, "embedding", batch, split=split, shuffle=False, drop_last=False,
-                                  augmentation=strength, cache_mb=0, styles=(style,))
+            dataset = FaceDataset(data, config.geometry, "embedding", batch, split=split, shuffle=False,
+                                  drop_last=False, augmentation=strength, cache_mb=0, styles=(style,))
             numbers = [n for n, row in enumerate(dataset.rows) if row.file in files]
             with jt.no_grad():
                 for start in tqdm(range(0, len(numbers), batch), unit="batch", disable=not progress,

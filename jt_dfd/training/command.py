@@ -107,8 +107,8 @@ def build_bank(arguments=None) -> int:
     parser.add_argument("--shared", action="store_true", help="one bank for everybody")
     parser.add_argument("--mirrored", action="store_true", help="a second row for each sketch, flipped left to right")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N pictures a bank (default: all)")
-    parser.add_argument("--styles", default="all", metavar="NAMES", help="sketches that get rows, separated by commas: lines, "
-                        "photocopy, own, drawn; a row a style (default: all that the set has)")
+    parser.add_argument("--styles", default="all", metavar="NAMES", help="sketches that get rows, separated by commas: "
+                        "lines, photocopy, own, drawn; a row a style (default: all that the set has)")
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="sketches at a time (default: 16)")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float16"], help="default: float32")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
@@ -133,8 +133,8 @@ def export_weights(arguments=None) -> int:
     parser.add_argument("--synthesis", required=True, metavar="DIR", help="stage II's run folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="default: float16")
-    parser.add_argument("--step", type=int, metavar="N", help="stage II's checkpoint to take (default: the one with the "
-                        "best held-out score; with a GAN the last may well look better)")
+    parser.add_argument("--step", type=int, metavar="N", help="stage II's checkpoint to take (default: the one with "
+                        "the best held-out score; with a GAN the last may well look better)")
     parser.add_argument("--note", default="", help="a line for the provenance in config.json")
     args = parser.parse_args(arguments)
     from .export import export
@@ -154,14 +154,16 @@ def train_all(arguments=None) -> int:
     parser.add_argument("--embedding-steps", type=int, default=20000, metavar="N", help="default: 20000")
     parser.add_argument("--synthesis-steps", type=int, default=40000, metavar="N", help="default: 40000")
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="pictures a step (default: 4)")
-    parser.add_argument("--styles", default="all", help="sketches to train on: lines,drawn ... (default: all of the set)")
+    parser.add_argument("--styles", default="all",
+                        help="sketches to train on: lines,drawn ... (default: all of the set)")
     parser.add_argument("--perceptual-network", default="auto", help="see train_synthesis.py --help (default: auto)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
     args = parser.parse_args(arguments)
     import subprocess
 
     out = Path(args.out)
-    stage = ["--data", args.data, "--batch", str(args.batch), "--styles", args.styles, "--device", args.device, "--resume"]
+    stage = ["--data", args.data, "--batch", str(args.batch), "--styles", args.styles, "--device", args.device,
+             "--resume"]
     commands = [
         ["train_embedding", "--preset", args.preset, "--out", str(out / "embedding"), "--steps",
          str(args.embedding_steps), *stage],

@@ -1,5 +1,5 @@
-"""Stage I: the autoencoders of the component embedding, each alone, on component sketches (paper: MSE, Adam; over several
-scales: ours)."""
+"""Stage I: the autoencoders of the component embedding, each alone, on component sketches (paper: MSE, Adam; over
+several scales: ours)."""
 from __future__ import annotations
 
 from typing import Dict, Tuple
@@ -114,8 +114,8 @@ class EmbeddingTrainer:
         return {name: value / count for name, value in total.items()}
 
     def score(self, part: str, values: Dict[str, float]):
-        """What the best checkpoint is chosen by: the loss that is trained.  By the plain MSE a blur would be better than
-        a line a little beside its place."""
+        """What the best checkpoint is chosen by: the loss that is trained.  By the plain MSE a blur would be better
+        than a line a little beside its place."""
         return values.get(f"held_out/scales/{part}", values.get(f"held_out/{part}"))
 
     def reconstruct(self, part: str, sketch):

@@ -26,12 +26,12 @@ def mse(fake, real):
 def multiscale(fake, real, scales: int):
     """MSE of sketches (N, 1, H, W) at ``scales`` scales, 1 or more (ours); one is the plain MSE.
 
-    Each further scale is the one before, blurred and halved, as long as its edge has 4 pixels or more.  In the plain MSE
-    a line that is drawn two pixels beside its place costs as much as one at the other end of the picture, and more than
-    none at all: nothing pulls it nearer.  Blurred by as much as it is off, it does.
+    Each further scale is the one before, blurred and halved, as long as its edge has 4 pixels or more.  In the plain
+    MSE a line that is drawn two pixels beside its place costs as much as one at the other end of the picture, and more
+    than none at all: nothing pulls it nearer.  Blurred by as much as it is off, it does.
 
-    The mean over scales is taken of ``2 ** scale`` times the scale's MSE: what is left of thin lines after a blur is half
-    as much for each doubling of the blur, and the coarse scales would be drowned.
+    The mean over scales is taken of ``2 ** scale`` times the scale's MSE: what is left of thin lines after a blur is
+    half as much for each doubling of the blur, and the coarse scales would be drowned.
     """
     error = fake - real   # the blur is linear: one pyramid of the difference instead of two
     total, count = (error ** 2).mean(), 1

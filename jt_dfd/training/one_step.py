@@ -1,7 +1,7 @@
 """The self-test's training steps: one of each stage in ``tiny``, on drawn numbers, without any file.
 
-On a GPU the step is compared with the same one on the CPU, both in float32 throughout (TF32 would hide faults of its own
-size).  On every device the gradient is compared with the loss itself, a little way along it on either side.
+On a GPU the step is compared with the same one on the CPU, both in float32 throughout (TF32 would hide faults of its
+own size).  On every device the gradient is compared with the loss itself, a little way along it on either side.
 """
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ class Options:
     warmup: int = _option(0, "steps over which the rate rises from zero")
     seed: int = _option(0, "seed of initial weights, shuffling and augmentation")
     augment: float = _option(1.0, "strength of augmentation; 0 turns it off")
-    styles: str = _option("all", "sketches to train on, separated by commas, in equal shares: lines, photocopy, own, drawn; "
-                                 "all: every style that the set has")
+    styles: str = _option("all", "sketches to train on, separated by commas, in equal shares: lines, photocopy, own, "
+                                 "drawn; all: every style that the set has")
     cache_mb: int = _option(2048, "memory for decoded pictures, in MiB")
     workers: int = _option(0, "processes that prepare samples ahead; 0: this one does (best for two cores)")
     max_gradient: float = _option(0.0, "gradients longer than this are scaled down to it; 0: never")
@@ -96,8 +96,8 @@ class EmbeddingOptions(Options):
     batch: int = _option(16, "sketches a step, over all ranks together")
     lr: float = _option(1e-3, "Adam's learning rate (ours)")
     beta1: float = _option(0.9, "Adam's first beta (ours)")
-    scales: int = _option(1, "scales of the loss: 1 is plain MSE (paper); each further one is blurred by twice as much, "
-                             "so that a line beside its place is pulled to it (5: by up to 8 pixels)")
+    scales: int = _option(1, "scales of the loss: 1 is plain MSE (paper); each further one is blurred by twice as "
+                             "much, so that a line beside its place is pulled to it (5: by up to 8 pixels)")
     norm_momentum: float = _option(0.1, "share of a batch in BatchNorm's running statistics while training (ours; the "
                                         "release's 0.9 keeps little but the last batch)")
 
@@ -112,8 +112,8 @@ class SynthesisOptions(Options):
     """Stage II: GAN + L1 + feature matching + perceptual, encoders frozen (paper); numbers ours."""
 
     embedding: str = _option("", "folder with stage I's encoders: its run folder, or a folder of weights")
-    projected: float = _option(0.0, "share of the samples made from their latents' projection onto the embedding's banks, "
-                                    "their own rows left out, as at inference (0: none, paper)")
+    projected: float = _option(0.0, "share of the samples made from their latents' projection onto the embedding's "
+                                    "banks, their own rows left out, as at inference (0: none, paper)")
     l1: float = _option(100.0, "weight of L1 at the start")
     l1_end: float = _option(10.0, "weight of L1 once it has fallen")
     l1_fall: float = _option(0.5, "share of the steps over which the weight of L1 falls")
@@ -126,8 +126,9 @@ class SynthesisOptions(Options):
     perceptual_layers: int = _option(5, "how many of relu1_1..relu5_1 are compared")
     perceptual_size: int = _option(0, "edge in pixels at which they look: by turns the whole picture reduced and a "
                                       "window of it; 0: the canvas")
-    checkerboard: float = _option(0.0, "weight of the loss on a pattern that repeats every few pixels, which transposed "
-                                  "convolutions leave in short trainings (50 takes it out); 0: off", formerly="grid")
+    checkerboard: float = _option(0.0, "weight of the loss on a pattern that repeats every few pixels, which "
+                                  "transposed convolutions leave in short trainings (50 takes it out); 0: off",
+                                  formerly="grid")
     lr_discriminator: float = _option(2e-4, "Adam's learning rate of the discriminator (ours)")
     ema: float = _option(0.999, "decay of the generator's moving average; 0: none")
 
@@ -142,8 +143,8 @@ def _dashed(name: str) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser, kind: Type[Options]) -> None:
-    """One ``--option`` a field; unset ones stay None, so that a resumed run keeps what it was started with.  An option's
-    former name works too, without being shown."""
+    """One ``--option`` a field; unset ones stay None, so that a resumed run keeps what it was started with.  An
+    option's former name works too, without being shown."""
     for f in fields(kind):
         name, default = f"--{_dashed(f.name)}", f.default
         shown = "" if default == "" else f" (default: {default})"

@@ -3,10 +3,10 @@
 The paper's stage II sees the encoders' own latents alone, while inference feeds the generator what neighbours in a bank
 rebuild.  Here a share of the samples is fed the same, with the photograph of the sketch still the truth.
 
-Every component of such a sample is projected, and wholly: at inference ``refine`` mixes the two latents, and between two
-points that are both trained on the networks need nothing more.  A bank holds the training pictures themselves, so the
-rows of a sample's own picture, mirrored ones too, count as if they were not there.  The number of neighbours is drawn
-from 5 to 15 (paper 10, release 15); the anchor is the nearest row.
+Every component of such a sample is projected, and wholly: at inference ``refine`` mixes the two latents, and between
+two points that are both trained on the networks need nothing more.  A bank holds the training pictures themselves, so
+the rows of a sample's own picture, mirrored ones too, count as if they were not there.  The number of neighbours is
+drawn from 5 to 15 (paper 10, release 15); the anchor is the nearest row.
 """
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Projected:
             raise OptionsError(f"--projected: {folder.path} has no feature banks with a readable {ROWS_FILE}, which "
                                f"says whose rows are whose; {build}") from None
         if encoders != encoders_digest(folder):
-            raise OptionsError(f"--projected: the feature banks in {folder.path} are of other encoders, stage I has gone "
-                               f"on since; {build}")
+            raise OptionsError(f"--projected: the feature banks in {folder.path} are of other encoders, stage I has "
+                               f"gone on since; {build}")
         self._owners = {gender: np.array(files) for gender, files in owners.items()}
         self._banks: Dict[str, Dict[str, np.ndarray]] = {}
         self._variables: Dict[str, Dict[str, "jt.Var"]] = {}

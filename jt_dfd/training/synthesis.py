@@ -1,7 +1,7 @@
 """Stage II: feature decoders and generator, end to end, against the discriminator; the encoders are frozen (paper).
 
-The encoders' own latents are decoded; projection onto the banks is for inference (paper), unless ``--projected`` asks for
-a share of the samples that see it too (ours).
+The encoders' own latents are decoded; projection onto the banks is for inference (paper), unless ``--projected`` asks
+for a share of the samples that see it too (ours).
 """
 from __future__ import annotations
 

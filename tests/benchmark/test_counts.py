@@ -27,7 +27,8 @@ def test_small_networks_by_hand():
     down2, res2 = 2 * 3 * 2 * 16 * 4 * 4, 2 * (2 * 3 * 3 * 9 * 4 * 4)
     assert flops.network("encoder", config, "eye1") == down + res + down2 + res2 + 2 * 3 * 16 * 4
     up = 2 * 3 * 3 * 16 * 4 * 4 + 2 * (2 * 9 * 9 * 64) + 2 * 3 * 2 * 16 * 8 * 8 + 2 * (2 * 2 * 2 * 9 * 256)
-    assert flops.network("image_decoder", config, "eye1") == 2 * 4 * 48 + 2 * (2 * 9 * 9 * 16) + up + 2 * 1 * 2 * 25 * 256
+    assert (flops.network("image_decoder", config, "eye1")
+            == 2 * 4 * 48 + 2 * (2 * 9 * 9 * 16) + up + 2 * 1 * 2 * 25 * 256)
     pixels = 64 * 64
     ends = 2 * 49 * 2 * 2 * pixels + 2 * 49 * 2 * 3 * pixels
     assert flops.network("generator", config) == ends + 2 * (2 * 4 * 2 * 9 * 32 * 32) + 2 * (2 * 4 * 4 * 9 * 32 * 32)

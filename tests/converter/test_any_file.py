@@ -62,7 +62,8 @@ ODD = {
     "PosixPath": lambda: pathlib.PosixPath("/tmp/x"), "datetime": datetime.datetime.now, "Mode": lambda: Mode.TRAIN,
     "c8": lambda: np.complex64(1), "M8": lambda: np.datetime64("2020-01-01"), "U1": lambda: np.array(["x"]),
     "O8": lambda: np.array([Mode.TRAIN, None]), "__generator_ctor": lambda: np.random.default_rng(0),
-    "ComplexFloat": lambda: torch.ones(3, dtype=torch.complex64).conj(), "uint16": lambda: torch.arange(3).to(torch.uint16),
+    "ComplexFloat": lambda: torch.ones(3, dtype=torch.complex64).conj(),
+    "uint16": lambda: torch.arange(3).to(torch.uint16),
     "float8": lambda: torch.ones(3).to(torch.float8_e4m3fn), "sparse": lambda: torch.eye(3).to_sparse(),
     "qtensor": lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
     "meta": lambda: torch.ones(3, device="meta"), "nested": lambda: torch.nested.nested_tensor([torch.ones(2)]),
@@ -90,7 +91,8 @@ def test_a_numpy_scalar_and_plain_values_are_no_matter(state, arrays, tmp_path, 
 @pytest.mark.parametrize("name", ["a.ckpt", "a.pth.tar", "a", "a.bin", "a.pkl", "a.safetensors", "a.PTH"])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_the_suffix_is_no_matter(name, zipped, state, arrays, tmp_path, identical):
-    torch.save({"module." + n: t for n, t in state.items()}, str(tmp_path / name), _use_new_zipfile_serialization=zipped)
+    torch.save({"module." + n: t for n, t in state.items()}, str(tmp_path / name),
+               _use_new_zipfile_serialization=zipped)
     convert_file(tmp_path / name, tmp_path / "out.pkl", "jittor", verify=False)
     assert identical(read_arrays(tmp_path / "out.pkl"), arrays)
 
@@ -102,7 +104,8 @@ def test_layouts_of_tensors_as_pytorch_allows_them(tmp_path):
              "brain": base.bfloat16()}
     torch.save(value, str(tmp_path / "a.pth"))
     torch.save(value, str(tmp_path / "old.pth"), _use_new_zipfile_serialization=False)
-    with zipfile.ZipFile(tmp_path / "a.pth") as z, zipfile.ZipFile(tmp_path / "z.pth", "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(tmp_path / "a.pth") as z, zipfile.ZipFile(tmp_path / "z.pth", "w",
+                                                                   zipfile.ZIP_DEFLATED) as packed:
         for name in z.namelist():
             packed.writestr(name, z.read(name))
     try:
@@ -151,7 +154,8 @@ def test_a_generator_that_normalises_by_running_statistics_is_refused_with_their
     for _ in range(3):
         net.model(3 * torch.randn(1, 5, 32, 32) + 1)
     torch.save(net.state_dict(), str(tmp_path / "stats.pth"))
-    refused(tmp_path / "stats.pth", "5 instance norms have running statistics (variances", "eval()", "track_running_stats")
+    refused(tmp_path / "stats.pth", "5 instance norms have running statistics (variances", "eval()",
+            "track_running_stats")
     # what was done before, leaving them out, gives another picture
     plain = {n: t for n, t in net.state_dict().items() if "running" not in n and "tracked" not in n}
     torch.save(plain, str(tmp_path / "plain.pth"))
@@ -165,7 +169,8 @@ def test_a_generator_that_normalises_by_running_statistics_is_refused_with_their
     assert torch.allclose(theirs, ours, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", [nn.BatchNorm2d, lambda d: nn.InstanceNorm2d(d, affine=True, track_running_stats=True)])
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d,
+                                  lambda d: nn.InstanceNorm2d(d, affine=True, track_running_stats=True)])
 def test_a_batch_norm_generator_is_called_one(norm, tmp_path):
     torch.save(generator(norm).state_dict(), str(tmp_path / "bn.pth"))
     text = refused(tmp_path / "bn.pth", "a generator of 5 batch norms")
@@ -245,7 +250,8 @@ def test_weights_of_another_reimplementation_are_named_in_file_and_folder(tmp_pa
     for place, names in files.items():
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         torch.save(_theirs(*names), str(tmp_path / place))
-        assert "\n" not in refused(tmp_path / place, "Xu-Justin/DeepFaceDrawing", "another architecture", "cannot run here")
+        assert "\n" not in refused(tmp_path / place, "Xu-Justin/DeepFaceDrawing", "another architecture",
+                                   "cannot run here")
     for folder in (tmp_path, tmp_path / "CE"):
         with pytest.raises(CheckpointError, match="Xu-Justin/DeepFaceDrawing.*another architecture.*cannot run here"):
             open_folder(folder)
@@ -268,7 +274,8 @@ def test_a_whole_module_is_refused_by_its_class(tmp_path):
 
 OTHER_FILES = {
     "empty": (b"", "empty"), "text": (b"epoch 1 loss 0.5\n", "a text file"), "json": (b'{"a": 1}', "a text file"),
-    "page": (b"<!DOCTYPE html><html>", "a web page"), "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "page": (b"<!DOCTYPE html><html>", "a web page"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 99, "HDF5"), "npy": (b"\x93NUMPY\x01\0", "without a name"),
     "gzip": (b"\x1f\x8b\x08" + b"\0" * 50, "gzip"), "tar": (b"a" * 257 + b"ustar" + b"\0" * 300, "a tar archive"),
     "gguf": (b"GGUF\3\0\0\0", "GGUF"), "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x01" + b"\0" * 30, "ONNX"),
@@ -332,7 +339,8 @@ def _set_of_text(path):
 
 def _encoded_again_and_again(path):
     text = b"X" + struct.pack("<I", 20_000_000) + b"a" * 20_000_000
-    path.write_bytes(b"\x80\x02" + text + b"q\x00(" + b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R" * 200 + b"l.")
+    path.write_bytes(b"\x80\x02" + text + b"q\x00("
+                     + b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R" * 200 + b"l.")
 
 
 def _many_times_many(path):

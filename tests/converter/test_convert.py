@@ -207,8 +207,8 @@ def test_a_folder_does_not_become_a_folder_named_like_a_file(tiny_params, tmp_pa
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("source, hint", [("no/such", "no such file or folder"), ("nothing.pth", "no such file or folder"),
-                                          ("empty", "no networks")])
+@pytest.mark.parametrize("source, hint", [("no/such", "no such file or folder"),
+                                          ("nothing.pth", "no such file or folder"), ("empty", "no networks")])
 def test_a_source_that_is_not_there(source, hint, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     for command_line in (["to-torch", source, "x.safetensors"], ["to-torch", source, "x"], ["inspect", source],
@@ -236,7 +236,8 @@ def test_options_that_would_do_nothing_are_refused(tiny_params, tmp_path, capsys
 
 def test_a_folder_for_pytorch_is_read_by_everything_here(tiny_params, tmp_path, identical):
     convert_folder(tiny_params, tmp_path / "there", "torch", ".safetensors", verify=False)
-    assert identical(open_folder(tmp_path / "there").network("generator"), open_folder(tiny_params).network("generator"))
+    assert identical(open_folder(tmp_path / "there").network("generator"),
+                     open_folder(tiny_params).network("generator"))
     (tmp_path / "there/Combine/latest_net_G.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"latest_net_G\.safetensors: missing"):
         open_folder(tmp_path / "there").network("generator")

@@ -152,8 +152,8 @@ def test_one_wrong_shape_is_named(G, generator):
 
 
 def test_classifiers_and_empty_files_are_refused(G):
-    for value in ({}, [1, 2], np.ones(3), np.float32(0), {"a": {"b": {}}}, {"fc.weight": np.zeros((3, 3), np.float32)}, None,
-                  {"feature": np.zeros((0, 4), np.float32)}):
+    for value in ({}, [1, 2], np.ones(3), np.float32(0), {"a": {"b": {}}}, {"fc.weight": np.zeros((3, 3), np.float32)},
+                  None, {"feature": np.zeros((0, 4), np.float32)}):
         with pytest.raises(CheckpointError, match="some.pth"):
             G(value)
 

@@ -216,7 +216,8 @@ def _files(folder, arrays, torch):
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         torch.save({"state_dict": tensors, "args": argparse.Namespace(lr=1), "when": datetime.datetime(2020, 1, 1)},
                    str(folder / "whole.ckpt"))
-        with zipfile.ZipFile(folder / "ours.pth") as z, zipfile.ZipFile(folder / "packed.pth", "w", zipfile.ZIP_DEFLATED) as p:
+        with zipfile.ZipFile(folder / "ours.pth") as z, zipfile.ZipFile(folder / "packed.pth", "w",
+                                                                        zipfile.ZIP_DEFLATED) as p:
             for record in z.namelist():
                 p.writestr(record, z.read(record))
         good.update({"ours.pth": True, "old.pth": False, "whole.ckpt": True, "packed.pth": True})

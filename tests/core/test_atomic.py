@@ -40,7 +40,8 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(root, tmp_path, what):
 def test_a_living_writer_s_file_is_left_alone(tmp_path):
     def slow(temporary):
         temporary.write_text("a")
-        code = "import sys; sys.path.insert(0, sys.argv[1]); from jt_dfd import atomic; atomic.write_text(sys.argv[2], 'b')"
+        code = ("import sys; sys.path.insert(0, sys.argv[1]); from jt_dfd import atomic; "
+                "atomic.write_text(sys.argv[2], 'b')")
         subprocess.run([sys.executable, "-c", code, os.path.dirname(os.path.dirname(atomic.__file__)),
                         str(tmp_path / "b")], check=True)
 

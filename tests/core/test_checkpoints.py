@@ -66,7 +66,8 @@ def test_writing_is_atomic(tmp_path, monkeypatch):
 
     with pytest.raises(OSError):
         write_arrays(path, {"a": np.ones(3), "b": Full()})
-    monkeypatch.setattr(pickle, "Pickler", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(pickle, "Pickler",
+                        lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError):
         write_arrays(path, ARRAYS)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.pkl"]
@@ -144,7 +145,8 @@ def test_values_without_end_are_refused_at_once(tmp_path, root, name):
             "try: read_arrays(sys.argv[2])\nexcept CheckpointError as error: print(error)")
     done = subprocess.run([sys.executable, "-c", code, str(root), str(tmp_path / "endless.pkl")], capture_output=True,
                           text=True, timeout=60)
-    assert done.returncode == 0 and "endless.pkl" in done.stdout and "not a usable checkpoint" in done.stdout, done.stderr
+    assert (done.returncode == 0 and "endless.pkl" in done.stdout
+            and "not a usable checkpoint" in done.stdout), done.stderr
 
 
 def test_the_hostile_pickle_would_have_worked(tmp_path):
@@ -316,6 +318,7 @@ def test_a_thousand_damaged_checkpoints(tmp_path):
 
 def test_reading_needs_no_jittor(root):
     code = ("import sys; sys.path.insert(0, sys.argv[1]); import jt_dfd, jt_dfd.checkpoints, jt_dfd.networks, "
-            "jt_dfd.batch, jt_dfd.synthesizer, jt_dfd.guidance; assert jt_dfd.Synthesizer and 'jittor' not in sys.modules")
+            "jt_dfd.batch, jt_dfd.synthesizer, jt_dfd.guidance; "
+            "assert jt_dfd.Synthesizer and 'jittor' not in sys.modules")
     subprocess.run([sys.executable, "-c", code, str(root)], check=True)
     assert checkpoints.GENDERS == {"male": "man", "female": "female"}

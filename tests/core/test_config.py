@@ -33,8 +33,8 @@ def test_a_bad_field_is_named_with_its_file(tmp_path, change, complaint):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 2}', '{"format": 1}', '{"format": 1, "network": 3}',
-                                  "[" * 100000])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 2}', '{"format": 1}',
+                                  '{"format": 1, "network": 3}', "[" * 100000])
 def test_broken_files_are_named(tmp_path, text):
     path = tmp_path / "config.json"
     path.write_text(text)

@@ -1,5 +1,5 @@
-"""Drawings are read as they were meant: every case is made here, small and seeded, and compared with the same drawing in
-black on white by its ink.  LEVELS is the mean difference in grey levels; a blank page differs by 8."""
+"""Drawings are read as they were meant: every case is made here, small and seeded, and compared with the same drawing
+in black on white by its ink.  LEVELS is the mean difference in grey levels; a blank page differs by 8."""
 import io
 import subprocess
 import sys
@@ -92,8 +92,9 @@ def test_clean_pages_of_other_sizes_kinds_and_styles_are_the_releases_too(root, 
     from jt_dfd.data.photocopy import photocopy
 
     face = np.asarray(Image.open(sorted((root / "tests/data/samples/faces").iterdir())[1]).convert("RGB"))
-    pages = [larger(drawing, 300), larger(drawing, 700), larger(drawing, 1024), photocopy(face), np.full((512, 512), 255, np.uint8),
-             cv2.resize(drawing, (511, 513), interpolation=cv2.INTER_CUBIC), cv2.GaussianBlur(drawing, (0, 0), 1.2)]
+    pages = [larger(drawing, 300), larger(drawing, 700), larger(drawing, 1024), photocopy(face),
+             np.full((512, 512), 255, np.uint8), cv2.resize(drawing, (511, 513), interpolation=cv2.INTER_CUBIC),
+             cv2.GaussianBlur(drawing, (0, 0), 1.2)]
     pages += [np.asarray(Image.open(p)) for p in sorted((root / "tests/data/samples/sketches").iterdir())[:3]]
     for number, page in enumerate(pages):
         reading = drawings.read(page)
@@ -113,8 +114,8 @@ def test_as_is_corrects_nothing(drawing):
 
 # -- ink
 
-@pytest.mark.parametrize("colour", [(255, 0, 0), (255, 140, 0), (255, 230, 0), (255, 0, 255), (0, 200, 255), (40, 160, 60),
-                                    (35, 50, 150), (255, 170, 190)])
+@pytest.mark.parametrize("colour", [(255, 0, 0), (255, 140, 0), (255, 230, 0), (255, 0, 255), (0, 200, 255),
+                                    (40, 160, 60), (35, 50, 150), (255, 170, 190)])
 def test_ink_of_any_hue_counts(drawing, colour):
     reading = drawings.read(laid(drawing, colour))
     assert difference(reading, drawing) < 0.5 and "colour" in codes(reading.notes)
@@ -135,7 +136,8 @@ def test_a_photographed_blackboard(drawing, rng):
     assert difference(drawings.read(photographed(np.clip(board, 0, 255), rng, 0.75)), drawing) < 3.3
 
 
-@pytest.mark.parametrize("colour, levels", [((255, 255, 255), 0.1), ((210, 210, 210), 0.2), ((230, 20, 20), 0.5), ((0, 0, 0), 0)])
+@pytest.mark.parametrize("colour, levels", [((255, 255, 255), 0.1), ((210, 210, 210), 0.2), ((230, 20, 20), 0.5),
+                                            ((0, 0, 0), 0)])
 def test_strokes_on_transparency(drawing, colour, levels, tmp_path):
     page = np.empty((512, 512, 4), np.uint8)
     page[:, :, :3], page[:, :, 3] = colour, 255 - drawing
@@ -182,12 +184,15 @@ def test_grey_and_shaded_paper_becomes_white(drawing, low, high):
     assert difference(reading, drawing) < 0.5 and codes(reading.notes) == ["paper"]
 
 
-@pytest.mark.parametrize("ink, paper, low", [((40, 40, 45), (235, 225, 205), 0.55), ((90, 55, 30), (232, 210, 170), 1.0),
-                                             ((120, 118, 115), (228, 215, 190), 0.65), ((25, 22, 20), (150, 130, 100), 0.5),
-                                             ((200, 40, 45), (205, 210, 215), 0.75), ((30, 60, 170), (250, 250, 250), 0.9)])
+@pytest.mark.parametrize("ink, paper, low", [((40, 40, 45), (235, 225, 205), 0.55),
+                                             ((90, 55, 30), (232, 210, 170), 1.0),
+                                             ((120, 118, 115), (228, 215, 190), 0.65),
+                                             ((25, 22, 20), (150, 130, 100), 0.5),
+                                             ((200, 40, 45), (205, 210, 215), 0.75),
+                                             ((30, 60, 170), (250, 250, 250), 0.9)])
 def test_photographs_of_drawings(drawing, rng, ink, paper, low):
-    """Pen in warm light, sepia, pencil, a dim room, a red marker on a whiteboard, ballpoint.  The same pictures divided by
-    their known light and paper differ by 1.9 to 2.2: resampling and the lens."""
+    """Pen in warm light, sepia, pencil, a dim room, a red marker on a whiteboard, ballpoint.  The same pictures divided
+    by their known light and paper differ by 1.9 to 2.2: resampling and the lens."""
     reading = drawings.read(photographed(laid(larger(drawing, 800), ink, paper), rng, low))
     assert difference(reading, drawing) < 2.6 and not reading.warnings
 
@@ -195,7 +200,8 @@ def test_photographs_of_drawings(drawing, rng, ink, paper, low):
 def test_the_soft_edge_of_a_shadow_is_no_line(drawing, rng):
     shadow = np.zeros((800, 800), np.float32)
     cv2.fillPoly(shadow, [np.array([[420, 800], [800, 300], [800, 800]])], 1)
-    page = laid(larger(drawing, 800), (35, 35, 40), (230, 228, 222)) * (1 - 0.4 * cv2.GaussianBlur(shadow, (0, 0), 16))[..., None]
+    page = (laid(larger(drawing, 800), (35, 35, 40), (230, 228, 222))
+            * (1 - 0.4 * cv2.GaussianBlur(shadow, (0, 0), 16))[..., None])
     # with known light: 1.9
     assert difference(drawings.read(photographed(page, rng, 1.0, 2)), drawing) < 2.8
 
@@ -280,7 +286,8 @@ def in_a_window(page, surroundings, bars):
     return screen
 
 
-@pytest.mark.parametrize("surroundings, bars", [((240, 240, 240), (225, 227, 232)), ((45, 45, 48), (30, 30, 30)), ((0, 0, 0), (0, 0, 0))])
+@pytest.mark.parametrize("surroundings, bars", [((240, 240, 240), (225, 227, 232)), ((45, 45, 48), (30, 30, 30)),
+                                                ((0, 0, 0), (0, 0, 0))])
 def test_a_window_around_the_page_is_left_out(drawing, surroundings, bars):
     reading = drawings.read(in_a_window(drawing, surroundings, bars))
     assert difference(reading, drawing) < 1.5 and codes(reading.notes) == ["sheet"] and not reading.warnings
@@ -298,7 +305,8 @@ def with_hair(drawing):
 
 def test_filled_black_hair_is_neither_a_photograph_nor_an_edge_nor_a_dark_ground(drawing, rng):
     page = with_hair(drawing)
-    for source, levels in ((page, 0), ((page * 0.8).astype(np.uint8), 1), (laid(page, (60, 40, 30), (246, 238, 220)), 1),
+    for source, levels in ((page, 0), ((page * 0.8).astype(np.uint8), 1),
+                           (laid(page, (60, 40, 30), (246, 238, 220)), 1),
                            (photographed(laid(larger(page, 800), (35, 33, 32), (235, 230, 220)), rng, 0.55), 3.5)):
         reading = drawings.read(source)
         assert difference(reading, page) <= levels and not reading.warnings, codes(reading.notes)
@@ -371,8 +379,8 @@ def test_every_mode_of_pillow(drawing, tmp_path):
         assert np.array_equal(drawings.read(mask).page, drawing)
 
 
-@pytest.mark.parametrize("array", [np.zeros((4, 4), np.float32), np.full((4, 4), 7, np.int64), np.zeros((4, 4, 2), np.uint8),
-                                   np.zeros((0, 4), np.uint8), np.array([["a"]])])
+@pytest.mark.parametrize("array", [np.zeros((4, 4), np.float32), np.full((4, 4), 7, np.int64),
+                                   np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8), np.array([["a"]])])
 def test_arrays_that_are_no_picture_are_refused(array):
     with pytest.raises(PictureError):
         drawings.read(array)
@@ -392,7 +400,8 @@ def test_what_is_no_drawing_is_said(root, drawing, rng):
     face = np.asarray(Image.open(sorted((root / "tests/data/samples/faces").iterdir())[0]).convert("RGB"))
     dark = np.zeros((512, 512), np.uint8)
     much = np.where(rng.random((512, 512)) < 0.75, 0, 255).astype(np.uint8)
-    for source, code in ((np.full((512, 512), 255, np.uint8), "empty"), (np.full((512, 512, 3), 190, np.uint8), "empty"),
+    for source, code in ((np.full((512, 512), 255, np.uint8), "empty"),
+                         (np.full((512, 512, 3), 190, np.uint8), "empty"),
                          (speckled, "empty"), (dark, "black"), (face, "photograph"), (face[:, :, 1], "photograph"),
                          (np.zeros((512, 512, 4), np.uint8), "empty")):
         assert code in codes(drawings.read(source).warnings), code
@@ -416,7 +425,8 @@ def test_the_face_of_a_bad_page_is_that_of_the_clean_one(demo, drawing, rng):
     synthesizer = Synthesizer(demo, device="cpu")
     clean = synthesizer.synthesize(drawing)
     assert not clean.notes and not clean.warnings
-    for source in (laid(drawing, (255, 230, 0)), pasted(drawing, 900, 1600, 0, 350, 900), over_construction(drawing, (150, 200, 255)),
+    for source in (laid(drawing, (255, 230, 0)), pasted(drawing, 900, 1600, 0, 350, 900),
+                   over_construction(drawing, (150, 200, 255)),
                    photographed(laid(larger(drawing, 800), (120, 118, 115), (228, 215, 190)), rng)):
         result = synthesizer.synthesize(source)
         assert np.abs(result.face.astype(int) - clean.face).mean() < 6, codes(result.notes)
@@ -434,7 +444,8 @@ def test_the_command_line_says_what_it_read_and_strict_leaves_out(root, tiny_par
 
     def run(*words):
         return subprocess.run([sys.executable, str(root / "tools/synthesize.py"), "drawings", "-o", "out", "--params",
-                               str(tiny_params), "--device", "cpu", *words], cwd=tmp_path, capture_output=True, text=True)
+                               str(tiny_params), "--device", "cpu", *words], cwd=tmp_path,
+                              capture_output=True, text=True)
 
     done = run()
     assert done.returncode == 0 and "2 of 2" in done.stdout, done.stderr
@@ -445,7 +456,8 @@ def test_the_command_line_says_what_it_read_and_strict_leaves_out(root, tiny_par
     assert done.returncode == 1 and "1 of 2" in done.stdout and not (tmp_path / "out" / "blank.png").exists()
     before = (tmp_path / "out" / "red.png").read_bytes()
     done = run("--as-is")
-    assert done.returncode == 0 and "coloured" not in done.stderr and (tmp_path / "out" / "red.png").read_bytes() != before
+    assert (done.returncode == 0 and "coloured" not in done.stderr
+            and (tmp_path / "out" / "red.png").read_bytes() != before)
 
 
 # -- placing

@@ -113,8 +113,9 @@ def test_on_a_gpu_without_tensor_cores_float32_is_used_and_said(tiny_params, mon
 
 
 def test_the_tool_says_so_too(root, tiny_params, tmp_path):
-    done = subprocess.run([sys.executable, str(root / "tools/synthesize.py"), str(root / "tests/sketches/a.png"), "--params",
-                           str(tiny_params), "--device", "cpu", "--precision", "half", "-o", str(tmp_path / "out")],
+    done = subprocess.run([sys.executable, str(root / "tools/synthesize.py"), str(root / "tests/sketches/a.png"),
+                           "--params", str(tiny_params), "--device", "cpu", "--precision", "half",
+                           "-o", str(tmp_path / "out")],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert done.returncode == 2 and "needs a GPU" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()

@@ -10,17 +10,20 @@ import pytest
 from jt_dfd import selection
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
-from jt_dfd.kernels import doubling, merge, narrow_convolution, picture_norm, picture_norm_last, projection, shadow, source, winograd
+from jt_dfd.kernels import (doubling, merge, narrow_convolution, picture_norm, picture_norm_last, projection, shadow,
+                            source, winograd)
 
 KERNELS = (projection, merge, shadow, narrow_convolution, picture_norm)
 # what a header-only text needs so that nvcc generates its templates
 INSTANCES = {merge: """
-template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, int, int, int, const int*);
+template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, \
+int, int, int, const int*);
 template void jt_dfd_unmerge<{T}>(const {T}*, {T}*, {T}*, {T}*, {T}*, {T}*, int, int, int, const int*);
 """}
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS, winograd, doubling, picture_norm_last], ids=lambda k: k.__name__.split(".")[-1])
+@pytest.mark.parametrize("kernel", [*KERNELS, winograd, doubling, picture_norm_last],
+                         ids=lambda k: k.__name__.split(".")[-1])
 def test_self_test(kernel):
     """On the CPU here; the same checks run on a GPU where there is one (tests/gpu, tools/doctor.py --gpu)."""
     checks = kernel.self_test()
@@ -32,13 +35,16 @@ def test_self_test(kernel):
 # -- every instruction set: the texts compiled for it by themselves, as Jittor would on a processor that has no more
 
 #: flags that select a set, and the processor's words for it in /proc/cpuinfo
-X86 = {"avx512": (["-mavx512f", "-mfma"], {"avx512f"}), "avx2": (["-mavx2", "-mfma"], {"avx2", "fma"}), "baseline": ([], set())}
+X86 = {"avx512": (["-mavx512f", "-mfma"], {"avx512f"}), "avx2": (["-mavx2", "-mfma"], {"avx2", "fma"}),
+       "baseline": ([], set())}
 ENTRY = """
-extern "C" void entry_winograd(const float* x, const float* w, const float* b, int n, int high, int wide, int c, int blocks,
+extern "C" void entry_winograd(const float* x, const float* w, const float* b, int n, int high, int wide, int c, \
+int blocks,
                                float* y) {
     jt_dfd::winograd(x, w, b, x, n, high, wide, c, blocks, 1, 1, y);
 }
-extern "C" void entry_doubling(const float* x, const float* w, const float* b, int n, int high, int wide, int c, int blocks,
+extern "C" void entry_doubling(const float* x, const float* w, const float* b, int n, int high, int wide, int c, \
+int blocks,
                                int size, float* y) {
     jt_dfd::doubling(x, w, b, n, high, wide, c, blocks, size, y);
 }
@@ -79,7 +85,8 @@ def test_winograd_for_every_instruction_set(for_set, n, height, width, vectors):
     assert np.abs(got - want).max() < 5e-5 * np.abs(want).max()
 
 
-@pytest.mark.parametrize("size, n, height, width, channels, vectors", [(4, 2, 3, 27, 5, 3), (3, 1, 4, 16, 16, 1), (4, 1, 2, 13, 8, 2)])
+@pytest.mark.parametrize("size, n, height, width, channels, vectors", [(4, 2, 3, 27, 5, 3), (3, 1, 4, 16, 16, 1),
+                                                                       (4, 1, 2, 13, 8, 2)])
 def test_doubling_for_every_instruction_set(for_set, size, n, height, width, channels, vectors):
     used, library = for_set
     out = vectors * used.lanes
@@ -270,7 +277,8 @@ def test_a_part_s_shadow_fades_towards_its_window_s_rim():
 def test_narrow_convolution_equals_its_reference(channels, edge, kernel, out, mirror):
     x, w, b = (jt.array(random(*s, seed=i)) for i, s in enumerate((
         (2, edge, edge + 1, channels), (out, channels, kernel, kernel), (out,))))
-    got, want = (narrow_convolution.narrow_convolution(x, w, b, mirror, impl).numpy() for impl in ("kernel", "reference"))
+    got, want = (narrow_convolution.narrow_convolution(x, w, b, mirror, impl).numpy()
+                 for impl in ("kernel", "reference"))
     assert got.shape == want.shape == (2, edge + 2 * mirror - kernel + 1, edge + 2 * mirror - kernel + 2, out)
     assert np.abs(got - want).max() < 1e-5 * np.abs(want).max()
 

@@ -11,7 +11,8 @@ from jt_dfd.config import PRESETS, preset
 from jt_dfd.networks.folding import fold
 from jt_dfd.networks.loading import load_arrays, to_arrays
 
-RELEASE_FILE = {"encoder": "encoder_{}", "image_decoder": "decoder_{}_image", "feature_decoder": "DE_{}", "generator": "G"}
+RELEASE_FILE = {"encoder": "encoder_{}", "image_decoder": "decoder_{}_image", "feature_decoder": "DE_{}",
+                "generator": "G"}
 
 
 @pytest.fixture(scope="module")

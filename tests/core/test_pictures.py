@@ -41,8 +41,8 @@ def test_the_same_drawing_in_every_lossless_kind(drawing, tmp_path):
     ]
     for path in files:
         assert np.array_equal(to_sketch(path), drawing), path.name
-    for array in (drawing, drawing[..., None], np.stack([drawing] * 3, -1), drawing.astype(np.uint16) * 257, drawing > 0,
-                  np.dstack([np.zeros_like(drawing)] * 3 + [255 - drawing])):
+    for array in (drawing, drawing[..., None], np.stack([drawing] * 3, -1), drawing.astype(np.uint16) * 257,
+                  drawing > 0, np.dstack([np.zeros_like(drawing)] * 3 + [255 - drawing])):
         assert np.array_equal(to_sketch(array), drawing), (array.shape, array.dtype)
 
 

@@ -52,7 +52,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path):
     (tmp_path / "www").mkdir()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path / "www"))) as s:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                         functools.partial(Handler, directory=str(tmp_path / "www"))) as s:
         s.asked, s.most = [], 1 << 30
         threading.Thread(target=s.serve_forever, daemon=True).start()
         yield s
@@ -73,7 +74,8 @@ def test_all_of_the_release_s_files_arrive(hosted, tmp_path):
     fetch(tmp_path / "Params", progress=lambda name, done, total: seen.append((name, done, total)))
     assert missing_files(tmp_path / "Params") == []
     assert sorted(p.name for p in (tmp_path / "Params").iterdir()) == ["AE_whole", "Combine"], "no archive may stay"
-    assert (tmp_path / "Params/AE_whole/latest_net_encoder_.pkl").read_bytes().startswith(b"AE_whole/latest_net_encoder_.pkl")
+    assert ((tmp_path / "Params/AE_whole/latest_net_encoder_.pkl").read_bytes()
+            .startswith(b"AE_whole/latest_net_encoder_.pkl"))
     assert {n for n, _, _ in seen} == {"AE_whole", "Combine"} and all(d == t for _, d, t in seen)
     hosted.asked.clear()
     fetch(tmp_path / "Params")
@@ -106,7 +108,8 @@ def test_archives_at_hand_at_any_depth(tmp_path):
 
 
 def test_members_that_climb_out_stay_inside_the_archive(tmp_path):
-    evil = archive(tmp_path / "Combine.zip", "Combine", extra=["../../escaped.txt", "/tmp/escaped_jt_dfd", "Combine/x.py"])
+    evil = archive(tmp_path / "Combine.zip", "Combine",
+                   extra=["../../escaped.txt", "/tmp/escaped_jt_dfd", "Combine/x.py"])
     (tmp_path / "a" / "Params").mkdir(parents=True)
     unpack(evil, "Combine", tmp_path / "a" / "Params")
     files = sorted(p.relative_to(tmp_path / "a").as_posix() for p in (tmp_path / "a").rglob("*") if p.is_file())

@@ -71,7 +71,8 @@ def test_the_release_s_results(computed, parity, case):
 def test_the_anchor_matters(computed):
     """The nearest anchor is another choice; were it the same picture, the rule above would be untested."""
     for case in "ab":
-        release, nearest = np.load(computed[0] / f"{case}.npz")["face"], np.load(computed[0] / f"{case}_nearest.npz")["face"]
+        release, nearest = (np.load(computed[0] / f"{case}.npz")["face"],
+                            np.load(computed[0] / f"{case}_nearest.npz")["face"])
         assert np.abs(release.astype(int) - nearest).mean() > 1
 
 

@@ -42,7 +42,8 @@ def killer(n):
 @pytest.fixture(scope="module")
 def cases():
     rng = np.random.default_rng(0)
-    out = [(rng.standard_normal(n), k) for n, k in ((1, 1), (2, 1), (3, 2), (4, 1), (5, 4), (50, 15), (50, 50), (17, 0))]
+    out = [(rng.standard_normal(n), k) for n, k in ((1, 1), (2, 1), (3, 2), (4, 1), (5, 4), (50, 15),
+                                                    (50, 50), (17, 0))]
     out += [(rng.standard_normal(int(n)), int(rng.integers(0, n + 1))) for n in rng.integers(1, 400, 60)]
     out += [(rng.integers(0, 5, 300).astype(float), 15) for _ in range(5)]        # many ties
     out += [(np.arange(1000.0), 15), (np.arange(1000.0)[::-1], 15), (np.zeros(100), 7)]
@@ -58,7 +59,8 @@ def truth(cases, tmp_path_factory):
     folder = tmp_path_factory.mktemp("nth")
     (folder / "nth.cc").write_text(PROGRAM)
     subprocess.run(["g++", "-O1", "-o", str(folder / "nth"), str(folder / "nth.cc")], check=True)
-    text = f"{len(cases)}\n" + "\n".join(f"{len(v)} {k} " + " ".join(f"{x:.9g}" for x in np.float32(v)) for v, k in cases)
+    text = f"{len(cases)}\n" + "\n".join(f"{len(v)} {k} " + " ".join(f"{x:.9g}" for x in np.float32(v))
+                                         for v, k in cases)
     done = subprocess.run([str(folder / "nth")], input=text, capture_output=True, text=True, check=True)
     return [np.array(line.split(), int) for line in done.stdout.splitlines()]
 
@@ -94,8 +96,8 @@ def test_equal_rows_do_not_break_the_weights():
 
 
 def test_rounding_does_not_decide_which_columns_are_dependent():
-    """64 neighbours in 33 dimensions: 30 columns depend on the others. Another order of the same sums (another compiler,
-    another processor) changes the last digits of the equations, and must not change the weights."""
+    """64 neighbours in 33 dimensions: 30 columns depend on the others. Another order of the same sums (another
+    compiler, another processor) changes the last digits of the equations, and must not change the weights."""
     rng = np.random.default_rng(0)
     for seed in range(20):
         bank = np.random.default_rng(seed).standard_normal((64, 33), dtype=np.float32).astype(np.float64)

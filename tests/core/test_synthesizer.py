@@ -151,9 +151,11 @@ def test_faces_from_vectors_and_from_the_bank(synthesizer, sketch):
 
 
 @pytest.mark.parametrize("arguments, word", [
-    ({"gender": "x"}, "gender"), ({"k": 0}, "k must"), ({"k": 2.5}, "k must"), ({"anchor": "far"}, "anchor"), ({"anchor": ["nearest"]}, "anchor"), ({"k": True}, "k must"),
+    ({"gender": "x"}, "gender"), ({"k": 0}, "k must"), ({"k": 2.5}, "k must"), ({"anchor": "far"}, "anchor"),
+    ({"anchor": ["nearest"]}, "anchor"), ({"k": True}, "k must"),
     ({"sketch": np.zeros((9, 9, 2), np.uint8)}, "shape"), ({"sketch": np.zeros((0, 9), np.uint8)}, "shape"),
-    ({"sketch": None}, "sketch"), ({"gender": None}, "gender"), ({"gender": ["male"]}, "gender"), ({"refine": None}, "refine"),
+    ({"sketch": None}, "sketch"), ({"gender": None}, "gender"), ({"gender": ["male"]}, "gender"),
+    ({"refine": None}, "refine"),
     ({"refine": 1.5}, "refine"), ({"refine": {"ear": 1}}, "ear"), ({"refine": {"nose": "much"}}, "nose"),
     ({"refine": float("nan")}, "refine"), ({"sketch": np.zeros((3, 3), np.float32)}, "uint8"),
     ({"sketch": "nowhere.png"}, "nowhere.png"),

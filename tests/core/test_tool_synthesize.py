@@ -16,8 +16,9 @@ from jt_dfd import batch
 @pytest.fixture
 def run(root, tiny_params, tmp_path):
     def call(*words, params=tiny_params):
-        return subprocess.run([sys.executable, str(root / "tools/synthesize.py"), *map(str, words), "--params", str(params),
-                               "--device", "cpu"], cwd=tmp_path, capture_output=True, text=True)
+        return subprocess.run([sys.executable, str(root / "tools/synthesize.py"), *map(str, words),
+                               "--params", str(params), "--device", "cpu"],
+                              cwd=tmp_path, capture_output=True, text=True)
 
     return call
 
@@ -35,11 +36,12 @@ def sketches(root, tmp_path):
 
 
 def test_files_and_folders_in_faces_out(run, sketches, tmp_path):
-    done = run(sketches, sketches / "one.png", "-o", "out", "--refine", "all=0.5", "eye1=1", "--gender", "male", "--shadow")
+    done = run(sketches, sketches / "one.png", "-o", "out", "--refine", "all=0.5", "eye1=1",
+               "--gender", "male", "--shadow")
     assert done.returncode == 0, done.stderr
     names = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.png"))
-    assert names == ["deep/two.png", "deep/two_shadow.png", "one.png", "one_2.png", "one_2_shadow.png", "one_shadow.png",
-                     "three.png", "three_shadow.png"]
+    assert names == ["deep/two.png", "deep/two_shadow.png", "one.png", "one_2.png", "one_2_shadow.png",
+                     "one_shadow.png", "three.png", "three_shadow.png"]
     face = Image.open(tmp_path / "out" / "one.png")
     assert face.size == (512, 512) and face.mode == "RGB" and "4 of 4" in done.stdout
     assert np.array_equal(np.asarray(face), np.asarray(Image.open(tmp_path / "out" / "three.png"))), "the same drawing"
@@ -106,8 +108,9 @@ def test_a_sketch_is_never_overwritten_by_its_face(sketches):
 def test_ctrl_c_stops_with_a_word_and_keeps_whole_faces(root, tiny_params, sketches, tmp_path):
     for i in range(300):
         (sketches / f"copy{i:03}.png").write_bytes((sketches / "one.png").read_bytes() + bytes(i))
-    process = subprocess.Popen([sys.executable, str(root / "tools/synthesize.py"), str(sketches), "-o", str(tmp_path / "out"),
-                                "--params", str(tiny_params), "--device", "cpu"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, str(root / "tools/synthesize.py"), str(sketches),
+                                "-o", str(tmp_path / "out"), "--params", str(tiny_params), "--device", "cpu"],
+                               stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 1800  # operators may have to be compiled first
     while time.monotonic() < deadline and len(list((tmp_path / "out").glob("*.png"))) < 2 and process.poll() is None:
         time.sleep(0.02)

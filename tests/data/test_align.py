@@ -19,7 +19,8 @@ def test_canonical_points_stay():
 @pytest.mark.parametrize("turn, scale, shift", [(0, 2, (10, 20)), (30, 0.5, (-40, 300)), (-170, 7, (900, 5))])
 def test_any_similarity_is_undone(turn, scale, shift):
     a = np.radians(turn)
-    forward = np.array([[scale * np.cos(a), -scale * np.sin(a), shift[0]], [scale * np.sin(a), scale * np.cos(a), shift[1]]])
+    forward = np.array([[scale * np.cos(a), -scale * np.sin(a), shift[0]],
+                        [scale * np.sin(a), scale * np.cos(a), shift[1]]])
     back = align.similarity(moved(forward))
     assert np.allclose(back, align.invert(forward), atol=1e-8)
 
@@ -54,7 +55,8 @@ def test_a_dot_lands_where_the_matrix_says():
 
 @pytest.mark.parametrize("shrink", [1.5, 2, 3, 4, 6, 11])
 def test_shrinking_averages_instead_of_picking(shrink):
-    """The mean over shrink x shrink pixels of noise has the noise's spread divided by shrink; a picked pixel has all."""
+    """The mean over shrink x shrink pixels of noise has the noise's spread divided by shrink; a picked pixel has
+    all."""
     size = int(512 * shrink) + 40
     picture = np.random.default_rng(0).integers(0, 256, (size, size)).astype(np.uint8)
     out = align.warp(picture, np.array([[shrink, 0, 10.0], [0, shrink, 10.0]]))

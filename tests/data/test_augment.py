@@ -46,10 +46,11 @@ def is_bars(crop):
 
 @pytest.mark.parametrize("canvas", [512, 256])
 @pytest.mark.parametrize("strength", [Augmentation(), Augmentation(flip=1), Augmentation(flip=0),
-                                      Augmentation(**{**STILL.to_dict(), "flip": 1.0, "width_low": 2, "width_high": 2})])
+                                      Augmentation(**{**STILL.to_dict(), "flip": 1.0, "width_low": 2,
+                                                      "width_high": 2})])
 def test_left_and_right_are_never_mixed_up(tmp_path, canvas, strength):
-    """Whatever is done to a pair: sketch and photograph agree on which eye is where, and each eye's window holds the eye
-    that is on its side of the sketch."""
+    """Whatever is done to a pair: sketch and photograph agree on which eye is where, and each eye's window holds the
+    eye that is on its side of the sketch."""
     files = marked_set(tmp_path, *marked_pictures())
     geometry = Geometry(canvas)
     seen = set()
@@ -69,7 +70,8 @@ def test_left_and_right_are_never_mixed_up(tmp_path, canvas, strength):
                 blue = (item.photo[:, :, 2] > 200) & (item.photo[:, :, 0] < 60)
                 red_at, blue_at = (np.nonzero(m)[1].mean() for m in (red, blue))
                 assert (red_at < half < blue_at) == left_has_bars, "the photograph is mirrored, the sketch is not"
-                for part, mask in (("eye1", red if not item.flipped else blue), ("eye2", blue if not item.flipped else red)):
+                for part, mask in (("eye1", red if not item.flipped else blue),
+                                   ("eye2", blue if not item.flipped else red)):
                     window = geometry.crop(mask.astype(np.uint8), part)
                     assert window.sum() > 0.99 * mask.sum(), "an eye's window lost its eye"
     assert seen == ({True, False} if strength.flip == 0.5 else {bool(strength.flip)})
@@ -84,7 +86,8 @@ def test_the_whole_canvas_is_mirrored_not_the_windows():
 def test_nothing_switched_on_leaves_a_line_sketch_in_place(samples):
     sketch = read_picture(sorted((samples / "sketches").iterdir())[0])
     out = augment.sketch_from_paths(augment.to_paths(sketch), Augmentation(**{**STILL.to_dict(), "width_low": 2,
-                                                                             "width_high": 2}), augment.generator(0, 0, 0))
+                                                                             "width_high": 2}),
+                                    augment.generator(0, 0, 0))
     distance = cv2.distanceTransform((sketch >= 128).astype(np.uint8), cv2.DIST_L2, 5)
     back = cv2.distanceTransform((out >= 128).astype(np.uint8), cv2.DIST_L2, 5)
     assert np.quantile(distance[out < 128], 0.99) < 2.5
@@ -138,8 +141,8 @@ def test_sketches_are_taken_for_what_they_are(samples):
     assert augment.is_line_sketch(soft) and augment.is_line_sketch(np.full((512, 512), 255, np.uint8))
 
 
-@pytest.mark.parametrize("bad", [{"flip": 1.5}, {"wobble": -1}, {"gap": "much"}, {"width_low": 5}, {"drop": float("nan")},
-                                 {"breaks": True}])
+@pytest.mark.parametrize("bad", [{"flip": 1.5}, {"wobble": -1}, {"gap": "much"}, {"width_low": 5},
+                                 {"drop": float("nan")}, {"breaks": True}])
 def test_strengths_that_make_no_sense_are_refused(bad):
     with pytest.raises(ValueError, match="augmentation"):
         Augmentation(**bad)

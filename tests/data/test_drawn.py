@@ -177,7 +177,8 @@ def mixed(a_set):
 def spec_of(folder, styles=None, strength=augment.Augmentation(), seed=5):
     rows = index.read(folder)
     files, drawn = items.files_of(rows, folder, styles)
-    return items.Spec(str(folder), 256, "embedding", seed, strength, files, style=index.sketch_style(folder), drawn=drawn)
+    return items.Spec(str(folder), 256, "embedding", seed, strength, files, style=index.sketch_style(folder),
+                      drawn=drawn)
 
 
 def test_the_index_keeps_drawn_and_old_ones_read_as_before(mixed):
@@ -259,7 +260,8 @@ def test_check_and_sheet_know_drawn_sketches(mixed):
     result = checking.check(mixed)
     assert result.errors == [] and result.drawn == 7 and "drawn   7" in result.text()
     rows = index.read(mixed)
-    assert sheet.pair_tile(mixed, rows[0]).shape == (274, 512, 3) and sheet.pair_tile(mixed, rows[1]).shape == (274, 768, 3)
+    assert (sheet.pair_tile(mixed, rows[0]).shape == (274, 512, 3)
+            and sheet.pair_tile(mixed, rows[1]).shape == (274, 768, 3))
     assert sheet.write_sheet(mixed, mixed / "sheet.png") == 8
     (mixed / rows[1].drawn).write_text("no curves")
     (mixed / rows[2].drawn).unlink()
@@ -308,8 +310,9 @@ def test_a_finished_set_gets_drawn_sketches_by_the_same_call(tmp_path, album, fa
 def test_a_set_of_drawn_sketches_alone(tmp_path, album, face_models):
     """--style drawn: a picture of each drawing to look at; a face without a mesh makes no pair."""
     out = tmp_path / "out"
-    ran = subprocess.run([sys.executable, str(ROOT / "tools/prepare_data.py"), str(album), "--out", str(out), "--aligned",
-                          "--keep-background", "--style", "drawn", "--workers", "1"], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, str(ROOT / "tools/prepare_data.py"), str(album), "--out", str(out),
+                          "--aligned", "--keep-background", "--style", "drawn", "--workers", "1"],
+                         capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     rows = index.read(out)
     assert len(rows) == 2 and "no face mesh found" in ran.stdout

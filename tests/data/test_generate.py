@@ -72,8 +72,8 @@ def test_unwanted_faces_are_passed_over_before_they_are_made(tmp_path, generator
 def test_a_killed_run_makes_the_same_set(tmp_path, generator_models):
     """Killed after the first face, continued, and compared with a run in one piece."""
     def command(out, count):
-        return [sys.executable, str(ROOT / "tools/generate_faces.py"), "--count", str(count), "--out", str(tmp_path / out),
-                "--first-seed", "13", "--style", "photocopy"]
+        return [sys.executable, str(ROOT / "tools/generate_faces.py"), "--count", str(count), "--out",
+                str(tmp_path / out), "--first-seed", "13", "--style", "photocopy"]
 
     process = subprocess.Popen(held(command("killed", 2), 1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = tmp_path / "killed/journal.jsonl"
@@ -90,7 +90,8 @@ def test_a_killed_run_makes_the_same_set(tmp_path, generator_models):
         ran = subprocess.run(command(out, 2), capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
     assert (tmp_path / f"killed/faces/{first['name']}.webp").stat().st_mtime_ns == stamp
-    sets = [{p.relative_to(tmp_path / out): p.read_bytes() for p in (tmp_path / out).rglob("*.*") if p.suffix != ".json"}
+    sets = [{p.relative_to(tmp_path / out): p.read_bytes()
+             for p in (tmp_path / out).rglob("*.*") if p.suffix != ".json"}
             for out in ("killed", "whole")]
     assert sets[0] == sets[1]
     rows = index.read(tmp_path / "whole")
@@ -108,7 +109,8 @@ def test_seeds_and_labels_from_a_table(tmp_path, samples):
         generate.read_seeds(tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize("arguments, complaint", [({"count": 0}, "at least one"), ({"count": 1, "truncation": 2.0}, "from 0 to 1")])
+@pytest.mark.parametrize("arguments, complaint", [({"count": 0}, "at least one"),
+                                                  ({"count": 1, "truncation": 2.0}, "from 0 to 1")])
 def test_senseless_arguments_are_refused(tmp_path, arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
         generate.generate_set(tmp_path / "out", **arguments)

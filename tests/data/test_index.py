@@ -104,7 +104,8 @@ def test_celebas_landmark_file(tmp_path):
 
 def test_the_sample_set_is_consistent(samples):
     rows = index.read(samples)
-    assert len(rows) == 8 and {r.gender for r in rows} == {"female", "male"} and {r.split for r in rows} == {"train", "test"}
+    assert (len(rows) == 8 and {r.gender for r in rows} == {"female", "male"}
+            and {r.split for r in rows} == {"train", "test"})
     for row in rows:
         for eye in ("left_eye", "right_eye"):
             assert np.hypot(*np.subtract(row.landmarks[eye], CANONICAL_POINTS[eye])) < 6

@@ -37,8 +37,10 @@ def test_own_sketches_in_subfolders_go_to_their_own_pictures(tmp_path, samples):
 
 
 def test_labels_in_subfolders_go_to_their_own_pictures(tmp_path):
-    (tmp_path / "labels.csv").write_text("file,gender\nher/1.jpg,female\nhim/1.jpg,male\nhim/2.jpg,male\n3.jpg,female\n")
+    (tmp_path / "labels.csv").write_text("file,gender\nher/1.jpg,female\nhim/1.jpg,male\nhim/2.jpg,male\n"
+                                         "3.jpg,female\n")
     table = sources.read_labels(tmp_path / "labels.csv")
     assert [sources.labels_of(table, p).get("gender") for p in
-            ("her/1.png", "him/1.png", "him/2.png", "elsewhere/2.jpg", "3.webp", "deep/3.png", "elsewhere/1.jpg", "4.png")
+            ("her/1.png", "him/1.png", "him/2.png", "elsewhere/2.jpg", "3.webp", "deep/3.png", "elsewhere/1.jpg",
+             "4.png")
             ] == ["female", "male", "male", "male", "female", "female", None, None]

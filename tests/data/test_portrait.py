@@ -63,7 +63,8 @@ def test_heads_upside_down_come_out_upright(samples, face_models, maker, name, t
     assert_aligned(maker.from_picture(picture))
 
 
-@pytest.mark.parametrize("width, height, centre", [(700, 420, (350, 350)), (400, 900, (400, 450)), (400, 900, (0, 450))])
+@pytest.mark.parametrize("width, height, centre", [(700, 420, (350, 350)), (400, 900, (400, 450)),
+                                                   (400, 900, (0, 450))])
 def test_half_a_face_is_rejected(face, maker, width, height, centre):
     """Without mouth, or without an eye: repeated border pixels would stand for it."""
     assert "outside the photograph" in rejected(maker, placed(face, width, height, centre, 600))

@@ -118,7 +118,8 @@ def test_ctrl_c_leaves_an_index_and_says_how_to_go_on(tmp_path, album):
 def test_other_settings_do_not_mix_into_a_set(tmp_path, album):
     prepare_folder(album, tmp_path / "out", KEEP, style="photocopy", limit=2)
     with pytest.raises(JournalError, match="quality 95, now 50"):
-        prepare_folder(album, tmp_path / "out", Options(frame="aligned", background="keep", quality=50), style="photocopy")
+        prepare_folder(album, tmp_path / "out", Options(frame="aligned", background="keep", quality=50),
+                       style="photocopy")
 
 
 def test_a_strange_folder_is_not_written_into(tmp_path, album):
@@ -149,7 +150,8 @@ def test_own_sketches_are_paired_by_name(tmp_path, album, samples):
     assert summary.rejected["02019.png"] == "no sketch of that name"
     assert "unusable" in summary.rejected["00904.png"]
     for row in index.read(tmp_path / "out"):
-        own, original = read_picture(tmp_path / "out" / row.sketch), read_picture(samples / "sketches" / f"{row.name}.png")
+        own, original = (read_picture(tmp_path / "out" / row.sketch),
+                         read_picture(samples / "sketches" / f"{row.name}.png"))
         assert own.shape == (512, 512)
         assert np.corrcoef((own < 128).ravel(), (original < 128).ravel())[0, 1] > 0.5
 
@@ -209,7 +211,8 @@ def test_ctrl_c_while_jittor_draws_ends_the_run_at_once(tmp_path, album, edge_mo
 
 def test_celebas_landmark_file_takes_the_place_of_detection(tmp_path, samples, face_models):
     folder = tmp_path / "celeba"
-    lines = ["3", "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"]
+    lines = ["3", ("lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x "
+                   "rightmouth_y")]
     for row in index.read(samples)[:2]:
         face = read_picture(samples / row.file)
         write_png(folder / f"{row.name}.png", cv2.resize(face, (256, 256), interpolation=cv2.INTER_AREA))

@@ -7,10 +7,10 @@ against ``cuda_runtime.h`` beside this file and linked with ``scheduler.cpp`` (t
 with it, and sanitizers need nothing of Python.
 
 What is found without a sanitizer: results that depend on the order of threads or blocks (missing barriers, races),
-reads and writes outside of a tensor or of shared memory, use of shared memory before anything was written to it, barriers and
-shuffles that some threads do not reach, launches that CUDA refuses and nobody asks about.  AddressSanitizer and
-UndefinedBehaviorSanitizer add local arrays, overflows and misaligned loads; ThreadSanitizer finds races whatever the
-order was.
+reads and writes outside of a tensor or of shared memory, use of shared memory before anything was written to it,
+barriers and shuffles that some threads do not reach, launches that CUDA refuses and nobody asks about.
+AddressSanitizer and UndefinedBehaviorSanitizer add local arrays, overflows and misaligned loads; ThreadSanitizer finds
+races whatever the order was.
 
 What it cannot show: speed, the memory model of a GPU beyond barriers, and rounding of its own special functions.
 """

@@ -31,8 +31,8 @@ def run(programs, text, sanitizer="", n=100, shape=(2,), **more):
     """The kernel's output for n numbers; ``text`` defines sums(x, y, n)."""
     x = np.arange(n, dtype=np.float32)
     kernel = SimpleNamespace(SHARED="", CUDA=text)
-    return Emulator(programs, sanitizer, **more).run(kernel, "sums(in0_p, out0_p, in0_shape0);", [shape], ["float32"], [x],
-                                                     {})[0]
+    return Emulator(programs, sanitizer, **more).run(kernel, "sums(in0_p, out0_p, in0_shape0);", [shape], ["float32"],
+                                                     [x], {})[0]
 
 
 def changed(was, now, text=SUMS):

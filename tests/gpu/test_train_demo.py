@@ -60,4 +60,5 @@ def test_pieces_go_on_until_everything_is_done(demo, root, tmp_path, monkeypatch
     assert (tmp_path / "out/params/config.json").is_file()
     asked.clear()
     assert piece() == 0 and asked == [], "what is finished is not done again"
-    assert demo.call("run", tmp_path / "set.tar", "--work", tmp_path / "other", "--out", tmp_path / "out", "--minutes", 0) == 3
+    assert demo.call("run", tmp_path / "set.tar", "--work", tmp_path / "other", "--out", tmp_path / "out",
+                     "--minutes", 0) == 3

@@ -88,16 +88,18 @@ def run(options):
     # on one GPU both stages are fed in large batches; the learning rates are those of the small ones times the root of
     # the batches' ratio (ours)
     steps = [
-        (work / "embedding.done", "train_embedding.py", "--preset", options.preset, "--data", data, "--out", embedding, "--batch",
-         options.batch_embedding, "--lr", "2e-3", "--scales", "4", "--steps", options.steps_embedding),
-        (work / "banks.done", "build_bank.py", "--params", embedding, "--data", data, "--limit", "900", "--dtype", "float16"),
-        (work / "synthesis.done", "train_synthesis.py", "--embedding", embedding, "--data", data, "--out", synthesis, "--batch",
-         options.batch_synthesis, "--lr", "6e-4", "--lr-discriminator", "3e-4", "--warmup", "100", "--steps",
-         options.steps_synthesis, "--gan-from", options.steps_synthesis // 5, "--checkerboard", "50", "--projected", "0.5",
-         "--l1-end", "10", "--ema", "0.998"),
-        (work / "export.done", "export_weights.py", "--embedding", embedding, "--synthesis", synthesis, "--out", params),
-        (work / "evaluation.done", "evaluate.py", "--params", params, "--data", data, "--out", work / "evaluation", "--refine",
-         "0", "0.5", "1"),
+        (work / "embedding.done", "train_embedding.py", "--preset", options.preset, "--data", data, "--out", embedding,
+         "--batch", options.batch_embedding, "--lr", "2e-3", "--scales", "4", "--steps", options.steps_embedding),
+        (work / "banks.done", "build_bank.py", "--params", embedding, "--data", data, "--limit", "900",
+         "--dtype", "float16"),
+        (work / "synthesis.done", "train_synthesis.py", "--embedding", embedding, "--data", data, "--out", synthesis,
+         "--batch", options.batch_synthesis, "--lr", "6e-4", "--lr-discriminator", "3e-4", "--warmup", "100", "--steps",
+         options.steps_synthesis, "--gan-from", options.steps_synthesis // 5, "--checkerboard", "50",
+         "--projected", "0.5", "--l1-end", "10", "--ema", "0.998"),
+        (work / "export.done", "export_weights.py", "--embedding", embedding, "--synthesis", synthesis,
+         "--out", params),
+        (work / "evaluation.done", "evaluate.py", "--params", params, "--data", data, "--out", work / "evaluation",
+         "--refine", "0", "0.5", "1"),
     ]
     status = 0
     for mark, name, *words in steps:

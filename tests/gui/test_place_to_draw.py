@@ -117,8 +117,8 @@ def test_a_greyed_action_says_why(window, qtbot):
 
 
 def test_dialogs_do_not_speak_of_options_and_checksums():
-    long = ("/w/nose.pkl: its sha256 is not the one in /w/config.json: the file was changed or damaged. Fetch it again, "
-            "or write the folder anew. Point --params at a folder that does. See tools/fetch_release.py.")
+    long = ("/w/nose.pkl: its sha256 is not the one in /w/config.json: the file was changed or damaged. Fetch it "
+            "again, or write the folder anew. Point --params at a folder that does. See tools/fetch_release.py.")
     assert plainly(long) == ("/w/nose.pkl: the file was changed or damaged. Fetch it again, or write the folder anew.")
     assert plainly("use --params") == "The weights cannot be used"
 

@@ -1,11 +1,11 @@
 """The window's event loop never stands still: the longest gap between two beats of a timer, in milliseconds.
 
-The machine may be busy with other people's work, which delays any process.  So what a gap spent ready to run, waiting for
-a core, is taken off it (see stopwatch.py); its work, and whatever it waited for, stay.  And because a virtual machine
-that gets no core cannot count that, a bare process with nothing but the same timer runs at the same time: a run that
-does not keep the bound is done again, and where in nearly all of them even the bare process, with nothing to do, was
-held up for a quarter of the bound, the machine is too busy to tell: skipped, with the numbers.  The bound itself, 100
-ms, is never moved.
+The machine may be busy with other people's work, which delays any process.  So what a gap spent ready to run, waiting
+for a core, is taken off it (see stopwatch.py); its work, and whatever it waited for, stay.  And because a virtual
+machine that gets no core cannot count that, a bare process with nothing but the same timer runs at the same time: a run
+that does not keep the bound is done again, and where in nearly all of them even the bare process, with nothing to do,
+was held up for a quarter of the bound, the machine is too busy to tell: skipped, with the numbers.  The bound itself,
+100 ms, is never moved.
 """
 import subprocess
 import sys
@@ -155,8 +155,8 @@ def test_no_gap_while_faces_are_made(window, weights, qtbot, capsys):
 
 @pytest.mark.parametrize("pressure", [1.0, 0.6], ids=["mouse", "pen"])
 def test_no_gap_in_and_after_a_very_long_stroke(window, capsys, pressure):
-    """A quarter of a minute of scribbling without lifting the hand, drawn on both halves: the window's own work for one event,
-    counted in processor time, for here nothing else is waited for."""
+    """A quarter of a minute of scribbling without lifting the hand, drawn on both halves: the window's own work for one
+    event, counted in processor time, for here nothing else is waited for."""
     w = window(start=False)
     w.actions["mirror"].setChecked(True)
     turns = [QPointF(256 + 200 * abs(np.sin(n / 500)) * np.cos(n / 20), 256 + 200 * np.sin(n / 20))

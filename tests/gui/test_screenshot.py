@@ -18,7 +18,8 @@ def test_a_face_drawn_with_real_events_is_seen(weights, tmp_path):
     out = tmp_path / "window.png"
     done = subprocess.run([sys.executable, str(ROOT / "tools" / "screenshot.py"), "--engine", FAKE, "--params",
                            str(weights.folder), "-o", str(out), "--size", "1200x760"],
-                          env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, timeout=3 * PATIENCE / 1000)
+                          env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True,
+                          timeout=3 * PATIENCE / 1000)
     assert done.returncode == 0, done.stderr
     picture = np.asarray(Image.open(out).convert("RGB")).astype(int)
     assert picture.shape == (760, 1200, 3) and os.path.getsize(out) < 300_000

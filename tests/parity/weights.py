@@ -46,7 +46,8 @@ def parameter(net, name, shape, salt=0):
 def bank(component, gender, rows=None, salt=0, width=512):
     """(rows, width) float32."""
     component = "" if component == "rest" else component
-    return _stream(f"bank/{component}/{GENDERS[gender]}", salt).standard_normal((rows or ROWS[gender], width), dtype=np.float32)
+    return _stream(f"bank/{component}/{GENDERS[gender]}", salt).standard_normal((rows or ROWS[gender], width),
+                                                                                dtype=np.float32)
 
 
 def network(config, kind, component, salt=0):

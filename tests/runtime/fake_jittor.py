@@ -36,8 +36,10 @@ if not os.path.exists(core):
         time.sleep(600)
     if BEHAVIOUR == "damaged":
         import hashlib, platform
-        utilities = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "jittor_utils/__init__.py")
-        objects = os.path.join(os.environ["HOME"], ".cache/jittor/jt1.3.11/g++12/py" + platform.python_version(), "os/cpu",
+        utilities = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), \
+"jittor_utils/__init__.py")
+        objects = os.path.join(os.environ["HOME"], ".cache/jittor/jt1.3.11/g++12/py" + platform.python_version(), \
+"os/cpu",
                                hashlib.md5(utilities.encode()).hexdigest()[:4], os.environ["cache_name"])
         if os.path.exists(os.path.join(objects, "half.o")):
             print("RuntimeError: Check failed: src.size()  Source read failed: half.o", file=sys.stderr)

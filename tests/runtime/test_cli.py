@@ -66,8 +66,8 @@ def test_an_input_error_is_a_value_error_to_callers_of_the_library():
 
 
 #: exceptions that one part of the package hands to another and no user sees
-INTERNAL = {"Unavailable", "Superseded", "UnsafePickle", "WorkerError", "Rejected", "ChildError", "ChildEnded", "ChildLate",
-            "Failed"}
+INTERNAL = {"Unavailable", "Superseded", "UnsafePickle", "WorkerError", "Rejected", "ChildError", "ChildEnded",
+            "ChildLate", "Failed"}
 
 
 def test_every_exception_class_is_the_users_or_internal():

@@ -126,7 +126,8 @@ CUDA_12, CUDA_13 = "install a CUDA 12 toolkit", "pip install nvidia-cuda-nvcc==1
 
 
 @pytest.mark.parametrize("gpus, cuda, wanted, never", [
-    (["V100"], (13, 0), CUDA_12, "pip"), (["GTX 1080"], (13, 0), CUDA_12, "pip"), (["GTX 1080"], (12, 4), CUDA_12, "pip"),
+    (["V100"], (13, 0), CUDA_12, "pip"), (["GTX 1080"], (13, 0), CUDA_12, "pip"),
+    (["GTX 1080"], (12, 4), CUDA_12, "pip"),
     (["GTX 780"], (11, 4), "install a CUDA 11 toolkit", "CUDA 12"), (["H100"], (13, 0), CUDA_13, "apt-get"),
     (["T4"], (13, 0), CUDA_13, "apt-get"), (["T4"], (12, 2), "nvidia-cuda-toolkit", "13"),
     (["RTX 5090"], (13, 0), CUDA_13, "apt-get"), (["RTX 5090"], (12, 8), "CUDA 12 toolkit, 12.8 or newer", "apt-get"),

@@ -81,7 +81,8 @@ def test_a_compiled_jittor_that_does_not_start_is_an_error(run, tmp_path):
     site = fake_jittor.make(tmp_path / "site")
     place = dict(PYTHONPATH=str(site), FAKE_CACHE=str(tmp_path / "cache"), JT_DFD_JITTOR="installed")
     run("from jt_dfd import runtime; runtime.start('cpu')", **place)
-    (site / "jittor/__init__.py").write_text("__version__ = '1.3.11.0'\nraise ImportError('undefined symbol: _ZN6jittor')\n")
+    (site / "jittor/__init__.py").write_text("__version__ = '1.3.11.0'\n"
+                                             "raise ImportError('undefined symbol: _ZN6jittor')\n")
     status, out, err = run([DOCTOR, "--device", "cpu"], **place)
     assert status == 1 and "undefined symbol" in out and "--warm" in out
 

@@ -95,7 +95,8 @@ def test_a_failed_compile_says_why_and_where_to_read_on(play, behaviour, words):
 
 
 def test_without_a_callback_it_is_told_on_stderr(play):
-    status, out, err = play(code="from jt_dfd.runtime import first_compile, start; first_compile.QUIET = 0; start('cpu')")
+    status, out, err = play(code="from jt_dfd.runtime import first_compile, start; "
+                                 "first_compile.QUIET = 0; start('cpu')")
     assert status == 0, err
     assert "compiles itself" in err and "compiling Jittor's core" in err and "Jittor is ready" in err
     assert out == "", "nothing is written to standard output"
@@ -120,7 +121,8 @@ def test_the_time_left_follows_this_machine(machine, monkeypatch, capsys):
 
 
 def test_a_quick_one_is_not_told(play):
-    status, out, err = play(code="from jt_dfd.runtime import first_compile, start; first_compile.QUIET = 9999; start('cpu')")
+    status, out, err = play(code="from jt_dfd.runtime import first_compile, start; "
+                                 "first_compile.QUIET = 9999; start('cpu')")
     assert (status, out, err) == (0, "", "")
 
 

@@ -26,8 +26,8 @@ def test_compiler_and_onednn_are_limited_in_a_cache_of_their_own(avx512, monkeyp
     made = plan.make_plan("cpu", dry=True)
     assert made.environment["cache_name"] == f"jt_dfd_{name}" and made.environment["ONEDNN_MAX_CPU_ISA"] == onednn
     # as Jittor puts them together
-    said = subprocess.run([made.environment["cc_path"], "-march=native", *made.environment["cc_flags"].split(), "-dM", "-E",
-                           "-x", "c++", "-"], input="", capture_output=True, text=True).stdout
+    said = subprocess.run([made.environment["cc_path"], "-march=native", *made.environment["cc_flags"].split(),
+                           "-dM", "-E", "-x", "c++", "-"], input="", capture_output=True, text=True).stdout
     assert macro in said and "__AVX512F__" not in said and (name == "avx2") == ("__AVX2__" in said)
     assert f"no more than {name}" in doctor.words(made.report())
 

@@ -178,7 +178,8 @@ def test_a_grid_is_seen_where_the_real_picture_has_none(edge):
     assert abs(checkerboard(flat + pattern, flat) - deviation) < 0.01 * deviation
     assert abs(checkerboard(flat - pattern, flat) - deviation) < 0.01 * deviation
     assert checkerboard(real + pattern, real) > deviation / 3
-    assert checkerboard(real, real) == checkerboard(real, real + pattern) == checkerboard(real + 0.3, real + pattern) == 0
+    assert (checkerboard(real, real) == checkerboard(real, real + pattern)
+            == checkerboard(real + 0.3, real + pattern) == 0)
     assert checkerboard(flat + x.astype(np.float32) / edge, flat) < deviation / 20  # shading is not a pattern
 
 

@@ -35,7 +35,8 @@ def test_a_resumed_run_keeps_what_it_was_started_with(tmp_path):
 def test_an_options_former_name_works_on_the_command_line_and_in_old_runs(tmp_path):
     parser = argparse.ArgumentParser()
     o.add_arguments(parser, o.SynthesisOptions)
-    assert parser.parse_args(["--grid", "50"]).checkerboard == parser.parse_args(["--checkerboard", "50"]).checkerboard == 50
+    assert (parser.parse_args(["--grid", "50"]).checkerboard
+            == parser.parse_args(["--checkerboard", "50"]).checkerboard == 50)
     assert "--checkerboard" in parser.format_help() and "--grid" not in parser.format_help()
     (tmp_path / "options.json").write_text('{"grid": 7.0, "data": "set"}')
     assert o.read(o.SynthesisOptions, tmp_path / "options.json").checkerboard == 7

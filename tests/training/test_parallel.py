@@ -39,11 +39,11 @@ def train(root, stage, out, processes, *more):
 
 
 def compare(one, two, log=""):
-    """Losses of every step to 1e-4, the first step's gradients to 1 % of their length, weights closer to one another than
-    to where they began.  Gradients differ by more than rounding where a ReLU is at its kink: rounding decides, and each
-    such case is some 0.1 %.  Adam then turns a gradient of next to nothing into a step of full length, either way, so
-    single weights say little.  Left out are biases and what follows them: in front of a norm they have no gradient but
-    rounding.  In training the norm takes them out again; running means, and with them stage I's held-out figures,
+    """Losses of every step to 1e-4, the first step's gradients to 1 % of their length, weights closer to one another
+    than to where they began.  Gradients differ by more than rounding where a ReLU is at its kink: rounding decides, and
+    each such case is some 0.1 %.  Adam then turns a gradient of next to nothing into a step of full length, either way,
+    so single weights say little.  Left out are biases and what follows them: in front of a norm they have no gradient
+    but rounding.  In training the norm takes them out again; running means, and with them stage I's held-out figures,
     carry them."""
     lines = [read(folder / log / "log.jsonl") for folder in (one, two)]
     assert len(lines[0]) == len(lines[1]) > STEPS

@@ -67,7 +67,8 @@ def test_the_scale_leaves_norms_and_steps_as_they_are(pairs, embedding, tmp_path
 
 
 def test_an_overfit_reaches_the_same_loss(pairs, embedding, tmp_path, on_cpu):
-    """The bound that the GPU's own run is held to (tests/gpu): at most a tenth more than float32 on the same 8 pairs."""
+    """The bound that the GPU's own run is held to (tests/gpu): at most a tenth more than float32 on the same 8
+    pairs."""
     reached = []
     for mixed in (0, 1):
         trainer, options = synthesis_trainer(pairs, embedding, tmp_path / f"run{mixed}", steps=10000, lr=1e-3, gan=0.0,

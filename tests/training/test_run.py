@@ -213,6 +213,8 @@ def test_a_bug_in_a_loss_keeps_its_traceback(pairs, tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(losses, "mse", broken)
     with pytest.raises(ValueError, match="broadcast") as caught:
-        run(command.train_embedding, ["--data", str(pairs), "--out", str(tmp_path / "run"), "--preset", "tiny", "--steps",
-                                      "1", "--batch", "2", "--component", "eye1", "--tensorboard", "no", "--device", "cpu"])
+        run(command.train_embedding, ["--data", str(pairs), "--out", str(tmp_path / "run"),
+                                      "--preset", "tiny",
+                                      "--steps", "1", "--batch", "2", "--component", "eye1", "--tensorboard", "no",
+                                      "--device", "cpu"])
     assert "broken" in [entry.name for entry in caught.traceback]

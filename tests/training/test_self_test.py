@@ -16,7 +16,8 @@ def test_a_step_of_each_stage_passes_and_is_found():
 def test_a_wrong_gradient_fails(monkeypatch):
     """A loss whose gradient is not its own: half of the error is hidden from differentiation."""
     right = losses.multiscale
-    monkeypatch.setattr(losses, "multiscale", lambda made, real, scales: right((made + made.detach()) / 2, real, scales))
+    monkeypatch.setattr(losses, "multiscale",
+                        lambda made, real, scales: right((made + made.detach()) / 2, real, scales))
     found = one_step._step(one_step._embedding)
     assert found["gradient against differences"] > 0.05
 
