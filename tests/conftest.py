@@ -58,6 +58,7 @@ def parity():
 def tiny_params(tmp_path_factory):
     """A whole folder of weights of the ``tiny`` preset with its config.json; 40 rows a bank; not trained."""
     import weights
+
     from jt_dfd.checkpoints import write_config
     from jt_dfd.config import preset
 
@@ -76,6 +77,7 @@ def release_params(tmp_path_factory):
     import shutil
 
     import weights
+
     from jt_dfd.config import preset
 
     kept = os.environ.get("JT_DFD_RELEASE_PARAMS")

@@ -60,6 +60,14 @@ provide_torch() {
 }
 case " $folders " in *" converter "* | *" evaluation "*) provide_torch ;; esac
 
+# the code's own rules, in a second: unused names, order of imports, lines of 120 columns (pyproject.toml)
+style() {
+    "$PYTHON" -m ruff --version >/dev/null 2>&1 || { say "ruff is not installed: the code's style is not looked at"; return 0; }
+    say "ruff"
+    "$PYTHON" -m ruff check "$ROOT"
+}
+style || fail "ruff found the above; many are mended by:  $PYTHON -m ruff check --fix"
+
 # What preparing photographs needs beyond the core; its tests are skipped where it cannot be had.
 provide_data() {
     local stamp="$VENV/.jt_dfd-data" state

@@ -4,7 +4,6 @@ PyTorch runs in this process, Jittor in a child of its own: they never load in o
 """
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
@@ -17,6 +16,7 @@ from ..checkpoints.torch_file import import_torch
 from ..child import Child, ChildError
 from ..config import Config
 from ..errors import UserError
+from ..runtime import jittor_copy
 from . import stages
 from .stages import Saved
 
@@ -72,12 +72,8 @@ class Jittor:
         """Unavailable where Jittor is not installed; CheckpointError where it is and does not start."""
         if self._child is not None:
             return
-        try:
-            found = importlib.util.find_spec("jittor")
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
-            raise Unavailable("Jittor is not installed (pip install jittor)")
+        if jittor_copy.find_source() is None:
+            raise Unavailable("Jittor is not installed (python -m jt_dfd.runtime fetches it)")
         self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="jt_dfd-verify-")
         child = Child(__name__ + ":JittorSide")
         try:

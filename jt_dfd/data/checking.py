@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
-from ..components import RELEASE_CANVAS, Geometry
 from .. import drawings
+from ..components import RELEASE_CANVAS, Geometry
 from ..pictures import PictureError, read_picture, to_sketch
 from . import index, outlines
 from .workers import Workers

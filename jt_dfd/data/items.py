@@ -9,8 +9,8 @@ from typing import Dict, List, Optional, Tuple
 import cv2
 import numpy as np
 
-from ..components import COMPONENTS, RELEASE_CANVAS, Geometry
 from .. import drawings
+from ..components import COMPONENTS, RELEASE_CANVAS, Geometry
 from ..pictures import PictureError, read_picture, to_sketch
 from . import augment, hand, index, outlines
 

@@ -17,7 +17,6 @@ from .portrait import Options
 from .sketching import DEFAULT_STYLE, Sketcher
 from .workers import Workers
 
-
 #: the index is brought up to date after so many pictures, so that a set in the making can be looked at
 INDEX_EVERY = 100
 

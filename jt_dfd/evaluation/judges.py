@@ -35,8 +35,8 @@ def perceptual(source: str = "auto") -> Tuple[Optional[Perceptual], str]:
     usable.
     """
     from ..checkpoints import CheckpointError
-    from ..networks import perceptual_weights
     from ..checkpoints.folder import sha256
+    from ..networks import perceptual_weights
 
     if source == "off":
         return None, "not computed, as asked"

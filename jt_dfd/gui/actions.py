@@ -6,14 +6,22 @@ from typing import Callable, Dict
 
 from PyQt5.QtCore import QObject, QSize, Qt
 from PyQt5.QtGui import QKeySequence
-from PyQt5.QtWidgets import (QAction, QActionGroup, QLabel, QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton,
-                             QWidget)
+from PyQt5.QtWidgets import (
+    QAction,
+    QActionGroup,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QSizePolicy,
+    QToolBar,
+    QToolButton,
+    QWidget,
+)
 
 from .controls import Slider
 from .icons import icon
 from .theme import THEMES
 from .words import LANGUAGES, TEXTS, Words, plain, tr
-
 
 #: width of the window below which the tool bar's pictures are smaller, logical pixels (ours)
 _COMPACT = 800

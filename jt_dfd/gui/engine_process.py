@@ -29,7 +29,6 @@ import numpy as np
 from ..errors import InputError, UserError
 from .tracing import trace
 
-
 #: seconds that a face is new: where the one shown is older, the next is finished, superseded or not (ours)
 OLD = 0.6
 

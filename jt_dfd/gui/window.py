@@ -6,15 +6,24 @@ from pathlib import Path
 from typing import Optional
 
 from PyQt5.QtCore import QSettings, QSize, Qt
-from PyQt5.QtWidgets import (QFileDialog, QFrame, QHBoxLayout, QLabel, QMainWindow, QMessageBox, QScrollArea,
-                             QVBoxLayout, QWidget)
+from PyQt5.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QMessageBox,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .. import __version__
 from ..errors import UserError
 from . import engine as engine_module
 from . import theme
-from .app import bundled
 from .actions import Actions
+from .app import bundled
 from .canvas import Canvas
 from .controls import Controls
 from .document import Document
@@ -27,8 +36,8 @@ from .guide import EXAMPLES, EmptyPage, picture
 from .history import History
 from .live import Live
 from .messages import EngineTrouble, KeySheet
-from .recovery import Autosave
 from .readingbar import ReadingBar
+from .recovery import Autosave
 from .recoverybar import RecoveryBar
 from .series import Morph, Series, Sweep
 from .stage import Stage

@@ -26,8 +26,8 @@ from typing import Callable, Dict, Optional
 
 from ..errors import InputError
 from . import graph_lock, half_precision, tf32
-from .problems import RuntimeProblem, word
 from .plan import Plan, make_plan
+from .problems import RuntimeProblem, word
 from .signals import restore_signals
 
 __all__ = ["RuntimeProblem", "prepare", "start", "jt", "report", "chosen_device"]
@@ -131,9 +131,9 @@ def half_precision_gains() -> bool:
 def _import_quietly() -> None:
     """Import Jittor in this process.  Where it still ends in its own exit (it found its tools changed after all), that
     becomes an error instead of a silent success."""
-    from . import first_compile
-
     import warnings
+
+    from . import first_compile
 
     try:
         with warnings.catch_warnings():

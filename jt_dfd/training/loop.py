@@ -19,7 +19,8 @@ from .. import checkpoints
 from ..backend import jt
 from ..errors import UserError
 from ..pictures import PictureError
-from . import feed, options as option_files, parallel, precision
+from . import feed, parallel, precision
+from . import options as option_files
 from .interrupt import Interrupt
 from .log import Log, memory_mb
 from .run_folder import RunFolder, note_command

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import selection
 from ..backend import jt
-from ..checkpoints import Folder, SHARED_BANK
+from ..checkpoints import SHARED_BANK, Folder
 from ..components import COMPONENTS
 from ..kernels import projection
 from .bank import ROWS_FILE, banks_of, encoders_digest

@@ -14,8 +14,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from ..checkpoints import CheckpointError, read_arrays, write_arrays
 from ..atomic import write_text
+from ..checkpoints import CheckpointError, read_arrays, write_arrays
 from .log import read
 
 _NAME = re.compile(r"step-(\d{8,})\.pkl")

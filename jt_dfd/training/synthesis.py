@@ -18,12 +18,12 @@ from ..networks.perceptual import PerceptualLoss
 from ..networks.perceptual_weights import load_features
 from . import arrays as named
 from . import feed, losses, parallel, precision, sheets
-from .weights import open_weights
 from .ema import MovingAverage
 from .optimiser import Adam
 from .options import OptionsError, SynthesisOptions
 from .projected import projected
 from .schedule import falling, learning_rate
+from .weights import open_weights
 
 PART = "synthesis"
 

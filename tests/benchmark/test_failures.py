@@ -7,8 +7,8 @@ import sys
 import time
 
 import pytest
-
 from conftest import HERE, ROOT, tool
+
 from jt_dfd.benchmark import report, run
 from jt_dfd.benchmark.run import Worker
 from jt_dfd.benchmark.stages import Stage, every, select

@@ -3,8 +3,8 @@ import subprocess
 import sys
 
 import pytest
-
 from conftest import ROOT
+
 from jt_dfd.benchmark import flops
 from jt_dfd.components import COMPONENTS
 from jt_dfd.config import preset

@@ -79,7 +79,16 @@ def without(tmp_path_factory, root):
             f"        if name.split('.')[0] == {package!r}:\n"
             "            raise ModuleNotFoundError('No module named ' + repr(name), name=name)\n"
             "sys.meta_path.insert(0, Block())\n")
-        return tool(root, *arguments, environment={"PYTHONPATH": str(block)})
+        environment = {"PYTHONPATH": str(block)}
+        if package == "jittor":   # neither installed nor fetched (runtime/jittor_copy.py)
+            environment.update(HOME=str(block), JITTOR_HOME=str(block))
+            with open(block / "sitecustomize.py", "a") as f:
+                f.write("from importlib.machinery import PathFinder\n"
+                        "find = PathFinder.find_spec\n"
+                        "PathFinder.find_spec = lambda name, path=None, target=None: (\n"
+                        "    None if name == 'jittor' else find(name, path, target))\n"
+                        f"sys.prefix = {str(block / 'no environment')!r}\n")
+        return tool(root, *arguments, environment=environment)
     return run
 
 

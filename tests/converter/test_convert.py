@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jt_dfd.checkpoints import CheckpointError, open_folder, read_arrays, write_arrays, write_config
+from jt_dfd.checkpoints import CheckpointError, formats, open_folder, read_arrays, write_arrays, write_config
 from jt_dfd.cli import run
 from jt_dfd.config import preset
-from jt_dfd.checkpoints import formats
 from jt_dfd.converter import command
 from jt_dfd.converter.convert import convert_file
 from jt_dfd.converter.convert_folder import convert_folder

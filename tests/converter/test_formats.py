@@ -1,5 +1,4 @@
 """Files of every format: written and read back bit for bit, here and by the tools others use."""
-import importlib.util
 import os
 import pickle
 import struct
@@ -10,9 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from jt_dfd.checkpoints import CheckpointError, read_arrays
-from jt_dfd.checkpoints import formats
+from jt_dfd.checkpoints import CheckpointError, formats, read_arrays
 from jt_dfd.checkpoints.tensors_file import write_tensors
+from jt_dfd.runtime import jittor_copy
 
 
 @pytest.fixture
@@ -239,7 +238,7 @@ class TestTorch:
 
 def test_jittors_own_files_in_both_directions(arrays, tmp_path, identical, root):
     """In a process of its own: jt.save and jt.load."""
-    if importlib.util.find_spec("jittor") is None:
+    if jittor_copy.find_source() is None:
         pytest.skip("Jittor is not installed")
     formats.write(tmp_path / "ours.pkl", {"w": arrays["conv.0.weight"]})
     program = (

@@ -1,5 +1,4 @@
 """The proof itself: Jittor in a process of its own, PyTorch here; and that it refuses what is wrong."""
-import importlib.util
 import os
 import shutil
 
@@ -13,9 +12,10 @@ from jt_dfd.config import preset
 from jt_dfd.converter import command, stages, verify
 from jt_dfd.converter.convert import convert_file, convert_network
 from jt_dfd.converter.sides import Jittor
+from jt_dfd.runtime import jittor_copy
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'jt_dfd[torch]')")
-pytestmark = [pytest.mark.torch, pytest.mark.skipif(importlib.util.find_spec("jittor") is None,
+pytestmark = [pytest.mark.torch, pytest.mark.skipif(jittor_copy.find_source() is None,
                                                     reason="Jittor is not installed")]
 
 

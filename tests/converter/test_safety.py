@@ -11,10 +11,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from jt_dfd.checkpoints import CheckpointError
-from jt_dfd.checkpoints import formats
-from jt_dfd.converter.convert import convert_file
+from jt_dfd.checkpoints import CheckpointError, formats
 from jt_dfd.checkpoints.tensors_file import write_tensors
+from jt_dfd.converter.convert import convert_file
 
 MUTATIONS = 500
 MARK = "JT_DFD_TEST_CODE_WAS_RUN"

@@ -10,8 +10,17 @@ import pytest
 from jt_dfd import selection
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
-from jt_dfd.kernels import (doubling, merge, narrow_convolution, picture_norm, picture_norm_last, projection, shadow,
-                            source, winograd)
+from jt_dfd.kernels import (
+    doubling,
+    merge,
+    narrow_convolution,
+    picture_norm,
+    picture_norm_last,
+    projection,
+    shadow,
+    source,
+    winograd,
+)
 
 KERNELS = (projection, merge, shadow, narrow_convolution, picture_norm)
 # what a header-only text needs so that nvcc generates its templates

@@ -6,12 +6,12 @@ run a part of the cases again under AddressSanitizer with UndefinedBehaviorSanit
 """
 from types import SimpleNamespace
 
+import emulator
 import numpy as np
 import pytest
-
-import emulator
 from emulator import Emulator
 from stand_in import variable
+
 from jt_dfd import guidance, selection
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
 from jt_dfd.kernels import merge, narrow_convolution, picture_norm, projection, shadow

@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from emulator import Emulator, Fault, SANITIZERS, translate
+from emulator import SANITIZERS, Emulator, Fault, translate
 
 # Sums of 64 numbers a block, by shared memory, a barrier, and shuffles.
 SUMS = """

@@ -1,9 +1,9 @@
 """Full faces with weights of the release's size: the GPU against the CPU and against the release's own results."""
 import numpy as np
 import pytest
+from conftest import CANVAS, gpu_memory, run_python
 from PIL import Image
 
-from conftest import CANVAS, gpu_memory, run_python
 from jt_dfd.components import COMPONENTS
 
 pytestmark = [pytest.mark.gpu, pytest.mark.full]

@@ -3,8 +3,8 @@ import importlib
 
 import numpy as np
 import pytest
+from conftest import CANVAS, CHANNELS, ROWS, WIDTH, K, random
 
-from conftest import CANVAS, CHANNELS, K, ROWS, WIDTH, random
 from jt_dfd import selection
 from jt_dfd.components import COMPONENTS, Geometry
 

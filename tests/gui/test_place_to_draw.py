@@ -8,8 +8,17 @@ from hands import draw, mouse
 from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from PyQt5.QtGui import QDragEnterEvent, QDropEvent
 from PyQt5.QtTest import QTest
-from PyQt5.QtWidgets import (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QApplication, QFileDialog, QLabel,
-                             QMessageBox, QScrollBar, QWidget)
+from PyQt5.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QFileDialog,
+    QLabel,
+    QMessageBox,
+    QScrollBar,
+    QWidget,
+)
 from test_window import LINE, faces, key, settle
 
 from jt_dfd.errors import UserError

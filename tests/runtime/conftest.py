@@ -9,7 +9,6 @@ import subprocess
 import sys
 
 import pytest
-
 from machines import ROOT
 
 #: whatever a developer's shell may have set

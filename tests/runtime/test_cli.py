@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 import pytest
+from machines import ROOT
 
 from jt_dfd import errors
 from jt_dfd.cli import run, when_stopped
-from machines import ROOT
 
 
 def raising(error):
@@ -121,8 +121,8 @@ def test_every_tool_is_a_job_of_the_installed_command():
     for job, place in JOBS.items():
         module, function = place.split(":")
         assert f"from jt_dfd.{module} import {function}" in scripts[job], job
-    done = subprocess.run([sys.executable, "-m", "jt_dfd", "export-weights", "--embedding", "nowhere", "--synthesis", "b",
-                           "--out", "c"], capture_output=True, text=True, cwd=str(ROOT))
+    done = subprocess.run([sys.executable, "-m", "jt_dfd", "export-weights", "--embedding", "nowhere",
+                           "--synthesis", "b", "--out", "c"], capture_output=True, text=True, cwd=str(ROOT))
     assert done.returncode == 2 and done.stderr.startswith("jt-dfd export_weights: nowhere: no such folder")
     none = subprocess.run([sys.executable, "-m", "jt_dfd", "paint"], capture_output=True, text=True, cwd=str(ROOT))
     assert none.returncode == 2 and "synthesize" in none.stderr

@@ -7,8 +7,8 @@ import sys
 import threading
 
 import pytest
-
 from machines import driver, script, wheel
+
 from jt_dfd.runtime import RuntimeProblem, cuda_toolkit, cuda_view, gpu, plan
 
 H100 = {"devices": [{"name": "H100", "capability": 90, "memory": 80 << 30}], "driver": [13, 0], "why": ""}

@@ -5,9 +5,8 @@ import json
 import os
 import shutil
 
-import pytest
-
 import fake_jittor
+import pytest
 from machines import ROOT, script
 
 DOCTOR = ROOT / "tools/doctor.py"

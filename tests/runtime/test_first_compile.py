@@ -8,9 +8,8 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 import fake_jittor
+import pytest
 from machines import ROOT
 
 START = """

@@ -9,8 +9,8 @@ import sysconfig
 import types
 
 import pytest
-
 from machines import script
+
 from jt_dfd import runtime
 from jt_dfd.runtime import host, plan
 

@@ -236,7 +236,8 @@ def test_a_child_that_inherits_the_copy_on_its_path_makes_no_copy_of_it(no_jitto
     fake_pip(monkeypatch, tmp_path)
     place = jittor_copy.provide()
     inherited = importlib.machinery.ModuleSpec("jittor", None, origin=os.path.join(place, "jittor", "__init__.py"))
-    monkeypatch.setattr(jittor_copy.importlib.util, "find_spec", lambda name: inherited if name == "jittor" else object())
+    monkeypatch.setattr(jittor_copy.importlib.util, "find_spec",
+                        lambda name: inherited if name == "jittor" else object())
     assert jittor_copy.provide() == place and jittor_copy.key() == os.path.basename(place)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-
 from machines import wheel
+
 from jt_dfd.runtime import cuda_toolkit, cuda_view, host
 
 TWO = {"devices": [{"name": "A100", "capability": 80, "memory": 0}, {"name": "H100", "capability": 90, "memory": 0}],

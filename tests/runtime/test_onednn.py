@@ -7,8 +7,8 @@ import sys
 from importlib import metadata
 
 import pytest
-
 from machines import ROOT, hide_wheels, wheel
+
 from jt_dfd.runtime import host, onednn, plan
 
 

@@ -6,8 +6,8 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-
 from machines import ROOT
+
 from jt_dfd.runtime import host, tf32
 from jt_dfd.runtime.plan import make_plan
 

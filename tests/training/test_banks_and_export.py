@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from conftest import embedding_trainer, synthesis_trainer, write_set
+
 from jt_dfd import checkpoints
 from jt_dfd.components import COMPONENTS
 from jt_dfd.data import index, outlines
@@ -23,10 +23,10 @@ def test_each_row_is_the_encoded_sketch_that_the_index_names(pairs, embedding):
     table = banks_of(folder)["rows"]
     assert {g: len(r) for g, r in table.items()} == {"male": 4, "female": 4}
     genders = {row.file: row for row in index.read(pairs)}
-    from jt_dfd.training.embedding import EmbeddingTrainer  # noqa: F401  starts Jittor
     from jt_dfd import networks
     from jt_dfd.backend import jt
     from jt_dfd.training import arrays as named
+    from jt_dfd.training.embedding import EmbeddingTrainer  # noqa: F401  starts Jittor
 
     for gender, entries in table.items():
         for component in ("eye1", "rest"):

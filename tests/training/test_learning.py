@@ -1,12 +1,12 @@
 """That training learns: errors against stated bounds, gradients where they belong and nowhere else."""
 import numpy as np
 import pytest
-
 from conftest import embedding_trainer, synthesis_trainer
+
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS
-from jt_dfd.training import feed, losses
 from jt_dfd.training import arrays as named
+from jt_dfd.training import feed, losses
 
 
 def steps(trainer, batch, count):

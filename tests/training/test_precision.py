@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
 from conftest import embedding_trainer, synthesis_trainer
+
 from jt_dfd import runtime
 from jt_dfd.backend import jt
 from jt_dfd.errors import UserError

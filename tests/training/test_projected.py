@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-
 from conftest import embedding_trainer, synthesis_trainer
+
 from jt_dfd import checkpoints, selection
 from jt_dfd.components import COMPONENTS
 from jt_dfd.training import feed, loop

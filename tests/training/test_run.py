@@ -5,8 +5,8 @@ import subprocess
 
 import numpy as np
 import pytest
-
 from conftest import embedding_trainer, synthesis_trainer
+
 from jt_dfd import checkpoints
 from jt_dfd.backend import jt
 from jt_dfd.cli import run
