@@ -21,6 +21,7 @@ from ..components import COMPONENTS
 from ..errors import UserError
 from ..layout import specification
 from ..pictures import to_sketch
+from ..runtime import jittor_copy
 from . import flops, inputs, machine
 
 K = flops.NEIGHBOURS
@@ -81,7 +82,9 @@ class Side:
         """Start the framework; JSON facts of it, or {"missing": why}."""
         module, name, install = self.package
         try:
-            if importlib.util.find_spec(module) is None:
+            # Jittor may have been fetched beside the environment instead of installed into it
+            there = jittor_copy.find_source() if module == "jittor" else importlib.util.find_spec(module)
+            if there is None:
                 return {"missing": f"{name} is not installed (pip install {install})"}
             self._begin(request)
         except (Exception, SystemExit) as error:

@@ -18,6 +18,8 @@ _COLOURED, _COLOURED_SHARE = 24, 0.0005
 #: a clean page: at least this share of it as white as this, its median nearly, and this share of its ink as dark as
 #: this (JPEG makes some of grey ink that dark too: 0.02; a flat grey area beside lines leaves 0.07)
 _WHITE, _WHITE_SHARE, _INK, _INK_SHARE = 250, 0.35, 112, 0.05
+#: pages with a shorter side than this are small; one of them is clean with this share of it as dark as ink
+_SMALL, _SMALL_SHARE = 256, 0.0003
 #: a ground lighter than this is never a dark one
 _DARK = 150
 #: longer side to which a page that has to be corrected is shrunk first: four times the canvas, for time and memory
@@ -47,6 +49,8 @@ def is_clean(grey: np.ndarray) -> bool:
     if counts[_WHITE:].sum() < _WHITE_SHARE * total or np.searchsorted(np.cumsum(counts), total / 2) < 240:
         return False
     dark, any_ink = counts[:_INK].sum(), counts[:235].sum()
+    if min(grey.shape) < _SMALL:   # shrunk lines are grey: a few dark pixels will do
+        return bool(any_ink == 0 or dark >= max(1.0, _SMALL_SHARE * total))
     return bool(dark >= _INK_SHARE * any_ink)
 
 

@@ -34,7 +34,7 @@ STEPS = {
 #: done only where they are asked for by name
 ASKED_FOR = ("train-demo",)
 #: what the tools and tests import; pytest for the tests alone
-NEEDED = "jittor numpy cv2 PIL tqdm pytest"
+NEEDED = "numpy cv2 PIL tqdm pytest"
 #: characters of a step's output that the JSON keeps, from its end
 KEPT = 20000
 
@@ -214,7 +214,8 @@ def _headers(run):
 def _lacking(python):
     """What an interpreter lacks, "" where it has all."""
     code = (f"import importlib.util as u, sys; m = [n for n in '{NEEDED}'.split() if not u.find_spec(n)]\n"
-            "print(' '.join(m))")
+            f"sys.path.insert(0, {str(ROOT)!r}); from jt_dfd.runtime import jittor_copy\n"
+            "print(' '.join(m + ([] if u.find_spec('jittor') or jittor_copy.find_source() else ['jittor'])))")
     status, said, _ = call([python, "-c", code], 60)
     if status != 0:
         return f"{python} does not run: {said.strip()[-300:]}"

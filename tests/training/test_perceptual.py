@@ -67,7 +67,7 @@ def test_nothing_in_a_file_is_run(tmp_path, capsys):
         archive.writestr("archive/data.pkl", pickle.dumps({"a": Evil()}))
     with pytest.raises(CheckpointError, match="nothing was run"):
         read_vgg_arrays(path)
-    row = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, Evil())
+    row = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {"a": Evil()}, [])
     path.write_bytes(b"".join(pickle.dumps(value, 2) for value in row))
     with pytest.raises(CheckpointError, match="nothing was run"):
         read_vgg_arrays(path)
