@@ -57,16 +57,21 @@ def _share(text: str) -> float:
     return float(text)
 
 
+def _add_sketches(parser: argparse.ArgumentParser, where: str = "") -> None:
+    """The options for sketches; ``where`` ends the words on when curves for drawn ones are made."""
+    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
+                        help="of the sketches (default lines)")
+    parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
+                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without "
+                             f"them gets them (default yes{where})")
+
+
 def _prepare(argv) -> int:
     parser = argparse.ArgumentParser(prog="prepare_data.py", description=_PREPARE,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", metavar="SRC", help="folder of photographs, subfolders included")
     parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
-    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
-                        help="of the sketches (default lines)")
-    parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
-                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without "
-                             "them gets them (default yes, where mediapipe's networks are installed)")
+    _add_sketches(parser, ", where mediapipe's networks are installed")
     parser.add_argument("--sketch-dir", metavar="DIR", help="your own sketches instead, paired with the photographs by "
                         "path, or by name alone; drawn of the aligned faces (they are resized, not aligned), so mostly "
                         "with --aligned")
@@ -159,11 +164,7 @@ def generate_faces(argv=None) -> int:
     parser = argparse.ArgumentParser(description=_GENERATE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, required=True, metavar="N", help="pairs in the set")
     parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
-    parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
-                        help="of the sketches (default lines)")
-    parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
-                        help="curves for drawn sketches besides, which training draws anew each epoch; a set without "
-                             "them gets them (default yes)")
+    _add_sketches(parser)
     parser.add_argument("--first-seed", type=int, default=0, metavar="S",
                         help="go through the seeds from here (default 0)")
     parser.add_argument("--seeds", metavar="FILE", help="these seeds only: one a line, or a CSV with a column seed")

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
-from . import host
+from .. import atomic
+from . import host, isa
 
 OURS, PLAIN = "channels last", "plain layers"
 #: how much quicker the plain layers have to be: what two timings of the same work may differ by (ours)
@@ -33,7 +33,6 @@ def machine() -> str:
     threads, and the kernels' own text."""
     from ..backend import jt
     from ..kernels import doubling, narrow_convolution, picture_norm_last, source, winograd
-    from . import host, isa
 
     text = source.vector_set().text() + "".join(source.cpu_text(k) if hasattr(k, "SHARED") else source.PRELUDE + k.CPU
                                                 for k in (winograd, doubling, narrow_convolution, picture_norm_last))
@@ -80,11 +79,7 @@ def keep(name: str, ours: List[float], plain: List[float]) -> str:
     way = PLAIN if min(ours / plain, ratios[len(ratios) // 2]) > MARGIN else OURS
     everything, place = read(), path()
     everything.setdefault(machine(), {})[name] = {"taken": way, OURS: ours, PLAIN: plain}
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=place.name, dir=str(place.parent))
-    with os.fdopen(handle, "w") as f:
-        json.dump(everything, f, indent=1, sort_keys=True)
-    os.replace(temporary, str(place))
+    atomic.write_text(place, json.dumps(everything, indent=1, sort_keys=True))
     return way
 
 
