@@ -16,6 +16,12 @@ SQUARE = 0.02
 _HEAD, _BUST, _WIDE = 0.80, 0.98, 0.8
 #: where the middle of a head and of a bust lies in its square
 _MIDDLE_OF_HEAD, _MIDDLE_OF_BUST = (0.49, 0.47), (0.5, 0.5)
+#: sizes of a face that are looked for in a square of about the right size
+_SIZES = np.geomspace(0.84, 1.19, 11)
+#: how much of a sheet's sides is left out, in pixels of the small picture
+_RIM = 3
+#: focal length in longer sides of the picture, as phones have it
+_FOCAL = 0.78
 #: how far a drawing may lie off, of the square's side, for the middle or an end of the page to be meant
 _OFF = 0.07
 #: cubic sampling may differ from averages over areas by this share of the ink; above it lines are lost
@@ -64,8 +70,8 @@ def without_frame(page: np.ndarray, notes: List[Remark], clean: bool) -> np.ndar
         out = np.full_like(page, 255)
         out[y0:y1, x0:x1] = page[y0:y1, x0:x1]
         if x1 - x0 < 0.85 * width or y1 - y0 < 0.85 * height:
-            return np.ascontiguousarray(out[y:y + h, x:x + w])
-        return out
+            out = np.ascontiguousarray(out[y:y + h, x:x + w])
+        return without_frame(out, [], True)  # it may be a double line
     return page if clean else _without_edges(page, notes)
 
 
@@ -122,36 +128,74 @@ def canvas(pixels: np.ndarray) -> Optional[Tuple[int, int, int, int]]:
     return x, y, x + w, y + h
 
 
-def sheet(luma: np.ndarray) -> Optional[Tuple[int, int, int, int]]:
-    """(left, top, right, bottom) of a sheet of paper that lies upright on something darker; None where there is none.
+def sheet(pixels: np.ndarray, light: np.ndarray) -> Optional[np.ndarray]:
+    """What lies on a sheet of paper, upright again, where ``pixels`` (H, W) or (H, W, 3) show one on something else;
+    None where there is none.
 
-    luma: (H, W) float32, 0 to 255.  The sheet is a bright rectangle, a fifth to nine tenths of the picture, whose sides
-    are sharp steps on three sides at least.
+    light: (H, W) float32, 0 to 255, in which the sheet is brighter.  It is a bright area of four straight sides, a
+    fifth to nine tenths of the picture; each side is a sharp step or the picture's own edge, and two are steps.
     """
-    little = small(luma, 256)
-    level, bright = cv2.threshold(cv2.medianBlur(np.round(little).astype(np.uint8), 5), 0, 1, cv2.THRESH_OTSU)
+    little = small(light, 256)
+    _, bright = cv2.threshold(cv2.medianBlur(np.round(little).astype(np.uint8), 5), 0, 1, cv2.THRESH_OTSU)
     bright = cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    _, _, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=4)
-    if len(stats) < 2:
+    outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = cv2.convexHull(max(outlines, key=cv2.contourArea)) if outlines else np.zeros((0, 1, 2), np.int32)
+    area = cv2.contourArea(hull) if len(hull) else 0.0
+    if not 0.2 * little.size < area < 0.92 * little.size or area > 1.1 * max(cv2.contourArea(o) for o in outlines):
         return None
-    x, y, w, h, area = (int(v) for v in stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
+    for part in np.linspace(0.01, 0.06, 11):
+        corners = cv2.approxPolyDP(hull, part * cv2.arcLength(hull, True), True)[:, 0]
+        if len(corners) <= 4:
+            break
+    if len(corners) != 4 or cv2.contourArea(corners) < 0.93 * area or not _steps(little, corners):
+        return None
+    corners = corners[np.argsort(np.arctan2(*(corners - corners.mean(0)).T[::-1]))].astype(np.float32)
+    corners = np.roll(corners, -int(np.argmin(corners.sum(1))), 0)  # from the upper left one on, clockwise
+    # a little inside, but at the picture's own edges
     height, width = little.shape
-    if not 0.2 < w * h / little.size < 0.92 or area < 0.9 * w * h:
-        return None
+    inwards = np.sign(corners.mean(0) - corners) * _RIM
+    at_edge = np.stack([(corners[:, 0] < 2) | (corners[:, 0] > width - 3),
+                        (corners[:, 1] < 2) | (corners[:, 1] > height - 3)], 1)
+    corners = (corners + np.where(at_edge, 0, inwards)) * (max(light.shape) / max(little.shape))
+    sides = np.linalg.norm(corners - np.roll(corners, -1, 0), axis=1)
+    h = round(float(sides[1] + sides[3]) / 2)
+    w = round(h * _aspect(corners - np.array(light.shape[::-1]) / 2, _FOCAL * max(light.shape)))
+    if np.abs(corners - corners.mean(0)).std(0).max() < 0.006 * max(w, h):  # upright: no pixel is mixed
+        (x0, y0), (x1, y1) = np.round(corners.min(0)).astype(int), np.round(corners.max(0)).astype(int)
+        return np.ascontiguousarray(pixels[y0:y1 + 1, x0:x1 + 1])
+    onto = np.array([(0, 0), (w - 1, 0), (w - 1, h - 1), (0, h - 1)], np.float32)
+    return cv2.warpPerspective(pixels, cv2.getPerspectiveTransform(corners, onto), (w, h), flags=cv2.INTER_LINEAR,
+                               borderMode=cv2.BORDER_REPLICATE)
+
+
+def _aspect(corners: np.ndarray, focal: float) -> float:
+    """Width over height of the rectangle that a camera saw with these corners (4, 2), measured from the picture's
+    middle, the focal length in the same pixels (Zhang and He 2007, "Whiteboard scanning and image enhancement")."""
+    a, b, d, c = np.concatenate([corners / focal, np.ones((4, 1))], 1)  # upper left and right, lower right and left
+    right = np.cross(a, d) @ c / (np.cross(b, d) @ c) * b - a
+    down = np.cross(a, d) @ b / (np.cross(c, d) @ b) * c - a
+    return float(np.linalg.norm(right) / np.linalg.norm(down))
+
+
+def _steps(little: np.ndarray, corners: np.ndarray) -> bool:
+    """Are the sides of a sheet sharp steps, two of them at least, or the picture's edge?"""
+    height, width = little.shape
     steps = 0
-    for inside, outside in ((little[y + 3:y + 7, x:x + w], little[max(0, y - 7):max(0, y - 2), x:x + w]),
-                            (little[y + h - 7:y + h - 3, x:x + w], little[y + h + 2:y + h + 7, x:x + w]),
-                            (little[y:y + h, x + 3:x + 7], little[y:y + h, max(0, x - 7):max(0, x - 2)]),
-                            (little[y:y + h, x + w - 7:x + w - 3], little[y:y + h, x + w + 2:x + w + 7])):
-        if outside.size and inside.size:
-            steps += float(np.median(inside)) > 1.25 * float(np.median(outside))
-    if steps < 3:
-        return None
-    factor = max(luma.shape) / max(little.shape)
-    rim = 3
-    return (round((x + rim) * factor) if x else 0, round((y + rim) * factor) if y else 0,
-            round((x + w - rim) * factor) if x + w < width else luma.shape[1],
-            round((y + h - rim) * factor) if y + h < height else luma.shape[0])
+    for a, b in zip(corners.astype(float), np.roll(corners, -1, 0).astype(float)):
+        normal = np.array([b[1] - a[1], a[0] - b[0]]) / max(1.0, float(np.linalg.norm(b - a)))
+        normal *= np.sign(normal @ ((a + b) / 2 - corners.mean(0))) or 1.0
+        line = a + (b - a) * np.linspace(0.1, 0.9, 60)[:, None]
+        if ((line + 3 * normal < 0) | (line + 3 * normal > (width - 1, height - 1))).any(1).mean() > 0.5:
+            continue
+
+        def level(off):
+            x, y = np.round(line + off * normal).astype(int).T
+            return float(np.median(little[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]))
+
+        if level(-5) <= 1.25 * level(5):
+            return False
+        steps += 1
+    return steps >= 2
 
 
 def without_things_beside(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
@@ -230,8 +274,8 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int]:
     """(left, top, side) of the square in which a drawing with that box was drawn, as far as can be known.
 
     The page's short side is its side where the drawing fills that about as drawings do; else what such a drawing takes
-    up of its square decides.  It lies so that the face seen in it (place.find) is where faces are, or by its middle;
-    where that is nearly in the middle or at an end of the page, exactly there.
+    up of its square decides, then the size of the face seen in it (place.find).  It lies so that this face is where
+    faces are, or by its middle; where that is nearly in the middle or at an end of the page, exactly there.
     """
     from .place import find
 
@@ -244,9 +288,12 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int]:
     side = round(span / share) if own else shorter
     at = [(x0 + x1) / 2 - middle[0] * side, (y0 + y1) / 2 - middle[1] * side]
     little = cv2.resize(cut(page, round(at[0]), round(at[1]), side), (512, 512), interpolation=cv2.INTER_AREA)
-    found = find(little)
-    if found is not None and np.abs(found[2][:, 2]).max() < 0.12 * 512:
+    found = find(little, _SIZES) if own else None
+    if found is None or not _SIZES[0] < found[0] < _SIZES[-1]:  # a face of another size: its place alone
+        found = find(little)
+    if found is not None and np.abs(found[2] @ (256, 256, 1) - 256).max() < 0.12 * 512:
         at = [v + shift * side / 512 for v, shift in zip(at, found[2][:, 2])]
+        side = round(side * found[0])
     if not own:
         for axis, (length, low, high) in enumerate(((width, x0, x1), (height, y0, y1))):
             ends = [end for end in ((length - side) // 2, 0, length - side)

@@ -15,15 +15,23 @@ from .words import Remark, remark
 
 #: channels further apart than this are a colour, where more than this share of the page shows it
 _COLOURED, _COLOURED_SHARE = 24, 0.0005
-#: a clean page: at least this share of it as white as this, its median nearly, and this share of its ink as dark as
+#: a clean page: at least this share of it as white as this (a sheet a fiftieth darker all over changes a face by 15
+#: grey levels), its median nearly, and this share of its ink as dark as
 #: this (JPEG makes some of grey ink that dark too: 0.02; a flat grey area beside lines leaves 0.07)
-_WHITE, _WHITE_SHARE, _INK, _INK_SHARE = 250, 0.35, 112, 0.05
+_WHITE, _WHITE_SHARE, _INK, _INK_SHARE = 254, 0.2, 112, 0.05
+#: parts of one tone a pixel from which a page is made of dots (a line drawing has a twentieth of that)
+_DOTS = 0.01
 #: pages with a shorter side than this are small; one of them is clean with this share of it as dark as ink
 _SMALL, _SMALL_SHARE = 256, 0.0003
 #: a ground lighter than this is never a dark one
 _DARK = 150
 #: longer side to which a page that has to be corrected is shrunk first: four times the canvas, for time and memory
 _LARGEST = 2048
+#: less of the ink than this is no construction lines but the fringes of strokes
+_LEAST_LINES = 0.04
+#: a lens makes the sides of strokes soft, and thin strokes pale: photographed ink is read as darker by this (halves
+#: the difference from the clean drawing's ink in pencil, chalk and pen on a dozen papers; blurred ones gain nothing)
+_SOFT = 1.35
 #: contrast below which a page holds nothing, of its paper's brightness
 _LEAST_CONTRAST = 0.05
 
@@ -35,6 +43,22 @@ def neutral(pixels: np.ndarray) -> Optional[np.ndarray]:
         return pixels
     spread = pixels.max(2).astype(np.int16) - pixels.min(2)
     return np.ascontiguousarray(pixels[:, :, 0]) if float((spread > _COLOURED).mean()) <= _COLOURED_SHARE else None
+
+
+def _is_screened(grey: np.ndarray) -> bool:
+    """Are the tones of a page (H, W) made of dots, as by a newspaper's screen or dithering?"""
+    return min(grey.shape) >= _SMALL and _dots(grey) > _DOTS * grey.size
+
+
+def _dots(grey: np.ndarray) -> int:
+    dark = (paper.small(grey, _LARGEST) < 128).astype(np.uint8)
+    return max(cv2.connectedComponents(part, connectivity=4)[0] for part in (dark, 1 - dark))
+
+
+def _without_screen(grey: np.ndarray) -> np.ndarray:
+    """A screened page as the grey it stands for: dots on white become paper by their mean."""
+    pitch = float(np.sqrt(grey.size / _dots(grey)))
+    return cv2.GaussianBlur(paper.small(grey, _LARGEST), (0, 0), 0.4 * pitch)
 
 
 def _luma(picture: np.ndarray) -> np.ndarray:
@@ -63,10 +87,17 @@ def is_dark(luma: np.ndarray) -> bool:
     """Is the page (H, W), 0 to 255, a dark ground with light strokes, as a blackboard?  Where its middle is not light,
     and what is lighter than its surroundings outweighs what is darker."""
     little = paper.small(luma.astype(np.float32), 384)
-    if float(np.median(little)) > _DARK:
-        return False
-    ground = cv2.medianBlur(np.round(little).astype(np.uint8), 31).astype(np.float32)
-    away = little - ground
+    return float(np.median(little)) <= _DARK and _is_lighter(little)
+
+
+def _ground(little: np.ndarray) -> np.ndarray:
+    """What the strokes of a small picture (H, W) float32, 0 to 255, are on."""
+    return cv2.medianBlur(np.round(little).astype(np.uint8), 31).astype(np.float32)
+
+
+def _is_lighter(little: np.ndarray) -> bool:
+    """Are the strokes of a small picture (H, W) float32, 0 to 255, lighter than what they are on?"""
+    away = little - _ground(little)
     away[np.abs(away) < 12] = 0
     return float(np.maximum(away, 0).sum()) > float(np.maximum(-away, 0).sum())
 
@@ -80,6 +111,9 @@ def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Rem
         return page, [remark("sheet"), *more], warnings
     grey = neutral(pixels)
     notes: List[Remark] = []
+    if grey is not None and _is_screened(grey):
+        notes.append(remark("screen"))
+        grey = pixels = _without_screen(grey)
     if grey is not None and is_clean(grey) and (not turned or _is_black(grey)):
         return _without_ruling(grey, notes), notes, []
     pixels = paper.small(pixels, _LARGEST)
@@ -89,13 +123,13 @@ def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Rem
     if float(np.ptp(paper.small(luma))) <= 255 * _LEAST_CONTRAST and float(np.ptp(luma)) <= 40:
         page = np.full(luma.shape, 0 if np.median(luma) < 64 else 255, np.uint8)
         return page, notes, []
-    on = frame.sheet(luma)
-    if on is not None:
-        left, top, right, bottom = on
-        inside = np.ascontiguousarray(pixels[top:bottom, left:right])
-        page, more, warnings = read(inside)
-        if not warnings and not any(n.code == "inverted" for n in more) and page.min() < 255:
-            return page, [remark("sheet"), *more], warnings
+    coloured = pixels.max(2).astype(np.float32) - pixels.min(2) if grey is None else None
+    for light in (luma, coloured):  # on something darker, or of a colour on something without
+        inside = None if light is None else frame.sheet(pixels, light)
+        if inside is not None:
+            page, more, warnings = read(inside)
+            if not warnings and not any(n.code == "inverted" for n in more) and page.min() < 255:
+                return page, [remark("sheet"), *more], warnings
     dark = is_dark(luma)
     if paper.is_tonal((255 - luma if dark else luma) / 255):
         return np.round(luma).astype(np.uint8) if grey is None else grey, notes, [remark("photograph")]
@@ -123,6 +157,9 @@ def _without_ruling(grey: np.ndarray, notes: List[Remark]) -> np.ndarray:
 def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
     picture = pixels.astype(np.float32) / 255
     channels = [picture] if picture.ndim == 2 else [np.ascontiguousarray(picture[:, :, c]) for c in range(3)]
+    if len(channels) == 3:
+        level = [float(np.median(c)) for c in channels]
+        channels = [_no_lighter(c) if v >= 0.25 * max(level) else np.ones_like(c) for c, v in zip(channels, level)]
     bright = [np.maximum(paper.brightness(c), 0.02) for c in channels]
     lit = np.median([float(np.median(b)) for b in bright])
     if any(abs(float(np.median(b)) - 1) > 0.015 or float(np.std(b)) > 0.01 for b in bright):
@@ -147,10 +184,23 @@ def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
     if strength < 0.65:
         notes.append(remark("faint"))
     ink = _without_faint_lines(ink, strength, notes)
-    ink = np.clip(ink / strength, 0, 1)
+    ink = np.clip(ink * (_SOFT if _is_photographed(pixels) else 1) / strength, 0, 1)
     if noise > 0.002:
         ink = _without_specks(ink)
     return np.round(255 * (1 - ink)).astype(np.uint8)
+
+
+def _is_photographed(pixels: np.ndarray) -> bool:
+    """Did a picture go through a camera or scanner?  Painted paper is of one colour: neighbours there are the same."""
+    return float((pixels[:, 1:] == pixels[:, :-1]).mean()) < 0.6
+
+
+def _no_lighter(channel: np.ndarray) -> np.ndarray:
+    """A channel (H, W) float32, 0 to 1, without strokes that are lighter in it than the paper."""
+    little = 255 * paper.small(channel)
+    if float(np.median(little)) > 230 or not _is_lighter(little):
+        return channel
+    return np.minimum(channel, cv2.resize(_ground(little) / 255, channel.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _noise(ink: np.ndarray) -> float:
@@ -189,7 +239,7 @@ def _strength(ink: np.ndarray, noise: float) -> float:
 def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
     """Coloured construction lines under dark ink go: there the channel in which they are the paper's own is measured.
 
-    Where there is dark ink enough to be a drawing, these count as construction: light colours (they keep more than half
+    Where there is dark ink enough to be a drawing, and as far as the light lines go, these count as construction: light colours (they keep more than half
     of the paper's luma: non-photo blue, pink, yellow), and saturated red and orange that run all over the drawing
     rather than in one part of it, such as lips.  Dark blue, green and violet are ink, and so is any colour without dark
     ink.
@@ -206,10 +256,12 @@ def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
     lines = light & ~beside
     gone = np.zeros_like(coloured)
     if float(warm.mean()) > _COLOURED_SHARE:
-        if dark.sum() > 0.3 * warm.sum() and _spans(warm, dark):
+        if dark.sum() > 0.3 * warm.sum() and _spans(warm, dark) and _spans(dark, warm, 0.35):
             gone |= coloured & (ratios[:, :, 0] > 0.6)
-    elif float(lines.mean()) > _COLOURED_SHARE and dark.sum() > 0.3 * lines.sum():
+    elif float(lines.mean()) > _COLOURED_SHARE and dark.sum() > 0.3 * lines.sum() and _spans(dark, lines, 0.35):
         gone |= light & ~(beside & (spread < 0.12))
+    if float(ink[gone].sum()) < _LEAST_LINES * float(ink.sum()):
+        gone[:] = False
     if gone.any():
         notes.append(remark("construction"))
     if float((coloured & ~gone).mean()) > _COLOURED_SHARE:
@@ -218,11 +270,12 @@ def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
     return np.where(gone, np.where(left < 0.2, 0, left), ink).astype(np.float32)
 
 
-def _spans(one: np.ndarray, other: np.ndarray) -> bool:
-    """Does ``one`` (H, W) bool run over most of where ``other`` is, in both directions?"""
+def _spans(one: np.ndarray, other: np.ndarray, part: float = 0.6) -> bool:
+    """Does ``one`` (H, W) bool run over this part of where ``other`` is, in both directions?"""
     for axis in (0, 1):
-        a, b = np.flatnonzero(one.any(axis)), np.flatnonzero(other.any(axis))
-        if not len(a) or not len(b) or (a[-1] - a[0]) < 0.6 * (b[-1] - b[0]):
+        (a0, a1), (b0, b1) = (np.searchsorted(np.cumsum(v.sum(axis)), np.array([0.05, 0.95]) * v.sum())
+                              for v in (one, other))
+        if not one.any() or min(a1, b1) - max(a0, b0) < part * (b1 - b0):
             return False
     return True
 

@@ -103,13 +103,13 @@ def ruling(ink: np.ndarray, level: bool = False) -> Optional[np.ndarray]:
 
     ink: (H, W) float32, 0 on paper.  Lines count as ruled where at least four of them, straight and nearly level or
     upright, cross most of the page at one distance.  Squared paper is both.  The page may be turned by up to three
-    degrees, unless it is known to be ``level``, which is quicker.
+    degrees, unless it is known to be ``level``, which is quicker.  A grid of dots is ruling too.
     """
     factor = max(1, max(ink.shape) // 1024)
     height, width = (n // factor * factor for n in ink.shape)
     little = ink if factor == 1 else ink[:height, :width].reshape(
         height // factor, factor, width // factor, factor).max((1, 3))  # of thin lines an average would leave nothing
-    found = None
+    found = _dot_grid(little)
     for upright in (False, True):
         lines = _level_lines(np.ascontiguousarray(little.T if upright else little), level)
         if lines is not None:
@@ -118,6 +118,22 @@ def ruling(ink: np.ndarray, level: bool = False) -> Optional[np.ndarray]:
     if found is None or factor == 1:
         return found
     return cv2.resize(found.astype(np.uint8), ink.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _dot_grid(ink: np.ndarray) -> Optional[np.ndarray]:
+    """(H, W) bool, the small spots of a page that lie at one distance from one another; None where they do not."""
+    _, labels, stats, middles = cv2.connectedComponentsWithStats((ink > 0.08).astype(np.uint8), connectivity=8)
+    spots = np.flatnonzero(stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(1) <= max(3, max(ink.shape) / 100))
+    if not 60 <= len(spots) <= 2500:
+        return None
+    x, y = middles[spots].T.astype(np.float32)
+    apart = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
+    np.fill_diagonal(apart, np.inf)
+    nearest = np.sqrt(apart.min(1))
+    step = float(np.median(nearest))
+    if step < 6 or (np.abs(nearest - step) < max(1.5, 0.1 * step)).mean() < 0.7:
+        return None
+    return cv2.dilate(np.isin(labels, spots).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 def _level_lines(ink: np.ndarray, level: bool) -> Optional[np.ndarray]:
@@ -198,7 +214,8 @@ def _regular(cover: np.ndarray, height: int):
     if step < 5:
         return None
     even = np.abs(gaps / step - np.round(gaps / step)) < max(0.12, 1.6 / step)
-    return bands if even.mean() > 0.75 else None
+    full = gaps.sum() / step < 2.5 * len(gaps)  # four lines at a page's ends are frames
+    return bands if full and even.mean() > 0.75 else None
 
 
 def without_ruling(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ NOTES: Dict[str, str] = {
     "pencil-under": "faint lines under dark ink: left out as construction lines",
     "ruling": "ruled or squared paper: its lines left out",
     "frame": "a frame around the drawing: left out",
+    "screen": "tones made of dots, as in a newspaper or a dithered file: read as grey",
     "sheet": "a page inside something else, as a sheet on a desk or a program's window: what lies around it left out",
     "edge": "what lies along the picture's edge: left out",
     "beside": "small things beside the drawing, as a page number: left out",
@@ -34,6 +35,7 @@ WARNINGS: Dict[str, str] = {
     "little": "hardly anything is drawn ({share:.2%} of the page is ink)",
     "photograph": "a photograph or painting, not a line drawing",
     "small": "the drawing takes up {share:.0%} of the page only",
+    "coarse": "a picture of {width}x{height} pixels only: too few for the lines of a face",
     "no-outline": "no outline of a face was found to place the drawing by",
 }
 #: what helps on the command line, by code
