@@ -27,8 +27,8 @@ __all__ = ["ERRORS", "NOTES", "UNFIT", "WARNINGS", "Reading", "Remark", "judge",
 LEAST_INK, MOST_INK = 0.002, 0.6
 #: less ink than this is nothing at all: a speck, not a stroke (ours)
 _NOTHING = 0.0001
-#: pictures with a shorter side than this have too few pixels for a face's lines (at 96 and 128 pixels faces differ by 4 to 20
-#: grey levels from those of the same drawings at 512, at 160 by 2 to 5)
+#: pictures with a shorter side than this have too few pixels for a face's lines (at 96 and 128 pixels faces differ by 4
+#: to 20 grey levels from those of the same drawings at 512, at 160 by 2 to 5)
 _COARSE = 150
 #: longer side of the page from which it is shrunk before anything else is done with it
 _LARGEST = 4608
@@ -86,8 +86,9 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
             page = frame.without_frame(page, notes, clean)
             if abs(page.shape[0] - page.shape[1]) > frame.SQUARE * max(page.shape) or not clean:
                 page = frame.without_things_beside(page, notes)
-        page = frame.square(page, notes, whole=photograph)
-        page = frame.to_canvas(page, notes)
+        drawn = [] if photograph else notes  # of lines nothing is to be said there
+        page = frame.square(page, drawn, whole=photograph)
+        page = frame.to_canvas(page, drawn)
         if place and not photograph:
             from .place import place as put
 

@@ -187,12 +187,9 @@ def _steps(little: np.ndarray, corners: np.ndarray) -> bool:
         line = a + (b - a) * np.linspace(0.1, 0.9, 60)[:, None]
         if ((line + 3 * normal < 0) | (line + 3 * normal > (width - 1, height - 1))).any(1).mean() > 0.5:
             continue
-
-        def level(off):
-            x, y = np.round(line + off * normal).astype(int).T
-            return float(np.median(little[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]))
-
-        if level(-5) <= 1.25 * level(5):
+        inside, outside = (np.clip(np.round(line + off * normal).astype(int), 0, (width - 1, height - 1)).T[::-1]
+                           for off in (-5, 5))
+        if float(np.median(little[tuple(inside)])) <= 1.25 * float(np.median(little[tuple(outside)])):
             return False
         steps += 1
     return steps >= 2

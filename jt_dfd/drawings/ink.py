@@ -16,8 +16,8 @@ from .words import Remark, remark
 #: channels further apart than this are a colour, where more than this share of the page shows it
 _COLOURED, _COLOURED_SHARE = 24, 0.0005
 #: a clean page: at least this share of it as white as this (a sheet a fiftieth darker all over changes a face by 15
-#: grey levels), its median nearly, and this share of its ink as dark as
-#: this (JPEG makes some of grey ink that dark too: 0.02; a flat grey area beside lines leaves 0.07)
+#: grey levels), its median nearly, and this share of its ink as dark as this (JPEG makes some of grey ink
+#: that dark too: 0.02; a flat grey area beside lines leaves 0.07)
 _WHITE, _WHITE_SHARE, _INK, _INK_SHARE = 254, 0.2, 112, 0.05
 #: parts of one tone a pixel from which a page is made of dots (a line drawing has a twentieth of that)
 _DOTS = 0.01
@@ -239,10 +239,10 @@ def _strength(ink: np.ndarray, noise: float) -> float:
 def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
     """Coloured construction lines under dark ink go: there the channel in which they are the paper's own is measured.
 
-    Where there is dark ink enough to be a drawing, and as far as the light lines go, these count as construction: light colours (they keep more than half
-    of the paper's luma: non-photo blue, pink, yellow), and saturated red and orange that run all over the drawing
-    rather than in one part of it, such as lips.  Dark blue, green and violet are ink, and so is any colour without dark
-    ink.
+    Where there is dark ink enough to be a drawing, and where the light lines are, these count as construction: light
+    colours (they keep more than half of the paper's luma: non-photo blue, pink, yellow), and saturated red and orange
+    that run all over the drawing rather than in one part of it, such as lips.  Dark blue, green and violet are ink, and
+    so is any colour without dark ink.
     """
     luma = _luma(ratios)
     spread = ratios.max(2) - ratios.min(2)
