@@ -28,10 +28,10 @@ if [ ! -e "$params/config.json" ] && [ ! -d "$params/AE_whole" ]; then
     echo "    or train your own; README.md says how.  Everything else is ready."
 else
     say "a face from tests/sketches/a.png"
-    "$PYTHON" tools/synthesize.py tests/sketches/a.png --params "$params" -o "$face" || fail "The face could not be made; the reason is above."
+    "$PYTHON" tools/synthesize.py tests/sketches/a.png --params "$params" --sheet -o "$face" || fail "The face could not be made; the reason is above."
     [ -f "$face" ] || fail "$face was not written."
     made=yes
-    say "done: $ROOT/$face"
+    say "done: $ROOT/$face, and ${face%.png}_sheet.png beside it: the drawing, its shadow, three amounts of refinement"
 fi
 
 if [ "$window" = yes ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
