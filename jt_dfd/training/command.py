@@ -20,7 +20,7 @@ tools/build_bank.py and tools/train_synthesis.py read.
 _SYNTHESIS = """Stage II: train feature mapping and image synthesis with stage I's frozen encoders.
 
     python tools/train_synthesis.py --data SET --embedding runs/embedding --out runs/synthesis
-    python tools/train_synthesis.py --data SET --init-from Params/demo --out runs/finer
+    python tools/train_synthesis.py --data SET --init Params/demo --out runs/finer
     mpirun -np 4 python tools/train_synthesis.py --data SET --embedding runs/embedding --out runs/synthesis --batch 16
 
 The run folder gets options.json, log.jsonl, losses.png, samples/ (sketch, what the image decoders make of it, face,

@@ -15,7 +15,7 @@ from . import feed, losses, parallel, precision, sheets
 from .optimiser import Adam
 from .options import EmbeddingOptions
 from .schedule import learning_rate
-from .weights import open_weights
+from .weights import begin_with
 
 KINDS = ("encoder", "image_decoder")
 
@@ -33,11 +33,8 @@ class EmbeddingTrainer:
         for pair in self.networks.values():
             for network in pair.values():
                 _set_norm_momentum(network, options.norm_momentum)
-        if options.init_from:
-            folder = open_weights(options.init_from)
-            for part in self.parts:
-                for kind in KINDS:
-                    named.into_network(self.networks[part][kind], folder.network(kind, part), options.init_from)
+        self.begun_with = begin_with(options.init, [(kind, part, pair[kind]) for part, pair in self.networks.items()
+                                                    for kind in KINDS]) if options.init else []
         for pair in self.networks.values():
             parallel.same_weights(pair.values())
         scale = precision.prepare(options, [n for pair in self.networks.values() for n in pair.values()])
@@ -54,7 +51,7 @@ class EmbeddingTrainer:
         """Before a run's first step: the last layer of each new encoder is scaled so that this batch's latents have
         mean 0 and deviation 1 (ours).  Untouched, all sketches of a component have nearly the same latent at first, and
         hundreds of steps go by on the mean sketch alone."""
-        if self.options.init_from:
+        if self.options.init:
             return
         for part in parts:
             encoder = self.networks[part]["encoder"]

@@ -37,7 +37,7 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     digest = encoders_digest(one)
     if encoders_digest(two) != digest:
         raise UserError(f"{synthesis} was trained with other encoders than those in {embedding}: stage I has gone "
-                        "on since. Train stage II with the new ones (--init-from keeps what it learned), or take "
+                        "on since. Train stage II with the new ones (--init keeps what it learned), or take "
                         "the old.")
     banks = banks_of(one)
     if not banks or banks.get("encoders") != digest:
@@ -103,7 +103,7 @@ def _record(run, folder) -> Dict[str, Any]:
     if calls:
         out["commands"] = [{**call, "command": shlex.join(map(_short, shlex.split(call["command"])))} for call in calls]
     out["options"] = {k: _short(v) if isinstance(v, str) else v for k, v in options.items()}
-    before = Path(options.get("init_from") or run)
+    before = Path(options.get("init") or options.get("init_from") or run)
     if before != Path(run) and (before / OPTIONS_FILE).is_file():
         out["began_from"] = _record(before, open_weights(before))
     return out

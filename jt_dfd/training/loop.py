@@ -100,7 +100,7 @@ class Run:
             option_files.write(o, self.out)
             note_command(self.out, start, self.command)
         self.log = Log(self.log_folder, writer, start, o.tensorboard)
-        for line in self.describe():
+        for line in [*self.describe(), *([] if start else trainer.begun_with)]:
             self.log.note(line)
         if start:
             self.log.note(f"resumed at step {start}")

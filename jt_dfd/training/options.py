@@ -35,7 +35,9 @@ class Options:
     data: str = _option("", "folder with index.csv, as tools/prepare_data.py and tools/generate_faces.py write it")
     out: str = _option("", "run folder: options, checkpoints, log, sheets, weights")
     preset: str = _option("compact", "network sizes", choices=sorted(PRESETS))
-    init_from: str = _option("", "folder of weights to start from (Params/demo, a run folder); sets the preset too")
+    init: str = _option("", "folder of weights to begin with (Params/demo, a run folder): every tensor that fits is "
+                            "taken, the others start anew and are named; sets the sizes where nothing else does",
+                        formerly="init_from")
     steps: int = _option(40000, "optimiser steps in all")
     batch: int = _option(4, "pictures a step, over all ranks together")
     lr: float = _option(2e-4, "Adam's learning rate (ours)")

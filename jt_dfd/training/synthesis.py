@@ -18,19 +18,20 @@ from ..networks.perceptual import PerceptualLoss
 from ..networks.perceptual_weights import load_features
 from . import arrays as named
 from . import feed, losses, parallel, precision, sheets
+from .bank import encoders_digest
 from .ema import MovingAverage
 from .optimiser import Adam
 from .options import OptionsError, SynthesisOptions
 from .projected import projected
 from .schedule import falling, learning_rate
-from .weights import open_weights
+from .weights import begin_with, open_weights
 
 PART = "synthesis"
 
 
 def embedding_source(options: SynthesisOptions) -> str:
     """The folder with stage I's encoders.  OptionsError where none is named."""
-    source = options.embedding or options.init_from
+    source = options.embedding or options.init
     if not source:
         raise OptionsError("--embedding is needed: stage I's run folder, or a folder of weights")
     return source
@@ -58,8 +59,7 @@ class SynthesisTrainer:
         self.generator = networks.build("generator", config)
         self.made_by = [*self.decoders.values(), self.generator]
         self.discriminator = networks.build("discriminator", config) if options.gan > 0 else None
-        if options.init_from:
-            self._initialise(options.init_from)
+        self.begun_with = self._begin() if options.init else []
         parallel.same_weights(self.made_by + ([self.discriminator] if self.discriminator else []))
         # not the encoders, whose latents have to be those of inference, and not the perceptual loss
         scale = precision.prepare(options, self.made_by + ([self.discriminator] if self.discriminator else []))
@@ -73,16 +73,15 @@ class SynthesisTrainer:
             features, self.perceptual_note = load_features(options.perceptual_network)
             self.perceptual = features and PerceptualLoss(features, options.perceptual_layers)
 
-    def _initialise(self, path: str) -> None:
-        folder = open_weights(path)
-        for component, decoder in self.decoders.items():
-            named.into_network(decoder, folder.network("feature_decoder", component), path)
-        named.into_network(self.generator, folder.network("generator"), path)
-        extra = folder.path / "discriminator.pkl"
-        if self.discriminator is not None and extra.is_file():
-            named.into_network(self.discriminator, checkpoints.read_arrays(extra), extra)
-        elif self.discriminator is not None and folder.has("discriminator"):
-            named.into_network(self.discriminator, folder.network("discriminator"), path)
+    def _begin(self):
+        own, folder = self.options.init, open_weights(self.options.init)
+        networks = [*(("feature_decoder", c, n) for c, n in self.decoders.items()), ("generator", "", self.generator)]
+        if self.discriminator is not None:
+            networks.append(("discriminator", "", self.discriminator))
+        notes = begin_with(own, networks)
+        if folder.has("encoder") and encoders_digest(folder) != encoders_digest(self.embedding):
+            notes.append(f"{own} was trained with other encoders: its feature decoders have to learn the new latents")
+        return notes
 
     def describe(self):
         count = networks.count_parameters

@@ -106,7 +106,7 @@ def test_a_signal_saves_and_stops(root, pairs, embedding, tmp_path, to):
 
 
 def test_stage_one_with_synchronised_batch_statistics(root, pairs, embedding, tmp_path):
-    more = ("--data", str(pairs), "--component", "mouth", "--lr", "1e-4", "--norm-momentum", "1", "--init-from",
+    more = ("--data", str(pairs), "--component", "mouth", "--lr", "1e-4", "--norm-momentum", "1", "--init",
             str(embedding / "weights"))
     train(root, "embedding", tmp_path / "one", 1, *more)
     train(root, "embedding", tmp_path / "two", 2, *more)
