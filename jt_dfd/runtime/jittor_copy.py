@@ -40,8 +40,9 @@ from .problems import RuntimeProblem, finding
 #: the version that is fetched, and that everything was tried with
 VERSION = "1.3.11.0"
 _PACKAGES = ("jittor", "jittor_utils")
-#: not needed to run, and half of the size
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "test", "notebook", "*.pyc")
+#: not needed to run: half of the size, and an example of oneDNN's that would be compiled with its operators
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "test", "notebook", "*.pyc", "mkl_test_op.*",
+                                   "cpu_cnn_inference_f32.cpp")
 _MANIFEST = "manifest.json"
 
 

@@ -38,7 +38,33 @@ def lacks(piece: str) -> Callable[[str], bool]:
 
 
 _UTILS, _NUMPY_H, _NUMPY_CC = "jittor_utils/__init__.py", "jittor/src/pyjt/numpy.h", "jittor/src/pyjt/numpy.cc"
-_THREADS = "jittor/src/parallel_compiler.cc"
+_THREADS, _COMPILER = "jittor/src/parallel_compiler.cc", "jittor/compiler.py"
+
+# (name, flags, text before) -> what a g++ command for the CPU needs more; "" where that cannot be had
+_HEADERS = '''def headers_once(name, flags, before=""):
+    if cc_type != "g++" or has_cuda or not jit_utils.cc or platform.system() != "Linux":
+        return ""
+    text = os.path.join(cache_path, "headers_" + name + ".h")
+    wanted = before + "".join(f"#include <{h}>\\n" for h in (
+        "algorithm atomic chrono cmath condition_variable cstring fstream functional iomanip iostream list map memory "
+        "mutex queue set sstream thread unordered_map unordered_set vector").split()) + "".join(
+        f'#include "{h}"\\n' for h in ("common.h", "var.h", "op.h", "ops/op_register.h", "misc/cuda_flags.h"))
+    try:
+        if not os.path.isfile(text) or open(text).read() != wanted:
+            with open(text, "w") as f:
+                f.write(wanted)
+        flags = remove_flags(flags, ["-l", "-L", "-Wl,", "-shared"])
+        if jit_utils.cc.cache_compile(f\'"{cc_path}" -x c++-header "{text}" {flags} -o "{text}.gch"\',
+                                      cache_path, jittor_path):   # and can it be read where it was written?
+            run_cmd(f\'"{cc_path}" {flags} -include "{text}" -x c++ -c /dev/null -o "{text}.o"\')
+            os.remove(text + ".o")
+        return f\' -include "{text}" \'
+    except Exception:
+        if os.path.isfile(text + ".gch"):
+            os.remove(text + ".gch")
+        return ""
+
+'''
 
 RULES: List[Rule] = [
     # --- g++ 15 and newer
@@ -95,7 +121,7 @@ RULES: List[Rule] = [
          "    return values if dtype is None else values.astype(dtype, copy=False)\n"
          "Var.__array__ = _as_array\n", lacks("Var.__array__ = Var.numpy")),
     # --- Python 3.13: exec() in a function no longer writes to what a later locals() returns (PEP 667)
-    Rule("import of an operator", "jittor/compiler.py", "PEP 667: the name is not in locals() after exec",
+    Rule("import of an operator", _COMPILER, "PEP 667: the name is not in locals() after exec",
          '            exec(f"import {gen_name}")\n    mod = locals()[gen_name]\n',
          '            mod = __import__(gen_name)\n', lacks("mod = locals()[gen_name]")),
     Rule("import of a module", _UTILS, "PEP 667: the name is not in locals() after exec",
@@ -114,15 +140,32 @@ RULES: List[Rule] = [
          "import multiprocessing as mp\n", "import multiprocessing as mp\nmp = mp.get_context('fork')\n",
          has("get_context('fork')")),
     # --- this copy, which is on the path of the process that asked for it and of no other
-    Rule("the compiler's wrapper", "jittor/utils/asm_tuner.py",
-         "run for every operator as a script of its own, it would import another Jittor's tools, or none",
-         "import re\nimport jittor_utils as jit_utils\n",
-         "import re\nsys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))\n"
-         "import jittor_utils as jit_utils\n", has("sys.path.insert(0")),
-    Rule("the question for the GPU", "jittor/compiler.py", "the same: run as a module it would not be found",
+    Rule("the question for the GPU", _COMPILER, "run as a module it would not be found, or be another Jittor's",
          'f"log_v=0 {sys.executable} -m jittor_utils.query_cuda_cc"',
          "f\"log_v=0 {sys.executable} '{os.path.dirname(jit_utils.__file__)}/query_cuda_cc.py'\"",
          lacks("-m jittor_utils.query_cuda_cc")),
+    # --- half of the first compile's time
+    Rule("operators without a detour", "jittor/src/jit_compiler.cc",
+         "a Python process an operator, with debug lines, for a search of the assembly that nobody asks for; and that "
+         "process would import another Jittor's tools than this copy's, or none",
+         '        cmd = python_path+" "+jittor_path+"/utils/asm_tuner.py "\n            "--cc_path=" + cmd;\n', "",
+         lacks("asm_tuner.py")),
+    Rule("headers once: how", _COMPILER, "every source reads the same 500 ms of headers. g++ keeps what it has read of "
+         "them; what was made with other flags it leaves alone, and reads the text",
+         "def compile(compiler,", _HEADERS + "def compile(compiler,", has("def headers_once")),
+    Rule("headers once: core", _COMPILER, "see the rule before", "    cmds = []\n    for input, obj_file in zip(",
+         "    if 'jittor_core' in base_output:\n        oflags += headers_once('core', oflags)\n"
+         "    cmds = []\n    for input, obj_file in zip(", has("def headers_once")),
+    Rule("headers once: operators", _COMPILER, "see the rule before", "flags.cc_flags = cc_flags + kernel_opt_flags\n",
+         "flags.cc_flags = cc_flags + kernel_opt_flags\n"
+         "flags.cc_flags += headers_once('operators', flags.cc_flags, '#define JIT 1\\n#define JIT_cpu 1\\n')\n",
+         has("def headers_once")),
+    Rule("optimisation of the core", _COMPILER, "it computes nothing: operators are compiled with flags of their own",
+         'opt_flags += " -O2 "\n', 'opt_flags += " -O1 "\n', lacks('opt_flags += " -O2 "')),
+    Rule("the tools, compiled twice", _COMPILER, "the first ones only run the second compile",
+         "    recompile = compile(cc_path, cc_flags+f\" {opt_flags} \", files,",
+         "    recompile = compile(cc_path, cc_flags+f\" {opt_flags if jit_utils.cc else '-O0'} \", files,",
+         has("if jit_utils.cc else '-O0'")),
     # --- any machine
     Rule("end of the compile threads: flag", _THREADS,
          "a thread that has not started to wait when the process ends misses the wake-up, and the process hangs",
