@@ -66,7 +66,7 @@ STAGES = {"fetch": "fetching Jittor's package with pip", "again": "an object was
 #: a GPU build has some 240 sources, a CPU build 150; only used to say how long it may take
 #: what follows the core (convolutions, the first operator) takes this share of the core's time
 _AFTER_CORE = 0.1
-_MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
+_MINUTES = {"cpu": "1 to 3 minutes", "cuda": "4 to 10 minutes"}
 
 
 def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
