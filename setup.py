@@ -37,7 +37,7 @@ EXTRAS = {
     # TensorBoard events of the trainers; stlpips-pytorch (its VGG16 for the perceptual loss) must come with --no-deps
     "train": ["tensorboardX"],
     "heic": ["pillow-heif"],   # photographs as iPhones store them
-    "test": ["pytest", "pytest-qt", "hypothesis", "ruff>=0.6,<0.18"],
+    "test": ["pytest", "pytest-qt", "hypothesis", "ruff>=0.6,<0.18", "basedpyright==1.40.*"],
 }
 
 setup(

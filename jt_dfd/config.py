@@ -88,7 +88,7 @@ class Config:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, data: Dict[str, Any], source: str = "config") -> "Config":
+    def from_dict(cls, data: Any, source: str = "config") -> "Config":
         """Strict: an unknown field or a missing one is an error that names ``source``."""
         if not isinstance(data, dict):
             raise ConfigError(f"{source}: expected an object with the network sizes, found {type(data).__name__}")

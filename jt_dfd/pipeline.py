@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class Networks:
 
     def __init__(self, folder: Folder, precision: str = "single"):
         self.config, self.geometry, self.precision = folder.config, folder.config.geometry, precision
-        self._of: Dict[Tuple[str, str], object] = {}
+        self._of: Dict[Tuple[str, str], Any] = {}
         self._folder, self._runs = folder, {}
         # the large ones first: while a file is read its contents are in memory twice
         self.generator = self._read(folder, "generator", "rest")

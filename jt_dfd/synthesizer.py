@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Callable, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
@@ -84,7 +85,8 @@ class Synthesizer:
     where the device has no half precision.
     """
 
-    def __init__(self, params="Params/demo", device: str = "auto", precision: str = "single"):
+    def __init__(self, params: Union[str, Path] = "Params/demo", device: str = "auto",
+                 precision: str = "single"):
         if precision not in PRECISIONS:
             raise InputError(f"precision must be 'single' or 'half', not {precision!r}")
         folder = open_folder(params)

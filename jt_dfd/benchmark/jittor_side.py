@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ class Jittor(JittorSide):
         return self.synthesizer.networks
 
     def close(self):
-        self.synthesizer = None
+        self.synthesizer: Any = None
         super().close()
 
     def forget(self):
@@ -140,8 +141,8 @@ class Jittor(JittorSide):
             number = next(numbers)
             arrays = inputs.batch(self.config, mine, number * parallel.world() + rank)
             crops = {c: jt.array(np.ascontiguousarray(arrays[c])) for c in COMPONENTS}
-            pages = (jt.array(arrays[name]) for name in ("sketch", "photo"))
-            return Batch(crops, *pages, [], tuple(range(mine)), 0, number)
+            sketch, photo = (jt.array(arrays[name]) for name in ("sketch", "photo"))
+            return Batch(crops, sketch, photo, [], tuple(range(mine)), 0, number)
 
         def run(given):
             losses, apply = precision.step(trainer, given, given.step, trainer.parts)

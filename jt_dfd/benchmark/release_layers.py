@@ -6,6 +6,8 @@ the picture's own statistics), and the LeakyReLU of slope 1 after every Down and
 """
 from __future__ import annotations
 
+from typing import Any
+
 from .. import layout
 from ..backend import nn
 from ..config import Config
@@ -18,7 +20,7 @@ class _Block(nn.Module):
         self.order, self.residual = [name for name, _ in block.parts], block.kind == "res"
         for name, part in block.parts:
             setattr(self, name, _make(part))
-        self.slope = None if self.residual else nn.LeakyReLU(1.0)
+        self.slope: Any = None if self.residual else nn.LeakyReLU(1.0)
 
     def execute(self, x):
         y = x

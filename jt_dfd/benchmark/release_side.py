@@ -2,6 +2,8 @@
 through Jittor's own layers, everything again for every stroke."""
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..backend import jt
@@ -26,7 +28,7 @@ class Release(JittorSide):
         return Networks(self.folder)
 
     def close(self):
-        self.bank = None
+        self.bank: Any = None
         super().close()
 
     def read_bank(self, component, gender):

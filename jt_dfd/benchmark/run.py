@@ -37,7 +37,7 @@ class Worker:
         self.environment = {"JT_DFD_TF32": "1" if opening.get("tf32", True) else "0"}
         if threads:
             self.environment.update({f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")})
-        self.child: Optional[Child] = None
+        self.child: Any = None  #: a Child once it is started
         self.facts: Dict[str, Any] = {}
         self.missing = ""
         self._started = 0

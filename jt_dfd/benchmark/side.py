@@ -168,7 +168,8 @@ class Side:
 
     def close(self) -> None:
         """Let the weights go: training and loading are measured without a second set of them in memory."""
-        self._networks = self.work = None
+        self._networks: Any = None
+        self.work: Any = None
         self.tidy()
 
     def tidy(self) -> None:

@@ -127,8 +127,8 @@ class Folder:
 
     def members(self) -> List[Member]:
         """Every network and bank that is there, in a fixed order."""
-        found = [(*wanted[:3], place(*wanted[:3]), self.find(*wanted[:3])) for wanted in self._wanted()]
-        return [Member(*entry) for entry in found if entry[-1] is not None]
+        found = ((wanted[:3], self.find(*wanted[:3])) for wanted in self._wanted())
+        return [Member(*which, place(*which), path) for which, path in found if path is not None]
 
     def missing(self) -> List[str]:
         """Places of networks and banks that belong there and are not."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import pickle
 import struct
 from collections import OrderedDict
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def _frombuffer(data, dtype, shape, order):
 
 
 def _scalar(dtype, data):
-    return dtype if isinstance(dtype, Inert) else _build((), dtype, data, "C").item()
+    return dtype if isinstance(dtype, Inert) else np.asarray(_build((), dtype, data, "C")).item()
 
 
 def _jittor_var(*arguments):
@@ -252,6 +252,14 @@ class _Counting(dict):
 class Reader(pickle._Unpickler):
     """Reads one pickle from a binary stream of ``size`` bytes.  ``names`` says what each (module, name) the pickle may
     ask for stands for; readers of other formats extend it and ``persistent_load``."""
+
+    # of Python's own reader, of which the checkers' stubs say nothing
+    dispatch: dict
+    stack: list
+    append: Callable
+    pop_mark: Callable
+    read: Callable
+    readline: Callable
 
     names: Dict[tuple, Any] = _ALLOWED
     #: classes whose instances take a state (the ``BUILD`` instruction)

@@ -60,7 +60,8 @@ class _Storage(StandIn):
     """A piece of raw data that tensors are views of; ``raw`` is filled when its bytes were read."""
 
     def __init__(self, kind: _StorageKind, count: int):
-        self.kind, self.count, self.raw = kind, count, None  # type: Any
+        self.kind, self.count = kind, count
+        self.raw: Any = None
 
     def values(self, code: str) -> np.ndarray:
         if self.raw is None:

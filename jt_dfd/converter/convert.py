@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -118,13 +118,14 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
         notes = notes + ["rounded float64 to float32, which the networks compute with"]
     for name in list(arrays):
         arrays[name] = as_type(arrays[name], dtype or _KEPT.get(arrays[name].dtype.newbyteorder("=")), name, source)
-    numbers, proof = sum(array.size for array in arrays.values()), None
+    numbers = sum(array.size for array in arrays.values())
+    proof: Any = None
     if reference is not None:
         proof = refuse(_in_torch(reference, layout, arrays), source, "after cross-loading")
     marks = fingerprints(arrays) if jittor is not None else None
     formats.write(target, arrays)
     del arrays
-    if marks is not None:
+    if marks is not None and jittor is not None:
         saved = reload(target, layout)
         same_bits(marks, saved, target)
         if reference is not None and to == "torch":

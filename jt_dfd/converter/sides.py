@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -56,8 +56,8 @@ class Jittor:
     """
 
     def __init__(self):
-        self._child: Optional[Child] = None
-        self._scratch: Optional[tempfile.TemporaryDirectory] = None
+        self._child: Any = None  # a Child
+        self._scratch: Any = None  # a TemporaryDirectory
 
     def __enter__(self) -> "Jittor":
         return self

@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
     @property
     def worst(self) -> Tuple[str, float]:
-        return max(self.stages, key=lambda stage: stage[1])
+        return max(self.stages or (), key=lambda stage: stage[1])
 
     @property
     def agree(self) -> bool:

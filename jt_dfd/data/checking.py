@@ -60,7 +60,7 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
         if row.gender not in ("", *index.GENDERS):
             result.errors.append((row.file, f"unknown gender: {row.gender!r}, expected female, male or blank"))
         if row.landmarks is not None:
-            _check_landmarks(row, result)
+            _check_landmarks(row.file, row.landmarks, result)
     with Workers(max(1, workers), f"{__name__}:make") as pool:
         jobs = [(str(Path(folder) / r.file), str(Path(folder) / r.sketch),
                  str(Path(folder) / r.drawn) if r.drawn else "")
@@ -74,14 +74,14 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
     return result
 
 
-def _check_landmarks(row: index.Row, result: Result) -> None:
+def _check_landmarks(file: str, landmarks: index.Landmarks, result: Result) -> None:
     geometry = Geometry()
     homes = {"left_eye": "eye1", "right_eye": "eye2", "nose": "nose", "mouth_left": "mouth", "mouth_right": "mouth"}
-    away = [point for point, part in homes.items() if not geometry.window(part).contains(*row.landmarks[point])]
-    if row.landmarks["left_eye"][0] >= row.landmarks["right_eye"][0]:
-        result.errors.append((row.file, "landmarks: left and right eye mixed up"))
+    away = [point for point, part in homes.items() if not geometry.window(part).contains(*landmarks[point])]
+    if landmarks["left_eye"][0] >= landmarks["right_eye"][0]:
+        result.errors.append((file, "landmarks: left and right eye mixed up"))
     elif away:
-        result.warnings.append((row.file, f"landmarks outside their windows: {', '.join(away)}"))
+        result.warnings.append((file, f"landmarks outside their windows: {', '.join(away)}"))
 
 
 def make():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Batch:
 
     crops: Dict[str, "jt.Var"]
     sketch: "jt.Var"
-    photo: Optional["jt.Var"]
+    photo: Any
     rows: List[index.Row]
     items: Tuple[int, ...]
     epoch: int

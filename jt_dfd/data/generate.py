@@ -11,7 +11,7 @@ import csv
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class FaceGenerator:
             raise models.ModelMissing("the face generator runs on OpenVINO: pip install openvino") from None
         core = openvino.Core()
         # 32-bit floats whatever the processor offers: bfloat16 shifts the picture by about a grey level
-        settings = {"INFERENCE_PRECISION_HINT": "f32"}
+        settings: Dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         self._mapping = core.compile_model(str(mapping), "CPU", settings)

@@ -19,7 +19,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from ..components import CANONICAL_POINTS
 from ..errors import UserError
@@ -98,7 +98,7 @@ def index_path(folder: Union[str, os.PathLike]) -> Path:
 def write(folder: Union[str, os.PathLike], rows: List[Row]) -> None:
     """Write ``folder/index.csv`` atomically, rows sorted by file name."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer: Any = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in sorted(rows, key=lambda r: r.file):
         writer.writerow(row.as_strings())

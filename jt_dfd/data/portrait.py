@@ -4,7 +4,7 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -73,8 +73,8 @@ class PortraitMaker:
 
     def __init__(self, options: Options):
         self.options = options
-        self._finder = None
-        self._mask = None
+        self._finder: Any = None
+        self._mask: Any = None
 
     def from_file(self, path, landmarks: Optional[Landmarks] = None) -> Portrait:
         """Rejected gives the reason where the file is no usable portrait."""

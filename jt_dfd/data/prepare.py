@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from .. import drawings
 from ..pictures import PictureError, write_atomically, write_png
@@ -131,7 +131,7 @@ def _jittor_device() -> str:
     return "cuda" if jt.flags.use_cuda else "cpu"
 
 
-def finish(out, name: str, answer: Dict, sketcher: Optional[Sketcher], journal: Journal, key: str, **entry) -> None:
+def finish(out, name: str, answer: Dict, sketcher: Any, journal: Journal, key: str, **entry) -> None:
     """Write the sketch of a face that a PortraitJob has made, then record the pair."""
     if "sketch" in answer or sketcher is not None:  # else: drawn from the stored faces later
         sketch = answer["sketch"] if "sketch" in answer else sketcher(answer["face"])

@@ -232,7 +232,7 @@ class Actions(QObject):
         self.size.blockSignals(False)
         self.size_label.setText(f" {size} px")
 
-    def show_recent(self, paths, opener: Callable[[str], None], forget: Callable[[], None]) -> None:
+    def show_recent(self, paths, opener: Callable[[str], object], forget: Callable[[], None]) -> None:
         self.recent_menu.clear()
         self.recent_menu.setEnabled(bool(paths))
         for n, path in enumerate(paths, 1):

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -73,8 +73,8 @@ class _Job:
 class _Process:
     """One engine process and its threads' shared state."""
 
-    popen: subprocess.Popen
-    connection: Connection
+    popen: Any
+    connection: Any
     lifeline: int
     post: Post                                        # to the window's thread
     wake: threading.Condition = field(default_factory=threading.Condition)
@@ -122,7 +122,7 @@ class Engine(QObject):
         self.state = STOPPED
         self.sent = 0      # face requests made
         self.dropped = 0   # of these, superseded before they were computed
-        self._process: Optional[_Process] = None
+        self._process: Any = None
         self._id = 0
         self._wanted: Optional[_Face] = None                   # asked for, not yet handed to a process
         self._open: "OrderedDict[int, _Face]" = OrderedDict()  # handed over, not yet answered

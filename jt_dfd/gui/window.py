@@ -394,7 +394,7 @@ class Window(QMainWindow):
         info, state = self.engine.info, self.engine.state
         words = {engine_module.STARTING: tr("status.starting"), engine_module.WAITING: tr("status.waiting"),
                  engine_module.FAILED: tr("status.none"), engine_module.STOPPED: tr("status.none")}
-        device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device"), info.get("device", ""))
+        device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device", ""), info.get("device", ""))
         self.device_label.setText(words.get(state, device))
         name = Path(self.engine.params)
         self.weights_label.setText("/".join(name.parts[-2:]))

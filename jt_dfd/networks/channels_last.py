@@ -33,7 +33,7 @@ def steps(layers) -> List[Callable]:
     for before, layer, behind in zip([None] + layers[:-1], layers, layers[1:] + [None]):
         if isinstance(layer, nn.ReflectionPad2d) and _is_narrow(behind):
             out.append(_taken_along)
-        elif isinstance(before, nn.ReflectionPad2d) and _is_narrow(layer):
+        elif before is not None and isinstance(before, nn.ReflectionPad2d) and _is_narrow(layer):
             out.append(_narrow(layer, before.padding))
         elif isinstance(layer, NORMS):
             out.append(_norm(layer, relu=isinstance(behind, nn.ReLU)))

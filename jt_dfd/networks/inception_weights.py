@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def check(value, source) -> Dict[str, np.ndarray]:
         raise CheckpointError(f"{error}{left} ({_WANTED[0].upper()}{_WANTED[1:]}.)") from None
 
 
-def load_inception(path) -> Tuple[object, Dict[str, object]]:
+def load_inception(path) -> Tuple[Any, Dict[str, object]]:
     """(InceptionFeatures, {"file": its name, "sha256": its sum, "published": whether that is the published file's})."""
     from .inception import InceptionFeatures
 

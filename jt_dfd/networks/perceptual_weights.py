@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def stlpips_file() -> Optional[Path]:
     from importlib import metadata
 
     try:
-        path = Path(metadata.distribution(_STLPIPS).locate_file(_STLPIPS_FILE))
+        path = Path(str(metadata.distribution(_STLPIPS).locate_file(_STLPIPS_FILE)))
     except metadata.PackageNotFoundError:
         return None
     return path if path.is_file() else None
@@ -38,7 +38,7 @@ def read_vgg_arrays(path) -> Dict[str, np.ndarray]:
     return unwrap(read_any(path), path)[0]
 
 
-def load_features(source: str = "auto") -> Tuple[Optional[object], str]:
+def load_features(source: str = "auto") -> Tuple[Any, str]:
     """(VGGFeatures or None, what was taken, for the log).
 
     source: "auto" (stlpips where installed, else none), "stlpips", "off", or a torchvision VGG19 or VGG16 file.

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from ..errors import InputError
 from . import graph_lock, half_precision, tf32
@@ -32,7 +32,7 @@ from .signals import restore_signals
 
 __all__ = ["RuntimeProblem", "prepare", "start", "jt", "report", "chosen_device"]
 
-_prepared: Optional[Plan] = None
+_prepared: Any = None   # a Plan
 _jittor = None
 
 

@@ -27,7 +27,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 from . import host
 from .cuda_toolkit import PARTS
@@ -166,7 +166,7 @@ def highest_capability(nvcc: Dict) -> int:
 
 def fingerprint(content: Dict[str, Tuple[str, str]]) -> str:
     """Short name of a view: changes with its contents and with any file they point to."""
-    parts = [_FORMAT]
+    parts: List[Any] = [_FORMAT]
     for name in sorted(content):
         kind, what = content[name]
         # the files behind it: a link's target, the header that a small one includes, the compiler that the script runs

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from . import host, jittor_copy
 from .problems import RuntimeProblem, finding
@@ -75,7 +75,7 @@ def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
 
     environment = dict(os.environ, **(planned or {}))
     compiler = environment.get("cc_path", "")
-    parts = {name: environment.get(name) for name in SETTINGS}
+    parts: Dict[str, Any] = {name: environment.get(name) for name in SETTINGS}
     parts.update(python=sys.version, include=_include(), jittor=jittor_copy.key(), prefix=sys.prefix,
                  compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
                  system=platform.platform(), processor=host.processor_model(), home=str(host.jittor_home()),
@@ -214,7 +214,7 @@ def _run(device: str, place: Optional[str], show, lock):
     with open(str(log_path()), "w", errors="replace") as log:
         log.write(f"{time.ctime()}  {sys.executable}  device {device}\n")
         log.flush()
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
+        child: Any = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
                                  env=child_environment(), start_new_session=True, pass_fds=(lock.fileno(),))
         stop = threading.Event()
         ticker = threading.Thread(target=_ticks, args=(show, stop), daemon=True)

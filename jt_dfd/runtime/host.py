@@ -16,7 +16,7 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from .problems import finding, package_command
 
@@ -105,7 +105,7 @@ def check_packages() -> List[Dict[str, str]]:
     return found
 
 
-def numpy_version() -> Optional[str]:
+def numpy_version() -> Any:
     return getattr(sys.modules.get("numpy"), "__version__", None) or installed_version("numpy")
 
 
@@ -201,7 +201,7 @@ def available_compilers() -> Tuple[List[Dict], List[Dict[str, str]]]:
         there = compilers()
         return there, [] if there else [finding("no C++ compiler on PATH; Jittor compiles its kernels on this machine",
                                                 package_command(["g++"]))]
-    path = shutil.which(wanted)
+    path = shutil.which(wanted) or ""
     version = compiler_version(path) if path else None
     if not version:
         return [], [finding(f"cc_path={wanted}: there is no compiler that runs there", "unset cc_path")]

@@ -32,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from . import host, jittor_rules
 from .problems import RuntimeProblem, finding
@@ -128,7 +128,7 @@ def _by_hand() -> str:
     return f"{sys.executable} -m pip install --no-deps jittor=={VERSION}"
 
 
-def _unfit(source: Source, error: Exception) -> Dict[str, str]:
+def _unfit(source: Any, error: Exception) -> Dict[str, str]:
     return finding(f"{source.folder}: {error}; this is not the Jittor {source.version} that this project changes for "
                    "today's Python, numpy and g++",
                    f"{_by_hand()}   (or, where that Jittor runs here as it is:  export JT_DFD_JITTOR=installed)")

@@ -11,7 +11,7 @@ import platform
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from .host import jittor_home
 
@@ -28,7 +28,7 @@ def folder() -> Path:
     return jittor_home() / ".cache" / "jittor" / "mkl" / ("dnnl_lnx_2.2.0_cpu_gomp" + suffix)
 
 
-def wheel_files() -> Dict[str, Optional[Dict[str, Path]]]:
+def wheel_files() -> Dict[str, Any]:
     """{"library": {name: file}, "headers": {path below include/: file}} from the installed distributions' own file
     lists; None for one that is not installed or whose files are gone."""
     from importlib import metadata
@@ -102,7 +102,7 @@ def others() -> List[str]:
     return [e.path for e in entries if e.path != str(place) and not works(Path(e.path))]
 
 
-def _library(files: Optional[Dict[str, Path]]) -> Optional[Path]:
+def _library(files: Optional[Dict[str, Path]]) -> Any:
     if not files:
         return None
     return files.get("libdnnl.so.2") or files[max(files, key=len)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from . import cuda_toolkit, cuda_view, first_compile, gpu, half_precision, host, isa, jittor_copy, onednn, tf32
 from .problems import finding
@@ -23,10 +23,10 @@ class Plan:
         self.compiler: Optional[Dict] = None
         self.environment: Dict[str, str] = {}
         self.users: Dict[str, str] = {}
-        self.found: Dict[str, object] = {}
+        self.found: Dict[str, Any] = {}
         self.notes: List[Dict[str, str]] = []
         self.said_at_start: List[Dict[str, str]] = []
-        self.gpu: Optional[Dict] = None
+        self.gpu: Any = None
         self.problems: List[Dict[str, str]] = []
         self.compiled = False
 

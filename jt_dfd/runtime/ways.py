@@ -75,10 +75,10 @@ def keep(name: str, ours: List[float], plain: List[float]) -> str:
     busy machine either alone says little, and a wrong choice would stay.
     """
     ratios = sorted(o / p for o, p in zip(ours, plain))
-    ours, plain = min(ours), min(plain)
-    way = PLAIN if min(ours / plain, ratios[len(ratios) // 2]) > MARGIN else OURS
+    best, best_plain = min(ours), min(plain)
+    way = PLAIN if min(best / best_plain, ratios[len(ratios) // 2]) > MARGIN else OURS
     everything, place = read(), path()
-    everything.setdefault(machine(), {})[name] = {"taken": way, OURS: ours, PLAIN: plain}
+    everything.setdefault(machine(), {})[name] = {"taken": way, OURS: best, PLAIN: best_plain}
     atomic.write_text(place, json.dumps(everything, indent=1, sort_keys=True))
     return way
 

@@ -11,7 +11,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Any, Dict
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Run:
                         for part in trainer.parts}
         self.log_folder = self.out / trainer.parts[0] if several and len(trainer.parts) == 1 else self.out
         self.done = {part: 0 for part in trainer.parts}
-        self.log: Optional[Log] = None
+        self.log: Any = None  # a Log once the run is open
         self._saved_at = time.monotonic()
 
     # beginning

@@ -1,7 +1,7 @@
 """Adam with what training needs around it: the gradient's length before anything moves, and its state as arrays."""
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -22,7 +22,9 @@ class Adam:
         # BatchNorm's running statistics are among parameters(); they take no gradient
         self.parameters = [p for network in networks for p in network.parameters() if not p.is_stop_grad()]
         self._adam = jt.optim.Adam(self.parameters, 1e-4, betas=(beta1, beta2))
-        self._norm, self.scale, self._pending = None, scale, False
+        self.scale, self._pending = scale, False
+
+    _norm: Any   #: of the last backward
 
     def backward(self, loss):
         """Gradients of ``loss`` for these parameters and no others; returns their length, a (1,) variable."""

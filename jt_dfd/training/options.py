@@ -176,7 +176,7 @@ def _boolean(text: str) -> bool:
 
 def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> Options:
     """Options out of what the user gave (None: not given), on top of the run folder's own where it is resumed."""
-    values = {f.name: f.default for f in fields(kind)}
+    values: Dict[str, Any] = {f.name: f.default for f in fields(kind)}
     given = {k: v for k, v in given.items() if k in values and v is not None}
     out = given.get("out")
     if resume and out and (Path(out) / OPTIONS_FILE).is_file():
