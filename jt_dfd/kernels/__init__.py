@@ -1,6 +1,7 @@
 """JIT kernels, one a file: a public function, its reference in plain Jittor operations, a CPU source and a CUDA source.
 
     projection   K nearest rows of a bank, the weights that rebuild the query, and the projected vector
+                 (nth_element: the release's choice of rows, in C++)
     merge        five feature maps onto the canvas in one pass, with gradients
     shadow       weighted sum of decoded neighbours, masks and clipping in one pass
 
