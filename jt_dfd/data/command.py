@@ -145,7 +145,7 @@ def _check(argv) -> int:
 
     from tqdm import tqdm
 
-    from . import checking, sheet
+    from . import checking
 
     if args.pairs < 0:
         parser.error("--pairs: expected 0 or more")
@@ -154,8 +154,8 @@ def _check(argv) -> int:
     print(result.text())
     if args.pairs and result.pairs:
         path = args.sheet or str(Path(args.folder) / "sheet.png")
-        drawn = sheet.write_sheet(args.folder, path, args.pairs)
-        print(f"{path}: {drawn} pairs; windows of {sheet.LEGEND}")
+        drawn = checking.write_sheet(args.folder, path, args.pairs)
+        print(f"{path}: {drawn} pairs; windows of {checking.LEGEND}")
     return 1 if result.errors else 0
 
 

@@ -179,3 +179,8 @@ def files_of(rows: List[index.Row], folder, styles: Optional[Tuple[str, ...]] = 
         files.append((row.file, sketch))
         drawn.append(curves)
     return tuple(files), tuple(drawn) if any(drawn) else ()
+
+
+def make(spec: Spec):
+    """For the worker processes, which never import Jittor."""
+    return ItemLoader(spec).load

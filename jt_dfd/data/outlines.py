@@ -19,8 +19,7 @@ import numpy as np
 from ..components import CANONICAL_POINTS, RELEASE_CANVAS
 from ..pictures import PictureError, write_atomically
 from . import hair
-from .detect import FaceFinder
-from .person import PersonMask, interpreter, run
+from .detect import FaceFinder, PersonMask, interpreter, run
 from .strokes import smooth
 
 Curves = Dict[str, List[np.ndarray]]

@@ -99,7 +99,7 @@ class PortraitMaker:
         else:
             portrait = self._by_detection(picture, notes)
         if self.options.background == "white":
-            from .person import whiten_background
+            from .detect import whiten_background
 
             mask = self._person(portrait.face)
             if mask[Geometry().window("nose").slices].mean() < 0.5:
@@ -234,7 +234,7 @@ class PortraitMaker:
 
     def _person(self, face: np.ndarray) -> np.ndarray:
         if self._mask is None:
-            from .person import PersonMask
+            from .detect import PersonMask
 
             self._mask = PersonMask()
         return self._mask(face)
@@ -303,7 +303,7 @@ class PortraitJob:
         face = write_webp(os.path.join(self.folder, "faces", f"{name}.webp"), portrait.face, options.quality)
         out = {"landmarks": portrait.landmarks, "notes": portrait.notes, "measures": portrait.measures}
         if options.sketch == "photocopy":
-            from .photocopy import photocopy
+            from .sketching import photocopy
 
             out["sketch"] = photocopy(face)
         elif options.sketch == "lines" and self.sketcher is not None:
