@@ -12,8 +12,7 @@ from .checkpoints import Folder
 from .components import COMPONENTS
 from .kernels import merge, shadow
 from .networks import channels_last, half
-from .networks.folding import fold
-from .networks.layers import Res, Up
+from .networks.layers import Res, Up, fold
 from .networks.loading import load_arrays
 from .runtime import tf32, ways
 

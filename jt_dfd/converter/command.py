@@ -161,7 +161,7 @@ def _convert(options) -> int:
         return 0
     from tqdm import tqdm
 
-    from .convert_folder import convert_folder
+    from .convert import convert_folder
 
     with tqdm(unit="B", unit_scale=True, unit_divisor=1000, leave=False) as bar:
         def progress(text, position, total):
@@ -203,9 +203,9 @@ def _inspect(options) -> int:
 
 
 def _verify(options) -> int:
-    from . import command_verify
+    from . import verify
 
-    return command_verify.main(options)
+    return verify.main(options)
 
 
 def _onnx(options) -> int:

@@ -14,8 +14,7 @@ from ..backend import jt, nn
 from ..components import COMPONENTS
 from ..config import Config
 from ..kernels.merge import merge
-from ..networks.perceptual import PerceptualLoss
-from ..networks.perceptual_weights import load_features
+from ..networks.perceptual import PerceptualLoss, load_features
 from . import arrays as named
 from . import feed, losses, parallel, precision, sheets
 from .bank import encoders_digest

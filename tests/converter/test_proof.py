@@ -9,7 +9,7 @@ from jt_dfd.checkpoints import CheckpointError, read_arrays, write_arrays
 from jt_dfd.checkpoints.recognise import Layout
 from jt_dfd.cli import run
 from jt_dfd.config import preset
-from jt_dfd.converter import command, stages, verify
+from jt_dfd.converter import command, sides, verify
 from jt_dfd.converter.convert import convert_file, convert_network
 from jt_dfd.converter.sides import Jittor
 from jt_dfd.runtime import jittor_copy
@@ -80,7 +80,7 @@ class TestRoundingThatAddsUp:
     """The limit is for a stage; what a deep network makes of rounding is told apart from a wrong stage."""
 
     def saved(self, tmp_path, outputs):
-        return stages.Saved.keep(iter(outputs), tmp_path)
+        return sides.Saved.keep(iter(outputs), tmp_path)
 
     def test_each_stage_right(self, tmp_path):
         one = np.ones(3, np.float32)
