@@ -25,10 +25,10 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+from ..atomic import replacing_folder
 from . import host
 from .cuda_toolkit import PARTS
 
@@ -211,23 +211,15 @@ def _one_at_a_time():
 
 
 def _write(place: Path, content: Dict[str, Tuple[str, str]]) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=".building-", dir=str(place.parent)))
-    try:
+    with replacing_folder(place) as temporary:
         for name, (kind, what) in content.items():
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if kind == "link":
                 os.symlink(os.path.realpath(what), str(path))
-            elif kind == "script":
-                host.write_script(path, what)
             else:
                 path.write_text(what)
-        os.chmod(str(temporary), 0o755)
-        shutil.rmtree(str(place), ignore_errors=True)   # there, but damaged
-        os.rename(str(temporary), str(place))
-    except BaseException:
-        shutil.rmtree(str(temporary), ignore_errors=True)
-        raise
+                path.chmod(0o755 if kind == "script" else 0o644)
 
 
 def complete(place: Path, content: Dict[str, Tuple[str, str]]) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from ..atomic import scratch_beside
 from .host import jittor_home
 
 WHEELS = {"library": "onednn-cpu-gomp", "headers": "onednn-devel-cpu-gomp"}
@@ -113,6 +113,6 @@ def _link(target: Path, name: Path) -> None:
     if name.exists():
         return
     name.parent.mkdir(parents=True, exist_ok=True)
-    temporary = tempfile.mktemp(prefix=".link-", dir=str(name.parent))
-    os.symlink(str(target), temporary)
-    os.replace(temporary, str(name))
+    with scratch_beside(name) as folder:
+        os.symlink(str(target), str(folder / "link"))
+        os.replace(str(folder / "link"), str(name))
