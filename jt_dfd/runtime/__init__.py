@@ -25,7 +25,7 @@ import sys
 from typing import Any, Callable, Dict, Optional
 
 from ..errors import InputError
-from . import graph_lock, half_precision, tf32
+from . import graph_lock, tf32
 from .plan import Plan, make_plan
 from .problems import RuntimeProblem, word
 from .signals import restore_signals
@@ -125,7 +125,7 @@ def half_precision_gains() -> bool:
     """Whether the device in use computes faster in float16; True where it is not known.  After ``prepare``."""
     if _prepared is None or _prepared.gpu is None:
         return True
-    return half_precision.state(_prepared.gpu["capability"])["gains"]
+    return tf32.half_state(_prepared.gpu["capability"])["gains"]
 
 
 def _import_quietly() -> None:

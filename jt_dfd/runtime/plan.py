@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any, Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, first_compile, gpu, half_precision, host, isa, jittor_copy, onednn, tf32
+from . import cuda_toolkit, cuda_view, first_compile, gpu, host, isa, jittor_copy, onednn, tf32
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -165,7 +165,7 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
     plan.found["cuda"]["view"] = str(view)
     _deal_gpus(plan, verdict, answer["devices"])
     plan.found["cuda"]["tf32"] = tf32.state(plan.gpu["capability"])
-    plan.found["cuda"]["half"] = half_precision.state(plan.gpu["capability"])
+    plan.found["cuda"]["half"] = tf32.half_state(plan.gpu["capability"])
     if not dry and not plan.problems:
         cuda_view.build(content)
     # over the user's own nvcc_path too: the view's compiler is a script that calls the one he named
