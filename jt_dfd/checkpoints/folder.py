@@ -29,8 +29,8 @@ from ..config import PRESETS, Config
 from ..layout import KINDS
 from . import formats
 from .arrays import CheckpointError
-from .banks import read_bank, write_bank
 from .foreign import XU_JUSTIN
+from .formats import read_bank, write_bank
 from .recognise import BANK, Layout, combined_config, recognise, sizes_of
 
 #: genders a bank may be split by, and the word for each in the release's file names
