@@ -18,6 +18,19 @@ import numpy as np
 
 from . import models
 
+#: a detection counts from this score on (mediapipe's default)
+MIN_SCORE = 0.5
+#: two boxes that overlap by more are one face (mediapipe's default)
+MAX_OVERLAP = 0.3
+#: edge of the mesh's square, in multiples of the detection's or the landmarks' box (mediapipe)
+ROOM = 1.5
+#: eye contours in the mesh, the viewer's left and right (the same points as in the set of generated faces)
+LEFT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+RIGHT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+NOSE_TIP, NOSE_WINGS = 1, (48, 278, 64, 294)
+MOUTH_LEFT, MOUTH_RIGHT = 61, 291
+LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
+
 
 def interpreter(name: str):
     """A LiteRT interpreter of the network ``name`` (models.FILES), one thread, tensors allocated."""
@@ -94,20 +107,6 @@ def whiten_background(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A uint8 picture (H, W, 3) laid over white paper through a mask (H, W) from 0 (paper) to 1 (picture)."""
     alpha = mask[:, :, None]
     return np.round(picture * alpha + 255 * (1 - alpha)).astype(np.uint8)
-
-
-#: a detection counts from this score on (mediapipe's default)
-MIN_SCORE = 0.5
-#: two boxes that overlap by more are one face (mediapipe's default)
-MAX_OVERLAP = 0.3
-#: edge of the mesh's square, in multiples of the detection's or the landmarks' box (mediapipe)
-ROOM = 1.5
-#: eye contours in the mesh, the viewer's left and right (the same points as in the set of generated faces)
-LEFT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
-RIGHT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
-NOSE_TIP, NOSE_WINGS = 1, (48, 278, 64, 294)
-MOUTH_LEFT, MOUTH_RIGHT = 61, 291
-LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 
 
 class Detection(NamedTuple):
