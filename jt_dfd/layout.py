@@ -302,7 +302,7 @@ def shapes_of(layer: Layer) -> Shapes:
 
 
 def size_after(layers, size: int) -> int:
-    """Edge of the map behind ``layers`` (as for ``leaves``), of one whose edge is ``size``."""
+    """Edge of the map after ``layers`` (as for ``leaves``), of one whose edge is ``size``."""
     for _, layer in leaves(layers):
         if isinstance(layer, Conv):
             size = (size + 2 * layer.padding - layer.kernel) // layer.stride + 1

@@ -20,12 +20,12 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 #: a checkpoint nests a few levels (networks, optimiser state, options); what lies deeper is left out
-_DEEPEST = 12
+_MAX_DEPTH = 12
 #: element types an array in a checkpoint may have; others are left out
 _DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 #: a checkpoint of a thousand parameters with its optimiser has 100,000; this many take about two seconds
-_MOST_INSTRUCTIONS = 1_000_000
-_LONGEST_LINE = 4096
+_MAX_INSTRUCTIONS = 1_000_000
+_MAX_LINE = 4096
 
 
 class UnsafePickle(pickle.UnpicklingError):
@@ -240,12 +240,12 @@ _MAKERS = ("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newob
 class _Counting(dict):
     """Instruction -> what carries it out; counts those taken."""
 
-    left = _MOST_INSTRUCTIONS
+    left = _MAX_INSTRUCTIONS
 
     def __getitem__(self, key):
         self.left -= 1
         if self.left < 0:
-            raise UnsafePickle(f"has more than {_MOST_INSTRUCTIONS:,} instructions, more than any checkpoint needs")
+            raise UnsafePickle(f"has more than {_MAX_INSTRUCTIONS:,} instructions, more than any checkpoint needs")
         return dict.__getitem__(self, key)
 
 
@@ -391,7 +391,7 @@ class _Lines:
         self.read, self._readline = stream.read, stream.readline
 
     def readline(self):
-        return self._readline(_LONGEST_LINE)
+        return self._readline(_MAX_LINE)
 
 
 class Limited:
@@ -430,7 +430,7 @@ def resolve(value, _depth: int = 0, _seen: Optional[Dict[int, Any]] = None):
     if not isinstance(value, (dict, list, tuple)):
         return Inert("a class or function")
     if id(value) not in seen:
-        if _depth > _DEEPEST:
+        if _depth > _MAX_DEPTH:
             return Inert("nested too deep")
         seen[id(value)] = Inert("within itself")
         if isinstance(value, dict):

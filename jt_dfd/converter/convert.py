@@ -18,14 +18,14 @@ from ..checkpoints.folder import NOTICES, Member, bank_format
 from ..checkpoints.recognise import BANK, Layout, recognise
 from ..checkpoints.torch_file import import_torch
 from .sides import Jittor, Saved, Unavailable, check_torch, torch_outputs
-from .verify import NETWORKS, Finding, agreement, fingerprints, refuse, reload, same_bits
+from .verify import NETWORKS, Finding, agreement, difference_or_refuse, fingerprints, reload, same_bits
 
 #: element types that are not kept: no network here computes with more than float32
 _KEPT = {np.dtype("float64"): "float32"}
 
 
 class Done(NamedTuple):
-    """layout of the file, how many numbers it holds, notes for people; proof: the worst stage's relative difference,
+    """layout of the file, how many numbers it holds, notes for people; proof: the worst layer's relative difference,
     or None where the networks were not run, ``unproven`` saying why."""
 
     layout: Layout
@@ -122,7 +122,7 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
     numbers = sum(array.size for array in arrays.values())
     proof: Any = None
     if reference is not None:
-        proof = refuse(_in_torch(reference, layout, arrays), source, "after cross-loading")
+        proof = difference_or_refuse(_in_torch(reference, layout, arrays), source, "after cross-loading")
     marks = fingerprints(arrays) if jittor is not None else None
     formats.write(target, arrays)
     del arrays
@@ -135,7 +135,7 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
             del saved
             again = agreement(jittor.outputs(layout, target, True), lambda given: reference)
         if reference is not None:
-            proof = max(proof, refuse(again, source, "after saving and loading again"))
+            proof = max(proof, difference_or_refuse(again, source, "after saving and loading again"))
             reference.discard()
     return Done(layout, numbers, notes, proof, unproven)
 
@@ -182,7 +182,7 @@ def convert_bank(source: Path, target: Path, dtype: Optional[str], latent: int, 
     return Done(Layout("bank"), rows.size, [], None, "a bank is not run")
 
 
-_LONGEST_NOTICE = 1 << 20
+_MAX_NOTICE = 1 << 20
 
 
 def convert_folder(source, destination, to: str, suffix: str = ".pth", dtype: Optional[str] = None,
@@ -250,7 +250,7 @@ def _convert_member(folder: Folder, member: Member, made: Folder, to: str, dtype
 def _copy_notices(folder: Folder, staging: Path) -> None:
     for pattern in NOTICES:
         for file in sorted(folder.path.glob(pattern)):
-            if file.is_file() and file.stat().st_size <= _LONGEST_NOTICE:
+            if file.is_file() and file.stat().st_size <= _MAX_NOTICE:
                 shutil.copyfile(str(file), str(staging / file.name))
 
 

@@ -1,4 +1,4 @@
-"""The two frameworks as callers see them: give a file or arrays, get every stage's output on a seeded input.
+"""The two frameworks as callers see them: give a file or arrays, get every layer's output on a seeded input.
 
 PyTorch runs in this process, Jittor in a child of its own: they never load in one process.
 """
@@ -25,10 +25,10 @@ SEED = 20200601
 
 def run(kind: str, network, config: Config, component: str, tensor: Callable[[np.ndarray], Any], small: bool,
         given: Optional["Saved"] = None, seed: int = SEED) -> Iterator[Tuple[str, Any]]:
-    """Yields (name of the stage, its output as the framework's tensor).
+    """Yields (name of the layer, its output as the framework's tensor).
 
-    tensor: numpy array -> framework's tensor.  given: another run's outputs; every stage then starts from what that run
-    gave for the one before, so that rounding does not add up along the network.
+    tensor: numpy array -> framework's tensor.  given: another run's outputs; every layer then starts from what that
+    run gave for the one before, so that rounding does not add up along the network.
     """
     random = np.random.default_rng(seed)
 
@@ -42,7 +42,7 @@ def run(kind: str, network, config: Config, component: str, tensor: Callable[[np
             for layer, output in enumerate(outputs):
                 yield f"scale{scale}_layer{layer}", output
         return
-    x, stage = None, 0
+    x, count = None, 0
     for sequence in layout.network(kind, config, component):
         width, size = layout.channels(sequence.layers), sequence.size
         if small and size:
@@ -57,8 +57,8 @@ def run(kind: str, network, config: Config, component: str, tensor: Callable[[np
             x = layer(x)
             yield f"{sequence.name}.{number}", x
             if given is not None:
-                x = tensor(given[stage])
-            stage += 1
+                x = tensor(given[count])
+            count += 1
 
 
 def _smaller(sequence: layout.Sequence) -> int:
@@ -73,7 +73,7 @@ def _smaller(sequence: layout.Sequence) -> int:
 
 
 class Saved:
-    """A run's outputs in a folder, one file a stage: gone through as often as needed, one in memory at a time."""
+    """A run's outputs in a folder, one file a layer: gone through as often as needed, one in memory at a time."""
 
     def __init__(self, folder: Path, names: List[str]):
         self.folder, self.names = folder, names
@@ -86,12 +86,12 @@ class Saved:
             names.append(name)
         return cls(folder, names)
 
-    def __getitem__(self, stage: int) -> np.ndarray:
-        return np.load(str(self.folder / f"{stage:03d}.npy"))
+    def __getitem__(self, number: int) -> np.ndarray:
+        return np.load(str(self.folder / f"{number:03d}.npy"))
 
     def __iter__(self) -> Iterator[Tuple[str, np.ndarray]]:
-        for stage, name in enumerate(self.names):
-            yield name, self[stage]
+        for number, name in enumerate(self.names):
+            yield name, self[number]
 
     def discard(self) -> None:
         """Remove the files."""
@@ -199,7 +199,7 @@ class JittorSide:
         return runtime.jt().__version__
 
     def outputs(self, **job) -> List[str]:
-        """The names of the stages; memory is given back before PyTorch's turn.  See ``_run``."""
+        """The names of the layers; memory is given back before PyTorch's turn.  See ``_run``."""
         from ..backend import jt
 
         try:
@@ -209,7 +209,7 @@ class JittorSide:
             jt.gc()
 
     def _run(self, path, key, kind, component, config, dtype, small, out, given) -> List[str]:
-        """Writes every stage's output into the folder ``out``, as Saved does; given: folder and names of another
+        """Writes every layer's output into the folder ``out``, as Saved does; given: folder and names of another
         run's."""
         from ..backend import jt
         from ..networks import build
@@ -229,11 +229,11 @@ class JittorSide:
 
 
 def compare(reference, outputs) -> List[Tuple[str, float]]:
-    """(stage, relative difference) for every stage of two runs; both must have the same stages."""
+    """(layer, relative difference) for every layer of two runs; both must have the same layers."""
     out, theirs = [], iter(outputs)
     for name, ours in reference:
         other, output = next(theirs, (None, None))
         out.append((name, difference(ours, output) if other == name else float("inf")))
     if next(theirs, None) is not None:
-        out.append(("further stages", float("inf")))
+        out.append(("further layers", float("inf")))
     return out

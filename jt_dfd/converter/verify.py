@@ -1,6 +1,6 @@
 """Proof that two files hold the same network, and that both frameworks compute the same with it.
 
-A conversion is refused where any stage's output differs by more than 5e-5 of its scale, once with the converted
+A conversion is refused where any layer's output differs by more than 5e-5 of its scale, once with the converted
 weights as they are in memory and once more with the file that was written, read back.
 """
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..checkpoints.recognise import BANK, Layout, recognise
 from ..checkpoints.torch_file import import_torch
 from .sides import Jittor, Saved, Unavailable, check_torch, compare, torch_outputs
 
-#: largest difference of a stage's output relative to its scale (as the field's converters have it)
+#: largest difference of a layer's output relative to its scale (as the field's converters have it)
 TOLERANCE = 5e-5
 NETWORKS = ("encoder", "image_decoder", "feature_decoder", "generator", "discriminator")
 
@@ -24,18 +24,18 @@ NETWORKS = ("encoder", "image_decoder", "feature_decoder", "generator", "discrim
 class Finding(NamedTuple):
     """What running a network in both frameworks showed.
 
-    stages   (name, relative difference) of every stage; None where nothing was run, and ``why`` says the reason
-    added    None, or the largest difference where rounding had added up along the network beyond TOLERANCE; ``stages``
-             then are those of a second run, in which each stage began with the other framework's output
+    layers   (name, relative difference) of every layer; None where nothing was run, and ``why`` says the reason
+    added    None, or the largest difference where rounding had added up along the network beyond TOLERANCE; ``layers``
+             then are those of a second run, in which each layer began with the other framework's output
     """
 
-    stages: Optional[List[Tuple[str, float]]]
+    layers: Optional[List[Tuple[str, float]]]
     why: str = ""
     added: Optional[float] = None
 
     @property
     def worst(self) -> Tuple[str, float]:
-        return max(self.stages or (), key=lambda stage: stage[1])
+        return max(self.layers or (), key=lambda layer: layer[1])
 
     @property
     def agree(self) -> bool:
@@ -43,10 +43,10 @@ class Finding(NamedTuple):
 
 
 def agreement(reference: Saved, outputs) -> Finding:
-    """reference: one run's outputs.  outputs(given): the other run, its stages beginning with the outputs ``given``.
+    """reference: one run's outputs.  outputs(given): the other run, its layers beginning with the outputs ``given``.
 
-    A deep network may magnify rounding beyond TOLERANCE though every stage does the same; so where the plain run is
-    off, each stage is judged by itself.
+    A deep network may magnify rounding beyond TOLERANCE though every layer does the same; so where the plain run is
+    off, each layer is judged by itself.
     """
     plain = Finding(compare(reference, outputs(None)))
     if plain.agree:
@@ -55,11 +55,11 @@ def agreement(reference: Saved, outputs) -> Finding:
     return alone if alone.agree else plain
 
 
-def refuse(found: Finding, source, when: str) -> float:
-    """The worst stage's difference; CheckpointError where it is above TOLERANCE."""
+def difference_or_refuse(found: Finding, source, when: str) -> float:
+    """The worst layer's difference; CheckpointError where it is above TOLERANCE."""
     name, most = found.worst
     if not found.agree:
-        raise CheckpointError(f"{source}: {when}, stage {name} differs by {most:.2g} of its scale between Jittor and "
+        raise CheckpointError(f"{source}: {when}, layer {name} differs by {most:.2g} of its scale between Jittor and "
                               f"PyTorch; at most {TOLERANCE:.0e} is accepted. Nothing was written.")
     return most
 
@@ -197,13 +197,13 @@ def _run(layout: Layout, a: Path, b: Path, jittor: Jittor, compared: Comparison,
     # one of the two was rounded: what rounding does to the picture is not what the frameworks do to it
     rounded = "float16" if any("float16" in types for types in compared.types) else None
     finding = run_both(layout, a, b, jittor, False, key_a, key_b, rounded)
-    if finding.stages is None:
+    if finding.layers is None:
         print(f"  not run: {finding.why}")
         return True
-    stage, worst = finding.worst
+    layer, worst = finding.worst
     added = f" (each by itself; one after the other, rounding adds up to {finding.added:.1e})" if finding.added else ""
-    print(f"  {len(finding.stages)} stages run in Jittor and PyTorch: largest difference {worst:.1e} of the scale, in "
-          f"{stage}" + (f" (both rounded to {rounded})" if rounded else "")
+    print(f"  {len(finding.layers)} layers run in Jittor and PyTorch: largest difference {worst:.1e} of the scale, in "
+          f"{layer}" + (f" (both rounded to {rounded})" if rounded else "")
           + ("" if finding.agree else f"; more than {TOLERANCE:.0e}") + added)
     return finding.agree
 

@@ -47,11 +47,11 @@ class Options:
 LEVEL_PITCH = 7.3
 #: pixels of the aligned frame by which landmarks may come out elsewhere when they are looked for again (ours: upright
 #: faces differ by up to 6, heads upside down or cut in half mostly by more than 20)
-MOST_DISAGREEMENT = 14.0
+MAX_DISAGREEMENT = 14.0
 #: score of the mesh from which a face is upright without a doubt (ours: 0.99999 and more upright, 0.99 upside down)
 SURE = 0.9999
 #: share of the mesh that may lie outside the photograph (ours: a touch of chin or forehead)
-MOST_CUT_OFF = 0.03
+MAX_CUT_OFF = 0.03
 
 
 class Rejected(Exception):
@@ -185,7 +185,7 @@ class PortraitMaker:
 
     def _found_again(self, aligned: np.ndarray, expected: Landmarks) -> bool:
         again = self._finder(aligned, thorough=False)
-        return again is not None and all(np.hypot(*np.subtract(again.landmarks[p], expected[p])) <= MOST_DISAGREEMENT
+        return again is not None and all(np.hypot(*np.subtract(again.landmarks[p], expected[p])) <= MAX_DISAGREEMENT
                                          for p in expected)
 
     def _portrait(self, picture, face, aligned, matrix, notes) -> Portrait:
@@ -229,7 +229,7 @@ class PortraitMaker:
             if not all(window.contains(x, y) for x, y in points):
                 raise Rejected(f"{part} outside its window after alignment")
         off = align.eye_error(moved)
-        if off > align.MOST_EYE_ERROR:
+        if off > align.MAX_EYE_ERROR:
             raise Rejected(f"eyes {off:.0f} pixels off their place after alignment")
 
     def _person(self, face: np.ndarray) -> np.ndarray:
@@ -252,7 +252,7 @@ def _check_whole(face, shape: Tuple[int, ...]) -> None:
     room = 0.05 * face.eye_distance
     x, y = face.mesh[:, 0], face.mesh[:, 1]
     away = (x < -room) | (y < -room) | (x > shape[1] - 1 + room) | (y > shape[0] - 1 + room)
-    if away.mean() > MOST_CUT_OFF:
+    if away.mean() > MAX_CUT_OFF:
         raise Rejected(f"cut off: {away.mean():.0%} of the face lies outside the photograph")
 
 

@@ -54,7 +54,7 @@ class Sketcher:
         return hand.draw(curves, hand.generator(""))  # the same hand for every face
 
     def edges(self, photograph: np.ndarray) -> np.ndarray:
-        """The edge map behind ``lines``: (512, 512) float32 from 0 to 1."""
+        """The edge map that ``lines`` starts from: (512, 512) float32 from 0 to 1."""
         if self._detector is None:
             from .hed import EdgeDetector
 

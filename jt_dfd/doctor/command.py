@@ -1,4 +1,4 @@
-"""What this machine has for jt_dfd, what is chosen, what is missing and the command that mends it."""
+"""What this machine has for jt_dfd, what is chosen, what is missing and the command that fixes it."""
 from __future__ import annotations
 
 import argparse

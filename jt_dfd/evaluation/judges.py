@@ -1,4 +1,4 @@
-"""Networks that judge pictures: the perceptual distance of two, and the features behind distances of two sets.
+"""Networks that judge pictures: the perceptual distance of two, and the features that two sets are compared by.
 
 Pictures are (H, W, 3) uint8, RGB.  Which network, from which file, stands in ``facts``, which json can write.
 """
@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 _FEW = ("With few pictures Frechet distances are biased upwards: here are {count} a side for {size} numbers, published "
-        "figures take 10,000 and more. Compare them only with figures on as many pictures; the kernel distance has no "
+        "scores take 10,000 and more. Compare them only with scores on as many pictures; the kernel distance has no "
         "such bias, but a spread.")
 
 
@@ -74,7 +74,7 @@ class StlpipsFeatures:
             return self._network(_input(picture), ["relu5_3"])[0].mean(dims=(2, 3)).numpy()[0]
 
     def caveat(self, count: int, canvas: int) -> str:
-        return (f"Frechet and kernel distance are on {self.NAME}, not on Inception pool3: compare them with figures of "
+        return (f"Frechet and kernel distance are on {self.NAME}, not on Inception pool3: compare them with scores of "
                 f"this tool only, on the same pictures. With {count} pictures the Frechet distance is mostly sampling "
                 "error.")
 

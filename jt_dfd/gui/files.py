@@ -143,7 +143,7 @@ def _texts(path: str) -> dict:
         with Image.open(path) as image:
             if image.format != "PNG" or image.width * image.height > pictures.MAX_PIXELS:
                 return {}
-            image.load()  # text may stand behind the pixels
+            image.load()  # text may follow the pixels
             return {k: str(v) for k, v in image.text.items() if len(v) <= _MAX_TEXT}
     except Exception:
         return {}

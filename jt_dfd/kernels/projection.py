@@ -236,7 +236,7 @@ CUDA = r"""
 namespace jt_dfd {
 const int THREADS = 256, CHUNK = 2048, EACH = CHUNK / THREADS;
 const int FEW = 256;                      // keys that one thread selects from (ours)
-const int MOST_QUERIES = 65535;           // in one launch: blocks of a grid's second dimension
+const int MAX_QUERIES = 65535;           // in one launch: blocks of a grid's second dimension
 
 __device__ inline double warp_sum(double v) {
     for (int o = 16; o; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
@@ -370,7 +370,7 @@ inline void jt_dfd_project(const float* bank, const float* queries, int n, int d
     int warps = THREADS / 32, chunks = (n + CHUNK - 1) / CHUNK, m = k - 1;
     size_t bytes = sizeof(double) * ((m + 1) * m + k);
     while (count > 0) {
-        int some = count < MOST_QUERIES ? count : MOST_QUERIES;
+        int some = count < MAX_QUERIES ? count : MAX_QUERIES;
         distance_kernel<<<dim3((n + warps - 1) / warps, some), THREADS>>>(bank, queries, n, d, keys);
         JT_DFD_LAUNCHED("distance_kernel", n, d, some);
         if (release) {   // each query's lists of places lie where the candidates would

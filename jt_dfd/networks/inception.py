@@ -1,7 +1,7 @@
 """The Inception network of Frechet distances (FID): its layout, and its pooled features in Jittor.
 
 The network is Inception v3 (Szegedy et al. 2016) as TensorFlow's frozen graph of December 2015 holds it, which
-published FID figures go back to (Heusel et al. 2017).  Its weights come with the user, as the file that PyTorch's FID
+published FID scores go back to (Heusel et al. 2017).  Its weights come with the user, as the file that PyTorch's FID
 tools share; it is read strictly, and nothing in it is run.  Names and shapes are those of torchvision's Inception v3
 without its auxiliary classifier and with 1008 classes.  What is computed differs from torchvision's in two places: the
 averages of the A and C blocks and of the first E block leave the padding out of the count, and the last E block takes a
@@ -44,7 +44,7 @@ class Block(NamedTuple):
 
     branches   each a sequence of convolutions.  A tuple of two at its end runs side by side again
     pool       "mean" (3x3, as many pixels as there are), "max" (3x3), both before ``pooled``; or "halve" (3x3 maximum
-               of stride 2, no convolution behind it)
+               of stride 2, no convolution after it)
     """
 
     name: str
@@ -222,7 +222,7 @@ def check(value, source) -> Dict[str, np.ndarray]:
     if classes == 1000 or any(str(name).startswith("AuxLogits.") for name in arrays):
         raise CheckpointError(
             f"{source}: {_WANTED}; found torchvision's Inception v3 (1000 classes, AuxLogits). It has the same layers "
-            "with other weights: distances on its features are no FID and compare with no published figure")
+            "with other weights: distances on its features are no FID and compare with no published score")
     try:
         return check_arrays(arrays, specification(), source)
     except CheckpointError as error:

@@ -108,12 +108,12 @@ class PerceptualLoss:
         self.features, self.layers = features, max(1, min(5, layers))
         self.relative = features.blur_pool
 
-    def __call__(self, made, real):
+    def __call__(self, fake, real):
         taps = [f"relu{n}_1" for n in range(1, self.layers + 1)]
         with jt.no_grad():
             wanted = [f.detach() for f in self.features(real, taps)]
         total = jt.float32(0)
-        for weight, a, b in zip(self.WEIGHTS, self.features(made, taps), wanted):
+        for weight, a, b in zip(self.WEIGHTS, self.features(fake, taps), wanted):
             difference = (a - b).abs().mean()
             total = total + weight * (difference / (b.mean() + 1e-6) if self.relative else difference)
         return total

@@ -40,7 +40,7 @@ def prepare(device: str = "auto") -> Dict:
     """Set the environment so that ``import jittor`` works; returns what ``report`` does.  Idempotent.
 
     device: "auto" (a GPU that answers and a toolkit that fits, else the CPU), "cpu" or "cuda".
-    RuntimeProblem lists everything that is missing, each with the command that mends it.  Jittor is not imported.
+    RuntimeProblem lists everything that is missing, each with the command that fixes it.  Jittor is not imported.
     """
     global _prepared
     _check_device(device)
@@ -104,7 +104,7 @@ def jt():
 
 def report(device: str = "auto") -> Dict:
     """What is found, chosen and missing, as a dict that JSON can hold; changes nothing and never raises for what is
-    missing.  Keys: device, why, chosen, found, notes, missing (a list of {"what", "mend"}), compiled, environment."""
+    missing.  Keys: device, why, chosen, found, notes, missing (a list of {"what", "fix"}), compiled, environment."""
     if _prepared is not None:
         return _prepared.report()
     return make_report_plan(device).report()

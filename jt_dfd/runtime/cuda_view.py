@@ -92,7 +92,7 @@ def _old_cudnn_names(content: Dict) -> None:
 
 
 def _headers(content: Dict, verdict: Dict) -> None:
-    """The headers that mend what newer versions took away; each includes the real one by its full path."""
+    """The headers that give back what newer versions took away; each includes the real one by its full path."""
     if verdict["nvcc"]["version"] >= (13, 0) and "include/cuda_runtime.h" in content:
         _wrap(content, "include/cuda_runtime.h", "jt_dfd_device_properties.h")
     version = verdict["cudnn"]
@@ -169,9 +169,9 @@ def fingerprint(content: Dict[str, Tuple[str, str]]) -> str:
     parts: List[Any] = [_FORMAT]
     for name in sorted(content):
         kind, what = content[name]
-        # the files behind it: a link's target, the header that a small one includes, the compiler that the script runs
-        behind = [what] if kind == "link" else re.findall(r"""(?:#include "|exec ')(/[^"']+)""", what)
-        parts.append([name, kind, what, [_state(path) for path in behind]])
+        # the files it stands for: a link's target, what a small header includes, the compiler that the script runs
+        origins = [what] if kind == "link" else re.findall(r"""(?:#include "|exec ')(/[^"']+)""", what)
+        parts.append([name, kind, what, [_state(path) for path in origins]])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 

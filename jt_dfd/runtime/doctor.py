@@ -1,4 +1,4 @@
-"""What tools/doctor.py says: found, chosen, missing, each missing thing with the command that mends it."""
+"""What tools/doctor.py says: found, chosen, missing, each missing thing with the command that fixes it."""
 from __future__ import annotations
 
 import os
@@ -64,7 +64,7 @@ def words(report: Dict) -> str:
     elif report["compiled"]:
         lines.append("Jittor starts.")
     else:
-        lines.append("Nothing stands in the way.  The first start compiles for some minutes; to have that behind you:\n"
+        lines.append("Nothing stands in the way.  The first start compiles for some minutes; to have that done:\n"
                      "    python tools/doctor.py --warm")
     return "\n".join(lines)
 

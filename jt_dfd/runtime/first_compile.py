@@ -282,7 +282,7 @@ def _plain(line: bytes) -> str:
 def _explain(status: int, tail: List[str]) -> Dict[str, str]:
     """The sentence for a compile that failed, from what the child printed."""
     text = "\n".join(tail)
-    mend = f"read {log_path()}; then  python tools/doctor.py"
+    fix = f"read {log_path()}; then  python tools/doctor.py"
     if status == 0:
         return finding("Jittor rebuilt its tools four times over and asked to be started again",
                        f"remove its cache folder {host.jittor_home() / '.cache/jittor'} and start again")
@@ -292,9 +292,9 @@ def _explain(status: int, tail: List[str]) -> Dict[str, str]:
         return finding("the compiler was killed: the machine ran out of memory",
                        "close other programs, or compile one file at a time:  export DISABLE_MULTIPROCESSING=1")
     if "urlopen error" in text or "urlretrieve" in text or "Downloading" in text:
-        return finding("Jittor wanted to download something and could not: " + _last_error(tail), mend)
+        return finding("Jittor wanted to download something and could not: " + _last_error(tail), fix)
     how = f"signal {-status}" if status < 0 else f"status {status}"
-    return finding(f"Jittor's first compile ended with {how}: {_last_error(tail)}", mend)
+    return finding(f"Jittor's first compile ended with {how}: {_last_error(tail)}", fix)
 
 
 def _last_error(tail: List[str]) -> str:

@@ -17,7 +17,7 @@ from .host import jittor_home
 
 WHEELS = {"library": "onednn-cpu-gomp", "headers": "onednn-devel-cpu-gomp"}
 VERSION = "2022.2.1"
-MEND = f"{sys.executable} -m pip install onednn-cpu-gomp=={VERSION} onednn-devel-cpu-gomp=={VERSION}"
+FIX = f"{sys.executable} -m pip install onednn-cpu-gomp=={VERSION} onednn-devel-cpu-gomp=={VERSION}"
 #: one header that every use needs, and the name Jittor links with
 HEADER, LIBRARY = "dnnl.hpp", "libmkldnn.so"
 

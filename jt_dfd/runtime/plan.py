@@ -233,7 +233,7 @@ def _choose_onednn(plan: Plan, dry: bool) -> None:
     if state["state"] == "missing":
         plan.set("use_mkl", "0")
         plan.notes.append(finding("oneDNN is not installed: convolutions on the CPU run without it, many times slower",
-                                  onednn.MEND))
+                                  onednn.FIX))
 
 
 def _choose_mpi(plan: Plan) -> None:

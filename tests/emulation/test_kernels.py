@@ -103,8 +103,8 @@ def test_projection_of_odd_banks(emulated, rows, width, k, kind):
 
 def test_projection_of_more_queries_than_a_grid_takes(emulated, monkeypatch):
     """Five times over, with room for 3 instead of 65,535."""
-    assert "MOST_QUERIES = 65535;" in projection.CUDA
-    monkeypatch.setattr(projection, "CUDA", projection.CUDA.replace("MOST_QUERIES = 65535;", "MOST_QUERIES = 3;"))
+    assert "MAX_QUERIES = 65535;" in projection.CUDA
+    monkeypatch.setattr(projection, "CUDA", projection.CUDA.replace("MAX_QUERIES = 65535;", "MAX_QUERIES = 3;"))
     check_projection(300, 6, 13, 5)
 
 
@@ -302,8 +302,8 @@ def test_narrow_convolution(emulated, case):
 
 
 def test_narrow_convolution_of_more_pictures_than_a_grid_takes(emulated, monkeypatch):
-    assert "MOST_PICTURES = 65535;" in narrow_convolution.CUDA
-    text = narrow_convolution.CUDA.replace("MOST_PICTURES = 65535;", "MOST_PICTURES = 3;")
+    assert "MAX_PICTURES = 65535;" in narrow_convolution.CUDA
+    text = narrow_convolution.CUDA.replace("MAX_PICTURES = 65535;", "MAX_PICTURES = 3;")
     monkeypatch.setattr(narrow_convolution, "CUDA", text)
     check_narrow(8, 5, 6, 2, 3, 3, 2, 1)
 

@@ -43,7 +43,7 @@ def test_what_cannot_be_is_refused_with_the_way_out(machine, monkeypatch, name, 
     monkeypatch.setattr(isa, "processor", lambda: "avx2")
     monkeypatch.setenv("JT_DFD_ISA", name)
     problem, = (p for p in plan.make_plan("cpu", dry=True).problems if "JT_DFD_ISA" in p["what"])
-    assert words in problem["what"] and problem["mend"] == "unset JT_DFD_ISA"
+    assert words in problem["what"] and problem["fix"] == "unset JT_DFD_ISA"
 
 
 def test_flags_of_the_user_s_own_do_not_mix_with_it(avx512, monkeypatch):

@@ -261,7 +261,7 @@ def test_a_fetch_that_fails_says_why_and_how_to_do_it_by_hand(no_jittor, monkeyp
 def test_no_jittor_and_no_pip(no_jittor, monkeypatch):
     monkeypatch.setattr(jittor_copy.importlib.util, "find_spec", lambda name: None)
     said = jittor_copy.check()[0]
-    assert "no pip" in said["what"] and "jittor==1.3.11.0" in said["mend"]
+    assert "no pip" in said["what"] and "jittor==1.3.11.0" in said["fix"]
 
 
 def test_a_full_disk(machine, package, monkeypatch):
