@@ -2,6 +2,7 @@
 Synthesizer does, as somebody who would pick PyTorch writes it.
 
 It remembers the same things: parts whose input did not change, and decoded neighbours by bank row.
+Training steps are the trainers' in PyTorch: their losses, gradient lengths, Adam and moving average.
 """
 from __future__ import annotations
 

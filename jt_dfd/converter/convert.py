@@ -1,4 +1,5 @@
-"""Conversion of one file: read, recognise, check, write beside its place, prove, rename.
+"""Conversion of one file: read, recognise, check, write beside its place, prove, rename; and of a whole folder, one
+network after the other, into a folder beside the destination, which takes its place at the very end.
 
 Whatever goes wrong, the destination is as it was before.
 """

@@ -25,8 +25,11 @@ SEED = 20200601
 
 def run(kind: str, network, config: Config, component: str, tensor: Callable[[np.ndarray], Any], small: bool,
         given: Optional["Saved"] = None, seed: int = SEED) -> Iterator[Tuple[str, Any]]:
-    """Yields (name of the layer, its output as the framework's tensor).
+    """Yields (name of the layer, its output as the framework's tensor), on seeded input; needs neither framework itself.
 
+    A layer is one entry of a network's sequence (a Down, a Res, a convolution, ...).
+    small: runs the convolutions on a corner of the picture: every weight takes part all the same, in a fraction of the
+    time.
     tensor: numpy array -> framework's tensor.  given: another run's outputs; every layer then starts from what that
     run gave for the one before, so that rounding does not add up along the network.
     """

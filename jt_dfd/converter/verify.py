@@ -1,7 +1,8 @@
 """Proof that two files hold the same network, and that both frameworks compute the same with it.
 
 A conversion is refused where any layer's output differs by more than 5e-5 of its scale, once with the converted
-weights as they are in memory and once more with the file that was written, read back.
+weights as they are in memory and once more with the file that was written, read back.  ``main`` is
+``convert_weights.py verify A B``: two files or two folders, by values and by running them.
 """
 from __future__ import annotations
 
