@@ -1,5 +1,5 @@
-"""Rows of the table, what follows from their timings (summaries, speeds, shares of the device's best, ratios), the table
-for people and for the README, and the JSON with everything."""
+"""Rows of the table, what follows from their timings (summaries, speeds, shares of the device's best, ratios), the
+table for people and for the README, and the JSON with everything."""
 from __future__ import annotations
 
 import json

