@@ -3,7 +3,7 @@
 lines      clean thin strokes as a person draws them: HED edges (hed.py), ridges, thinning, specks out, and redrawing
            two pixels wide.  Numbers are ours, chosen by eye on the generated faces against hand-drawn sketches
 photocopy  the paper's first sketching step without Photoshop: the photocopy effect of GIMP and GEGL
-drawn      few clean curves, as a person draws (outlines.py, hand.py); of a set's faces drawing.py makes them, each its
+drawn      few clean curves, as a person draws (outlines.py, hand.py); of a set's faces prepare.py makes them, each its
            own way
 """
 from __future__ import annotations
