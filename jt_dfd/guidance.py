@@ -33,10 +33,3 @@ def soft_mask(size: int) -> np.ndarray:
 def part_masks(geometry: Geometry) -> np.ndarray:
     """The four parts' masks flattened one after the other in the order of ``PARTS``, float32."""
     return np.concatenate([soft_mask(geometry.window(part).size).ravel() for part in PARTS])
-
-
-def draw_under(strokes: np.ndarray, shadow: np.ndarray, strength: float = PAGE_STRENGTH) -> np.ndarray:
-    """The page: ``shadow`` (H, W) uint8, white = none, shown with ``strength`` (0 to 1) and multiplied with the
-    ``strokes`` (H, W) uint8.  Returns (H, W) uint8."""
-    lit = 255.0 - strength * (255.0 - shadow.astype(np.float32))
-    return (strokes.astype(np.float32) * lit / 255.0).astype(np.uint8)

@@ -235,13 +235,6 @@ class FaceFinder:
                 break
         return None
 
-    def detections(self, picture: np.ndarray) -> List[Detection]:
-        """Every face found, largest first."""
-        for faces in self._searches(picture):
-            if faces:
-                return faces
-        return []
-
     def _searches(self, picture: np.ndarray):
         """Detections of one search after another, each largest first: whole picture, then smaller and smaller tiles."""
         yield _merged(self.short(picture) + self.full(picture))

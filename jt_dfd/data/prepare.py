@@ -214,8 +214,8 @@ def _check_models(options: Options, style: Optional[str]) -> None:
         raise models.ModelMissing("\n".join(lacking))
 
 
-# -- curves, so that sketches of the style ``drawn`` can be made of the faces: drawn/NAME.json.  They come from the faces
-# as stored, after everything else is in place: the same pass serves a new set and one made before there were any
+# -- curves, so that sketches of the style ``drawn`` can be made of the faces: drawn/NAME.json.  They come from the
+# faces as stored, after everything else is in place: the same pass serves a new set and one made before there were any
 
 #: what the curves are found with
 CURVES_NEED = ("face_short", "face_full", "mesh", "iris", "person")
