@@ -1,4 +1,4 @@
-"""Shadow guidance: soft masks of the part windows, and how the page shows a shadow under the strokes.
+"""Shadow guidance: soft masks of the part windows, and the shares of what lies under them.
 
 A shadow is what the neighbours of a sketch look like, laid over one another: a hint where to draw.
 Nothing here imports Jittor.
@@ -15,8 +15,6 @@ WEIGHT_LIMIT = 0.5
 REST_FADE = 0.2
 #: share of a part's shadow that is added to the remainder's (release)
 PART_SHARE = 0.5
-#: how strongly the page shows the shadow under the strokes, 0 to 1 (release)
-PAGE_STRENGTH = 0.4
 #: where a mask starts to fade and where it has faded, as a radius with the window's edge at 1 (ours: the release's
 #: mask pictures are its own; these have their look, a dark centre and a light rim)
 _INNER, _OUTER = 0.55, 1.0
