@@ -160,7 +160,7 @@ def _pictures(fake, real, distance, features, real_features) -> Dict[str, Any]:
     from ..backend import jt
 
     out = {}
-    for name, function in (("l1", metrics.l1), ("psnr", metrics.psnr), ("ssim", metrics.ssim)):
+    for name, (function, *_) in metrics.OF_PICTURES.items():
         out[name], out[f"{name}_error"] = metrics.summary(function(a, b) for a, b in zip(fake, real))
     if distance is not None:
         values = []
@@ -207,11 +207,13 @@ def as_table(result: Dict[str, Any]) -> str:
             plain = v["mse_of_the_mean_sketch"]
             lines.append(f"| {component} | {v['mse']:.4f} ± {v['mse_error']:.4f} | "
                          + (f"{plain:.4f} | {v['mse'] / plain:.2f} |" if plain else "- | - |"))
-        lines += ["", "| faces | L1 | PSNR dB | SSIM | perceptual | Frechet | kernel |",
-                  "|---|---|---|---|---|---|---|"]
+        compared = metrics.OF_PICTURES.items()
+        headings = ["faces", *(heading for _, (_, heading, _) in compared), "perceptual", "Frechet", "kernel"]
+        lines += ["", "| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+        digits = [(name, digits) for name, (_, _, digits) in compared] + [("perceptual", 4)]
         for name, v in one["synthesis"].items():
             cells = [f"{v[k]:.{d}f} ± {v[k + '_error']:.{d}f}" if k in v else "-"
-                     for k, d in (("l1", 2), ("psnr", 2), ("ssim", 3), ("perceptual", 4))]
+                     for k, d in digits]
             cells += [f"{v[k]:.4g}" if k in v else "-" for k in ("frechet", "kernel")]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += ["", f"Perceptual distance: {result['perceptual distance']}."]

@@ -127,9 +127,10 @@ class SynthesisTrainer:
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(*self._view(fake, real, step))
             total = total + terms["perceptual"] * o.perceptual
-        if o.checkerboard > 0:
-            terms["checkerboard"] = losses.checkerboard(fake, real)
-            total = total + terms["checkerboard"] * o.checkerboard
+        for name, loss in losses.WEIGHTED.items():
+            if getattr(o, name) > 0:
+                terms[name] = loss(fake, real)
+                total = total + terms[name] * getattr(o, name)
         adversarial = o.gan > 0 and step >= o.gan_from
         if adversarial:
             condition, count = features.detach(), real.shape[0]
