@@ -160,6 +160,14 @@ def warm(device: str = "auto", params=None) -> List[str]:
     return done
 
 
+def let_read(folder: Path) -> None:
+    """Whatever this user's umask: all may read and nobody else may write."""
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod((mode | (0o555 if path.is_dir() or mode & 0o100 else 0o444)) & ~0o022)
+
+
 def has_weights(folder: Path) -> bool:
     """Whether a folder holds more than notices."""
     return folder.is_dir() and any((folder / name).exists() for name in ("config.json", "AE_whole", "Combine"))

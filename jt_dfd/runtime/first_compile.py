@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,8 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from . import host, jittor_copy
+from .. import atomic
+from . import host, jittor_copy, ways
 from .problems import RuntimeProblem, finding
 
 Progress = Callable[[str, int, int], None]
@@ -44,6 +46,8 @@ if sys.argv[4] == "watch":
     threading.Thread(target=watch, daemon=True).start()
 if sys.argv[3]:
     sys.path.insert(0, sys.argv[3])
+import jittor_utils
+print(sys.argv[2] + json.dumps({"objects": jittor_utils.cache_path}), flush=True)
 import jittor as jt
 if sys.argv[1] == "cuda":
     jt.flags.use_cuda = 1
@@ -59,7 +63,8 @@ _SENTINEL = "JT_DFD_READY "
 _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
 #: what ``progress`` calls the stages of a first compile: {code: words for a terminal}
 STAGES = {"fetch": "fetching Jittor's package with pip", "again": "an object was damaged: compiling anew",
-          "lock": "waiting for another process that compiles", "tools": "preparing the compiler's tools",
+          "lock": "waiting for another process that compiles", "copy": "copying what JT_DFD_CACHE holds",
+          "tools": "preparing the compiler's tools",
           "core": "compiling Jittor's core", "cpu": "compiling the CPU convolutions",
           "mpi": "compiling for several processes", "operators": "compiling operators",
           "gpu": "compiling the GPU libraries' operators", "other": "compiling", "ready": "ready", "failed": "failed"}
@@ -70,16 +75,19 @@ _MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
 
 
 def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
-    """Short name of everything that decides what Jittor compiles here; ``planned``: variables not yet set."""
+    """Short name of everything that decides what Jittor compiles; ``planned``: variables not yet set.
+
+    The home, the host and the environment are no part of it (see the rules on objects)."""
     import platform
 
     environment = dict(os.environ, **(planned or {}))
     compiler = environment.get("cc_path", "")
-    parts = {name: environment.get(name) for name in SETTINGS}
-    parts.update(python=sys.version, include=_include(), jittor=jittor_copy.key(), prefix=sys.prefix,
-                 compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
-                 system=platform.platform(), processor=host.processor_model(), home=str(host.jittor_home()),
-                 device=device, mark=2)
+    parts = {name: environment.get(name, "unset").replace(str(host.jittor_home()), "~") for name in SETTINGS}
+    native = "-march=" not in environment.get("cc_flags", "")
+    parts.update(python=sys.version, include=_include(), jittor=jittor_copy.key(),
+                 compiler=host.compiler_version(compiler) if compiler else None,
+                 system=platform.platform() if jittor_copy.as_installed() else platform.libc_ver()[1],
+                 processor=host.processor_model() if native else platform.machine(), device=device, mark=3)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -93,7 +101,7 @@ def ready(device: str, planned: Optional[Dict[str, str]] = None) -> bool:
     """Whether these settings have been compiled and what came out is still there."""
     try:
         mark = json.loads(_mark(device, planned).read_text())
-        return all(os.path.isfile(f) for f in mark["files"])
+        return all((host.jittor_home() / f).is_file() for f in mark["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -114,30 +122,66 @@ def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
     if ready(device):
         return place
     with _lock(show) as lock:
-        if ready(device):   # another process did it while we waited
+        if ready(device) or _take_over(device, show):   # another process did it while we waited, or long ago
             return place
         problems = host.check_compile({"path": os.environ["cc_path"], "kind": "g++"}, _include())
         if problems:
             raise RuntimeProblem(problems)
-        result = None
         fresh = False
         for _ in range(4):  # each round ends early where Jittor rebuilt its tools
             result, status, tail = _run(device, place, show, lock)
-            if result is None and not fresh and _DAMAGED.search("\n".join(tail)):
-                fresh = _remove_objects(place)   # what an earlier, interrupted compile left behind
-                if fresh:
-                    show("again", 0, 0)
-                    continue
-            if result is not None or status != 0:
+            if status != 0 and not fresh and "objects" in result and _DAMAGED.search("\n".join(tail)):
+                fresh = True   # what an earlier, interrupted compile left behind
+                shutil.rmtree(result["objects"], ignore_errors=True)
+                show("again", 0, 0)
+            elif status != 0 or "files" in result:
                 break
-        show.close(result is not None)
-        if result is None:
+        well = status == 0 and "files" in result
+        show.close(well)
+        if not well:
             raise RuntimeProblem(_explain(status, tail))
-        host.cache_folder().joinpath("ready").mkdir(parents=True, exist_ok=True)
-        temporary = _mark(device).with_suffix(f".{os.getpid()}.part")
-        temporary.write_text(json.dumps(result))
-        os.replace(str(temporary), str(_mark(device)))
+        _keep_mark(device, result)
     return place
+
+
+def _keep_mark(device: str, result: Dict) -> None:
+    """Paths below the home are written down without it: what lies there may be copied elsewhere."""
+    home = str(host.jittor_home()) + os.sep
+
+    def below(path):
+        return path[len(home):] if path.startswith(home) else path
+    mark = dict(result, files=[below(f) for f in result["files"]], objects=below(result["objects"]))
+    _mark(device).parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(_mark(device), json.dumps(mark))
+
+
+def _take_over(device: str, show) -> bool:
+    """Copy what was compiled into the folder that JT_DFD_CACHE names (tools/doctor.py --warm --cache), which may be
+    read only and lie anywhere; False where it holds nothing for this machine, which is said."""
+    shared = os.environ.get("JT_DFD_CACHE")
+    if not shared or os.path.realpath(shared) == os.path.realpath(str(host.jittor_home())):
+        return False
+    def there(path):
+        return Path(shared) / path.relative_to(host.jittor_home())
+    try:
+        objects = json.loads(there(_mark(device)).read_text())["objects"]
+        show("copy", 0, 0)
+        target = host.jittor_home() / objects
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic.scratch_beside(target) as scratch:
+            shutil.copytree(str(Path(shared) / objects), str(scratch / "copy"),
+                            ignore=shutil.ignore_patterns("tmp", "*.s"))
+            shutil.rmtree(str(target), ignore_errors=True)
+            os.rename(str(scratch / "copy"), str(target))
+        for path in (_mark(device), ways.path()):
+            if there(path).is_file() and not path.exists():
+                atomic.write_text(path, there(path).read_text())
+    except FileNotFoundError:
+        show.say(f"JT_DFD_CACHE={shared}: nothing there was compiled for this Python, compiler and processor; compiling "
+                 "here")
+    except (OSError, ValueError, KeyError, TypeError, shutil.Error) as error:
+        show.say(f"JT_DFD_CACHE={shared} cannot be copied ({error}); compiling here")
+    return ready(device)
 
 
 def try_import(device: str, seconds: float = 600) -> Optional[str]:
@@ -149,7 +193,7 @@ def try_import(device: str, seconds: float = 600) -> Optional[str]:
     except subprocess.TimeoutExpired:
         return f"no answer in {seconds:.0f} s (another process that compiles holds Jittor's lock, or it hangs)"
     lines = [_plain(line) for line in re.split(rb"[\r\n]+", child.stdout) if line.strip()]
-    if child.returncode == 0 and any(line.startswith(_SENTINEL) for line in lines):
+    if child.returncode == 0 and any(line.startswith(_SENTINEL) and '"files"' in line for line in lines):
         return None
     return _last_error(lines)
 
@@ -188,28 +232,11 @@ _DAMAGED = re.compile(r"Source read failed|file (?:format )?not recognized|file 
                       r"magic number")
 
 
-def _remove_objects(place: Optional[str]) -> bool:
-    """Remove what Jittor compiled here for this Python and copy; whether there was anything."""
-    import glob
-    import platform
-    import shutil
-
-    source = jittor_copy.find_source()
-    utilities = os.path.join(place or str(source.folder if source else ""), "jittor_utils/__init__.py")
-    key = hashlib.md5(utilities.encode()).hexdigest()[:4]   # as Jittor names it
-    name = os.environ.get("cache_name", "default")
-    found = glob.glob(os.path.join(glob.escape(str(host.jittor_home())), ".cache/jittor/jt*/*",
-                                   f"py{platform.python_version()}", "*", "*", key, name))
-    for folder in found:
-        shutil.rmtree(folder, ignore_errors=True)
-    return bool(found)
-
-
 def _run(device: str, place: Optional[str], show, lock):
-    """One child: (what it said at the end or None, exit status, its last lines)."""
+    """One child: (what it said of itself, exit status, its last lines)."""
     command = _command(device, place, watch=True)
     tail: List[str] = []
-    result = None
+    result: Dict = {}
     host.cache_folder().mkdir(parents=True, exist_ok=True)
     with open(str(log_path()), "w", errors="replace") as log:
         log.write(f"{time.ctime()}  {sys.executable}  device {device}\n")
@@ -223,7 +250,7 @@ def _run(device: str, place: Optional[str], show, lock):
             show("tools", 0, 0)
             for line in _lines(child.stdout):
                 if line.startswith(_SENTINEL):
-                    result = json.loads(line[len(_SENTINEL):])
+                    result.update(json.loads(line[len(_SENTINEL):]))
                     continue
                 counted = _COUNTED.search(line)
                 if counted:
@@ -243,7 +270,7 @@ def _run(device: str, place: Optional[str], show, lock):
             ticker.join()
             child.stdout.close()
             child.stdin.close()
-    return result if status == 0 else None, status, tail
+    return result, status, tail
 
 
 def _ticks(show, stop) -> None:
@@ -352,6 +379,11 @@ class _Show:
         if seconds > 90:
             return f", about {seconds / 60:.0f} min left"
         return f", about {10 * round(seconds / 10 + 0.5)} s left"
+
+    def say(self, line: str) -> None:
+        """A sentence of its own, whatever the display shows."""
+        if sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
 
     def close(self, well: bool) -> None:
         elapsed = time.monotonic() - self.started

@@ -28,6 +28,7 @@ def play(run, tmp_path):
         return run(code, PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"),
                    JT_DFD_JITTOR="installed", **environment)
     call.cache = tmp_path / "cache"
+    call.core = tmp_path / "home/.cache/jittor/fake/jittor_core.so"
     call.count = lambda name: len((tmp_path / "cache" / name).read_text().split())
     return call
 
@@ -50,7 +51,7 @@ def test_the_second_start_compiles_nothing_and_asks_no_child(play):
 
 def test_a_removed_cache_is_compiled_again(play):
     play()
-    (play.cache / "jittor_core.so").unlink()
+    (play.core).unlink()
     status, out, err = play()
     assert status == 0, err
     assert play.count("compiles") == 2 and eval(out)
@@ -74,7 +75,7 @@ import os
 from jt_dfd import runtime
 from jt_dfd.runtime import first_compile
 first_compile.ensure = lambda *a: None     # all marks say ready, and Jittor sees it differently
-os.unlink(os.environ["FAKE_CACHE"] + "/jittor_core.so")
+os.unlink(os.environ["HOME"] + "/.cache/jittor/fake/jittor_core.so")
 runtime.start("cpu")
 """)
     assert status != 0 and "run the command again" in err
@@ -224,17 +225,36 @@ def test_the_next_start_waits_for_compilers_that_are_left(play, tmp_path):
 
 
 def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
-    import hashlib
-    import platform
-
-    key = hashlib.md5(str(tmp_path / "site/jittor_utils/__init__.py").encode()).hexdigest()[:4]
-    objects = tmp_path / f"home/.cache/jittor/jt1.3.11/g++12/py{platform.python_version()}/os/cpu/{key}/jt_dfd"
+    objects = tmp_path / "home/.cache/jittor/fake"
     objects.mkdir(parents=True)
     (objects / "half.o").write_text("")
     status, out, err = play("damaged")
     assert status == 0, err
     stages = [step[0] for step in eval(out)]
     assert "again" in stages and stages[-1] == "ready"
+
+
+def test_a_prepared_folder_is_taken_over_at_any_home_and_not_touched(play, tmp_path):
+    """An image's, or a cluster's: made by one, read by all."""
+    shared = tmp_path / "somewhere/shared"
+    status, out, err = play(JITTOR_HOME=str(shared))
+    assert status == 0 and play.count("compiles") == 1, err
+    (shared / ".cache/jittor/fake/jit").mkdir()
+    (shared / ".cache/jittor/fake/jit/kernel.so").write_text("kernel")
+    moved = tmp_path / "elsewhere"
+    shared.rename(moved)
+    before = sorted(p for p in moved.rglob("*"))
+    status, out, err = play(JT_DFD_CACHE=str(moved))
+    assert status == 0 and play.count("compiles") == 1, "nothing is compiled again: " + err
+    assert (tmp_path / "home/.cache/jittor/fake/jit/kernel.so").read_text() == "kernel"
+    assert sorted(p for p in moved.rglob("*")) == before
+
+
+def test_a_prepared_folder_of_another_machine_is_told_and_compiled_beside(play, tmp_path):
+    (tmp_path / "empty").mkdir()
+    status, out, err = play(JT_DFD_CACHE=str(tmp_path / "empty"))
+    assert status == 0 and play.count("compiles") == 1
+    assert "nothing there was compiled for this Python, compiler and processor" in err and str(tmp_path / "empty") in err
 
 
 def test_an_mpi_rank_compiles_as_a_process_of_its_own(play):
