@@ -4,11 +4,11 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import time
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from . import first_compile, host, make_report_plan, ways
+from .display import Display
 from .problems import finding, word
 
 
@@ -43,8 +43,8 @@ def _start(plan) -> Optional[str]:
         os.environ.update(before)
 
 
-def words(report: Dict) -> str:
-    """The report for people."""
+def words(report: Dict, warming: bool = False) -> str:
+    """The report for people; ``warming``: what is missing only because nothing is compiled yet is coming."""
     from jt_dfd import __version__
 
     found = report["found"]
@@ -63,7 +63,7 @@ def words(report: Dict) -> str:
         lines.append("Jittor cannot start like this yet.")
     elif report["compiled"]:
         lines.append("Jittor starts.")
-    else:
+    elif not warming:
         lines.append("Nothing stands in the way.  The first start compiles for some minutes; to have that behind you:\n"
                      "    python tools/doctor.py --warm")
     return "\n".join(lines)
@@ -142,18 +142,21 @@ def warm(device: str = "auto", params=None) -> List[str]:
     """
     import jt_dfd.runtime as runtime
 
-    runtime.start(device)
-    done = [f"Jittor starts on the {'GPU' if runtime.chosen_device() == 'cuda' else 'CPU'}."]
     folder = Path(params) if params else Path(__file__).resolve().parents[2] / "Params" / "demo"
-    if params is None and not has_weights(folder):
+    weights = params is not None or has_weights(folder)
+    show = Display(stages=("tools", "core", "cpu") + (("ways", "face") if weights else ()))
+    runtime.start(device, show)
+    done = [f"Jittor starts on the {'GPU' if runtime.chosen_device() == 'cuda' else 'CPU'}."]
+    if not weights:
+        show.close(True)
         return done + [f"No weights in {folder}: nothing more to compile ahead."]
     from jt_dfd.synthesizer import Synthesizer
 
-    started = time.monotonic()
     synthesizer = Synthesizer(folder, device)
-    ways_kept = synthesizer.networks.choose_ways(_tell_ways)
-    synthesizer.warm(_tell)
-    done.append(f"A face's operators are compiled for {folder} ({time.monotonic() - started:.0f} s).")
+    ways_kept = synthesizer.networks.choose_ways(lambda _, done, total: show("ways", done, total))
+    synthesizer.warm(lambda _, done, total: show("face", done, total))
+    show.close(True)
+    done.append(f"A face's operators are compiled for {folder}.")
     if ways_kept:
         done += (["The quicker way of each network was measured and is kept:"]
                  + ["  " + w for w in ways.words(ways_kept)])
@@ -171,13 +174,3 @@ def let_read(folder: Path) -> None:
 def has_weights(folder: Path) -> bool:
     """Whether a folder holds more than notices."""
     return folder.is_dir() and any((folder / name).exists() for name in ("config.json", "AE_whole", "Combine"))
-
-
-def _tell_ways(network: str, done: int, total: int) -> None:
-    if done < total:
-        print(f"  two ways to compute the {network} ({done + 1}/{total})", file=sys.stderr, flush=True)
-
-
-def _tell(stage: str, done: int, total: int) -> None:
-    if done < total:
-        print(f"  compiling for {stage} ({done + 1}/{total})", file=sys.stderr, flush=True)

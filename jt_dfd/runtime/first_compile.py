@@ -20,16 +20,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Dict, List, Optional
 
 from .. import atomic
 from . import host, jittor_copy, ways
+from .display import Display, Progress
 from .problems import RuntimeProblem, finding
-
-Progress = Callable[[str, int, int], None]
 
 #: settings of Jittor that change what is compiled; part of a mark's name
 SETTINGS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "kernel_flags", "debug", "cuda_debug",
@@ -57,22 +55,8 @@ print("\\n" + sys.argv[2] + json.dumps({"version": jt.__version__, "cache": jt.f
       "files": [jittor_core.__file__, jit_utils_core.__file__], "cuda": bool(jt.has_cuda),
       "mkl": jt.compile_extern.mkl_ops is not None, "mpi": jt.compile_extern.mpi is not None}), flush=True)
 """
-#: seconds before anything is shown: what is quicker needs no words
-QUIET = 2.0
 _SENTINEL = "JT_DFD_READY "
 _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
-#: what ``progress`` calls the stages of a first compile: {code: words for a terminal}
-STAGES = {"fetch": "fetching Jittor's package with pip", "again": "an object was damaged: compiling anew",
-          "lock": "waiting for another process that compiles", "copy": "copying what JT_DFD_CACHE holds",
-          "tools": "preparing the compiler's tools",
-          "core": "compiling Jittor's core", "cpu": "compiling the CPU convolutions",
-          "mpi": "compiling for several processes", "operators": "compiling operators",
-          "gpu": "compiling the GPU libraries' operators", "other": "compiling", "ready": "ready", "failed": "failed"}
-#: a GPU build has some 240 sources, a CPU build 150; only used to say how long it may take
-#: what follows the core (convolutions, the first operator) takes this share of the core's time
-_AFTER_CORE = 0.1
-_MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
-
 
 def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
     """Short name of everything that decides what Jittor compiles; ``planned``: variables not yet set.
@@ -117,7 +101,7 @@ def log_path() -> Path:
 def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
     """Compile what ``import jittor`` needs unless that was done; the folder to import it from (``jittor_copy``).
     RuntimeProblem with Jittor's words if it fails."""
-    show = _Show(progress, device)
+    show = progress if isinstance(progress, Display) else Display(progress)
     place = jittor_copy.provide(show)
     if ready(device):
         return place
@@ -137,7 +121,8 @@ def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
             elif status != 0 or "files" in result:
                 break
         well = status == 0 and "files" in result
-        show.close(well)
+        if not (well and show is progress):   # whose caller goes on with it
+            show.close(well)
         if not well:
             raise RuntimeProblem(_explain(status, tail))
         _keep_mark(device, result)
@@ -243,39 +228,29 @@ def _run(device: str, place: Optional[str], show, lock):
         log.flush()
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
                                  env=child_environment(), start_new_session=True, pass_fds=(lock.fileno(),))
-        stop = threading.Event()
-        ticker = threading.Thread(target=_ticks, args=(show, stop), daemon=True)
-        ticker.start()
         try:
-            show("tools", 0, 0)
-            for line in _lines(child.stdout):
-                if line.startswith(_SENTINEL):
-                    result.update(json.loads(line[len(_SENTINEL):]))
-                    continue
-                counted = _COUNTED.search(line)
-                if counted:
-                    show(_stage(counted.group(1)), int(counted.group(2)), int(counted.group(3)))
-                    continue
-                log.write(line + "\n")
-                log.flush()
-                tail = (tail + [line])[-200:]
-            status = child.wait()
+            with show:
+                show("tools", 0, 0)
+                for line in _lines(child.stdout):
+                    counted = _COUNTED.search(line)
+                    if line.startswith(_SENTINEL):
+                        result.update(json.loads(line[len(_SENTINEL):]))
+                    elif counted:
+                        show(_stage(counted.group(1)), int(counted.group(2)), int(counted.group(3)))
+                    else:
+                        log.write(line + "\n")
+                        log.flush()
+                        tail = (tail + [line])[-200:]
+                status = child.wait()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)   # with its compilers
             child.wait()
             raise
         finally:
-            stop.set()
-            ticker.join()
             child.stdout.close()
             child.stdin.close()
     return result, status, tail
-
-
-def _ticks(show, stop) -> None:
-    while not stop.wait(0.5):
-        show.tick()
 
 
 def _lines(stream):
@@ -327,69 +302,3 @@ def _explain(status: int, tail: List[str]) -> Dict[str, str]:
 def _last_error(tail: List[str]) -> str:
     marked = [line for line in tail if re.search(r"\b(error|Error|Exception|undefined|cannot|assert)", line)]
     return (marked or tail or ["no output"])[-1][-400:]
-
-
-class _Show:
-    """Progress to a callback, or to stderr: a line that is redrawn on a terminal, else one a stage and half minute."""
-
-    def __init__(self, progress: Optional[Progress], device: str):
-        self.progress, self.device = progress, device
-        self.started = self.changed = time.monotonic()
-        self.stage, self.done, self.total = "", 0, 0
-        self.terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.printed, self.printed_stage = 0.0, ""
-        self.opened = self.width = 0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if total and (stage, total) == (self.stage, self.total) and done <= self.done:
-            return
-        if stage != self.stage:
-            self.changed = time.monotonic()
-        self.stage, self.done, self.total = stage, done, total
-        if self.progress:
-            self.progress(stage, done, total)
-        else:
-            self.tick()
-
-    def tick(self) -> None:
-        elapsed = time.monotonic() - self.started
-        if self.progress or elapsed < QUIET or sys.stderr is None:
-            return
-        if not self.opened:
-            self.opened = 1
-            sys.stderr.write(f"Jittor compiles itself for this machine, once: {_MINUTES[self.device]} on two cores.\n")
-        far = f" {self.done}/{self.total} ({100 * self.done // self.total} %){self.left()}" if self.total else ""
-        line = f"  {int(elapsed) // 60}:{int(elapsed) % 60:02d}  {STAGES[self.stage]}{far}"
-        if self.terminal:
-            sys.stderr.write("\r" + line.ljust(self.width))
-            self.width = len(line)
-        elif elapsed - self.printed >= 30 or self.stage != self.printed_stage:
-            self.printed, self.printed_stage = elapsed, self.stage
-            sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-
-    def left(self) -> str:
-        """", about 4 min left", by what this machine needed for the part of this stage that is done."""
-        spent = time.monotonic() - self.changed
-        if self.done < 5 or spent < 5 or self.done >= self.total:
-            return ""
-        seconds = spent / self.done * (self.total - self.done)
-        if self.stage == _stage("jittor_core"):
-            seconds += _AFTER_CORE * spent * self.total / self.done
-        if seconds > 90:
-            return f", about {seconds / 60:.0f} min left"
-        return f", about {10 * round(seconds / 10 + 0.5)} s left"
-
-    def say(self, line: str) -> None:
-        """A sentence of its own, whatever the display shows."""
-        if sys.stderr is not None:
-            print(line, file=sys.stderr, flush=True)
-
-    def close(self, well: bool) -> None:
-        elapsed = time.monotonic() - self.started
-        if self.progress:
-            self.progress("ready" if well else "failed", 1, 1)
-        elif self.opened and sys.stderr is not None:
-            sys.stderr.write(("\r" + " " * self.width + "\r" if self.terminal else "")
-                             + (f"Jittor is ready ({elapsed:.0f} s).\n" if well else "The compile failed.\n"))
-            sys.stderr.flush()

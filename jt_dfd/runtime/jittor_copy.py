@@ -282,7 +282,7 @@ def main(_=None) -> int:
     problems = check() + host.check_cache()
     if problems:
         raise RuntimeProblem(problems)
-    from .first_compile import STAGES
+    from .display import STAGES
 
     place = provide(lambda stage, done, total: print(STAGES[stage], flush=True))
     print(f"Jittor: {place or 'as it is installed'}")

@@ -12,6 +12,8 @@ import fake_jittor
 import pytest
 from machines import ROOT
 
+from jt_dfd.runtime import display
+
 START = """
 from jt_dfd import runtime
 seen = []
@@ -95,34 +97,35 @@ def test_a_failed_compile_says_why_and_where_to_read_on(play, behaviour, words):
 
 
 def test_without_a_callback_it_is_told_on_stderr(play):
-    status, out, err = play(code="from jt_dfd.runtime import first_compile, start; "
-                                 "first_compile.QUIET = 0; start('cpu')")
+    status, out, err = play(code="from jt_dfd.runtime import display, start; "
+                                 "display.QUIET = 0; start('cpu')")
     assert status == 0, err
-    assert "compiles itself" in err and "compiling Jittor's core" in err and "Jittor is ready" in err
+    assert "Compiling for this machine" in err and "compiling Jittor's core" in err and "Compiled (" in err
     assert out == "", "nothing is written to standard output"
 
 
-def test_the_time_left_follows_this_machine(machine, monkeypatch, capsys):
-    from jt_dfd.runtime import first_compile
-
+def test_the_time_left_is_that_of_all_that_comes_as_fast_as_this_machine_is(machine, monkeypatch, capsys):
     now = [0.0]
-    monkeypatch.setattr(first_compile.time, "monotonic", lambda: now[0])
-    show = first_compile._Show(None, "cpu")
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display, "SHARES", {"tools": 0.5, "core": 1.0, "cpu": 0.25, "face": 0.25})
+    show = display.Display(stages=("tools", "core", "cpu", "face"))
+    show("lock", 0, 0)
+    now[0] += 1000            # another's work says nothing of this one's
+    show("tools", 0, 0)
+    now[0] += 60              # 2 s a hundredth of the core's time
     show("core", 1, 100)
-    now[0] += 2
-    show("core", 2, 100)
-    assert "left" not in capsys.readouterr().err, "nothing is said by two files"
-    now[0] += 58
-    show("core", 20, 100)     # 3 s a file: 240 s, and 30 s for what follows
-    assert "20/100 (20 %), about 4 min left" in capsys.readouterr().err
-    now[0] += 240
-    show("core", 99, 100)
-    assert "about 40 s left" in capsys.readouterr().err
+    now[0] += 60
+    assert capsys.readouterr().err.count("left") == 1
+    show("core", 50, 100)
+    assert "core 50/100, about 2 min left" in capsys.readouterr().err
+    now[0] += 90
+    show("face", 1, 2)
+    assert "about 20 s left" in capsys.readouterr().err
 
 
 def test_a_quick_one_is_not_told(play):
-    status, out, err = play(code="from jt_dfd.runtime import first_compile, start; "
-                                 "first_compile.QUIET = 9999; start('cpu')")
+    status, out, err = play(code="from jt_dfd.runtime import display, start; "
+                                 "display.QUIET = 9999; start('cpu')")
     assert (status, out, err) == (0, "", "")
 
 
