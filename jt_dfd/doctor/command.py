@@ -42,7 +42,8 @@ def _examine(options) -> int:
 
     device = "cuda" if options.gpu else options.device
     report = doctor.examine(device)
-    print(json.dumps(report, indent=2, sort_keys=True) if options.json else doctor.words(report, options.warm), flush=True)
+    print(json.dumps(report, indent=2, sort_keys=True) if options.json else doctor.words(report, options.warm),
+          flush=True)
     if not report["can_start"]:
         return 1
     if options.warm:

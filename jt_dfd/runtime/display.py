@@ -40,7 +40,7 @@ class Display:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if total and (stage, total) == (self.stage, self.total) and done <= self.done:
             return
-        if self.stage in ("", "lock", "fetch", "copy", "again"):   # the time left is counted from the first that computes
+        if self.stage in ("", "lock", "fetch", "copy", "again"):   # which say nothing of how fast this machine computes
             self.begun = time.monotonic()
         self.stage, self.done, self.total = stage, done, total
         if self.progress:

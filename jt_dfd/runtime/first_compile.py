@@ -162,8 +162,8 @@ def _take_over(device: str, show) -> bool:
             if there(path).is_file() and not path.exists():
                 atomic.write_text(path, there(path).read_text())
     except FileNotFoundError:
-        show.say(f"JT_DFD_CACHE={shared}: nothing there was compiled for this Python, compiler and processor; compiling "
-                 "here")
+        show.say(f"JT_DFD_CACHE={shared}: nothing there was compiled for this Python, compiler and processor; "
+                 "compiling here")
     except (OSError, ValueError, KeyError, TypeError, shutil.Error) as error:
         show.say(f"JT_DFD_CACHE={shared} cannot be copied ({error}); compiling here")
     return ready(device)

@@ -79,5 +79,6 @@ def make(folder: Path, behaviour: str = "", pause: float = 0.02) -> Path:
         (folder / f"{name}.py").write_text(
             "import jittor_utils, os\n__file__ = os.path.join(jittor_utils.cache_path, 'jittor_core.so')\n")
     (folder / "jittor_utils.py").write_text(
-        "import os\ncache_path = os.path.join(os.environ.get('JITTOR_HOME') or os.environ['HOME'], '.cache/jittor/fake')\n")
+        "import os\n"
+        "cache_path = os.path.join(os.environ.get('JITTOR_HOME') or os.environ['HOME'], '.cache/jittor/fake')\n")
     return folder

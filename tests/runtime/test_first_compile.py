@@ -257,7 +257,7 @@ def test_a_prepared_folder_of_another_machine_is_told_and_compiled_beside(play, 
     (tmp_path / "empty").mkdir()
     status, out, err = play(JT_DFD_CACHE=str(tmp_path / "empty"))
     assert status == 0 and play.count("compiles") == 1
-    assert "nothing there was compiled for this Python, compiler and processor" in err and str(tmp_path / "empty") in err
+    assert "nothing there was compiled for this Python, compiler and processor" in err
 
 
 def test_an_mpi_rank_compiles_as_a_process_of_its_own(play):

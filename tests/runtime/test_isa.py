@@ -36,9 +36,9 @@ def test_it_is_the_same_cache_on_every_processor_that_has_the_set(machine, monke
     """An image compiled on one machine runs on another."""
     monkeypatch.setenv("JT_DFD_ISA", "avx2")
     names = set()
-    for processor, model in (("avx2", "an older one"), ("avx512", "a newer one")):
-        monkeypatch.setattr(isa, "processor", lambda: processor)
-        monkeypatch.setattr(host, "processor_model", lambda: model)
+    for name in ("avx2", "avx512"):
+        monkeypatch.setattr(isa, "processor", lambda name=name: name)
+        monkeypatch.setattr(host, "processor_model", lambda name=name: f"one with {name}")
         names.add(first_compile.fingerprint("cpu", plan.make_plan("cpu", dry=True).environment))
     assert len(names) == 1
 
