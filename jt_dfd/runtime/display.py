@@ -18,6 +18,8 @@ STAGES = {"fetch": "fetching Jittor's package with pip", "lock": "waiting for an
           "ready": "ready", "failed": "failed"}
 #: what each stage takes of the core's time, in their order (two cores of a Xeon, g++ 14 and 12; ours)
 SHARES = {"tools": 0.3, "core": 1.0, "cpu": 0.2, "gpu": 0.5, "ways": 0.5, "face": 0.1}
+#: seconds within which a file that was compiled before is passed (ours)
+AT_ONCE = 0.3
 #: seconds before anything is shown: what is quicker needs no words
 QUIET = 2.0
 
@@ -30,7 +32,9 @@ class Display:
 
     def __init__(self, progress: Optional[Progress] = None, stages=("tools", "core", "cpu")):
         self.progress, self.stages = progress, stages
-        self.started = self.begun = time.monotonic()
+        self.started = self.begun = self.told = time.monotonic()
+        self.spared = 0.0        # of the shares: what was there already and says nothing of how fast this machine is
+        self.resumed = True
         self.stage, self.done, self.total = "", 0, 0
         self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.printed, self.printed_stage = 0.0, ""
@@ -40,9 +44,14 @@ class Display:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if total and (stage, total) == (self.stage, self.total) and done <= self.done:
             return
-        if self.stage in ("", "lock", "fetch", "copy", "again"):   # which say nothing of how fast this machine computes
-            self.begun = time.monotonic()
+        now = time.monotonic()
+        first = self.stage not in SHARES
         self.stage, self.done, self.total = stage, done, total
+        if first or (done and self.resumed and now - self.told < AT_ONCE):
+            self.begun, self.spared = now, self._share()
+        elif done > 1:
+            self.resumed = False
+        self.told = now
         if self.progress:
             self.progress(stage, done, total)
         else:
@@ -82,19 +91,19 @@ class Display:
 
     def left(self) -> str:
         """", about 4 min left", of all stages, by what this machine needed for what is done."""
-        spent = time.monotonic() - self.begun
-        shares = {stage: SHARES[stage] for stage in self.stages if stage in SHARES}
-        if self.stage not in shares or spent < 5:
+        spent, done = time.monotonic() - self.begun, self._share()
+        if self.resumed or self.stage not in self.stages or spent < 5 or done - self.spared < 0.05:
             return ""
-        names = list(shares)
-        before = sum(shares[name] for name in names[:names.index(self.stage)])
-        done = before + shares[self.stage] * self.done / self.total
-        if done < 0.05:
-            return ""
-        seconds = spent / done * (sum(shares.values()) - done)
+        seconds = spent / (done - self.spared) * (sum(SHARES[stage] for stage in self.stages) - done)
         if seconds > 90:
             return f", about {seconds / 60:.0f} min left"
         return f", about {10 * round(seconds / 10 + 0.5)} s left"
+
+    def _share(self) -> float:
+        if self.stage not in self.stages:
+            return 0.0
+        before = self.stages[:self.stages.index(self.stage)]
+        return sum(SHARES[stage] for stage in before) + SHARES[self.stage] * self.done / max(self.total, 1)
 
     def say(self, line: str) -> None:
         """A sentence of its own, whatever the display shows."""
