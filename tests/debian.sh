@@ -81,7 +81,7 @@ for word in "${suites[@]}"; do
     cp "$first" "$root/tmp/first.png" 2>/dev/null && inside $user ".venv/bin/python -c '
 import sys; import numpy as np; from PIL import Image
 a, b = (np.asarray(Image.open(p).convert(\"RGB\")).astype(int) for p in sys.argv[1:])
-print(\"   largest difference of the face from the first:\", abs(a - b).max()); sys.exit(abs(a - b).max() > 1)
+print(\"   largest difference of the face from the first:\", abs(a - b).max()); sys.exit(int(abs(a - b).max() > 1))
 ' /tmp/first.png quickstart_face.png" || complain "$name: another face"
     if [ $tests = yes ]; then
         echo "== $name: test.sh"

@@ -247,6 +247,18 @@ RULES: List[Rule] = [
          """ -o {cm(output)} {flags} {lto_flags}"\n    return do_compile""",
          """ -o {cm(output)} {flags} {lto_flags} -Wl,-soname,{os.path.basename(output)}"\n    return do_compile""",
          has("-Wl,-soname,")),
+    Rule("oneDNN's place", "jittor/compile_extern.py",
+         "the operators look for it where it lay when they were compiled, unless it is loaded; and their common name "
+         "followed the order in which this disk lists their files",
+         """    # ctypes.CDLL(mkl_lib_name, dlopen_flags)
+
+    mkl_op_dir = os.path.join(jittor_path, "extern", "mkl", "ops")
+    mkl_op_files = [os.path.join(mkl_op_dir, name) for name in os.listdir(mkl_op_dir)]
+""", """    ctypes.CDLL(mkl_lib_name)
+
+    mkl_op_dir = os.path.join(jittor_path, "extern", "mkl", "ops")
+    mkl_op_files = [os.path.join(mkl_op_dir, name) for name in sorted(os.listdir(mkl_op_dir))]
+""", has("sorted(os.listdir(mkl_op_dir))")),
 ]
 
 #: the rules without which numpy 2 gives wrong numbers
