@@ -18,6 +18,8 @@ def main(arguments=None) -> int:
     parser.add_argument("--warm", action="store_true",
                         help="compile ahead: Jittor's core, and the operators of a synthesis where there are weights")
     parser.add_argument("--params", metavar="P", help="weights to compile ahead for (default: Params/demo)")
+    parser.add_argument("--quick", action="store_true", help="with --warm: what a face needs, without timing two ways "
+                        "to compute each network")
     parser.add_argument("--cache", metavar="DIR", help="with --warm: compile into DIR, which everyone who may read it "
                         "takes over with  export JT_DFD_CACHE=DIR  instead of compiling, in another home too")
     parser.add_argument("--gpu", action="store_true",
@@ -47,7 +49,7 @@ def _examine(options) -> int:
     if not report["can_start"]:
         return 1
     if options.warm:
-        print("\n".join(doctor.warm(device, options.params)), flush=True)
+        print("\n".join(doctor.warm(device, options.params, not options.quick)), flush=True)
         if options.cache:
             doctor.let_read(Path(options.cache))
             print(f"For everyone who may read it:  export JT_DFD_CACHE={os.environ['JITTOR_HOME']}", flush=True)

@@ -17,7 +17,7 @@ STAGES = {"fetch": "fetching Jittor's package with pip", "lock": "waiting for an
           "ways": "timing two ways to compute each network", "face": "compiling a face's operators",
           "ready": "ready", "failed": "failed"}
 #: what each stage takes of the core's time, in their order (two cores of a Xeon, g++ 14 and 12; ours)
-SHARES = {"tools": 0.3, "core": 1.0, "cpu": 0.2, "gpu": 0.5, "ways": 0.5, "face": 0.1}
+SHARES = {"tools": 0.3, "core": 1.0, "cpu": 0.2, "gpu": 0.5, "ways": 1.0, "face": 0.4}
 #: seconds within which a file that was compiled before is passed (ours)
 AT_ONCE = 0.3
 #: seconds before anything is shown: what is quicker needs no words

@@ -133,17 +133,18 @@ def _table(rows: List[Tuple[str, str]]) -> List[str]:
     return [f"  {name.ljust(width)}  {value}" for name, value in rows]
 
 
-def warm(device: str = "auto", params=None) -> List[str]:
+def warm(device: str = "auto", params=None, choose: bool = True) -> List[str]:
     """Compile what first use would: Jittor's core, and with weights at hand the operators of a synthesis.
 
-    params: folder of weights; None takes the repository's Params/demo.  Returns lines that say what was done.
+    params: folder of weights; None takes the repository's Params/demo.  choose: time two ways to compute each network
+    and keep the quicker one, which compiles both and takes longer than a face.  Returns lines that say what was done.
     RuntimeProblem where Jittor cannot start, checkpoints' errors where the weights are damaged.
     """
     import jt_dfd.runtime as runtime
 
     folder = Path(params) if params else Path(__file__).resolve().parents[2] / "Params" / "demo"
     weights = params is not None or has_weights(folder)
-    show = Display(stages=("tools", "core", "cpu") + (("ways", "face") if weights else ()))
+    show = Display(stages=("tools", "core", "cpu") + (("ways" if choose else "face",) if weights else ()))
     runtime.start(device, show)
     done = [f"Jittor starts on the {'GPU' if runtime.chosen_device() == 'cuda' else 'CPU'}."]
     if not weights:
@@ -152,7 +153,7 @@ def warm(device: str = "auto", params=None) -> List[str]:
     from jt_dfd.synthesizer import Synthesizer
 
     synthesizer = Synthesizer(folder, device)
-    ways_kept = synthesizer.networks.choose_ways(lambda _, done, total: show("ways", done, total))
+    ways_kept = choose and synthesizer.networks.choose_ways(lambda _, done, total: show("ways", done, total))
     synthesizer.warm(lambda _, done, total: show("face", done, total))
     show.close(True)
     done.append(f"A face's operators are compiled for {folder}.")
