@@ -54,6 +54,7 @@ for word in "${suites[@]}"; do
     fi
     mount -t proc proc "$root/proc" || { complain "$name: mount"; leave; continue; }
     [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    apt-config dump Acquire | grep -E "Check|Proxy" >"$root/etc/apt/apt.conf.d/99-of-this-machine"
     [ -z "${PIP_CERT:-}" ] || { mkdir -p "$root/etc/ssl" && cp -L "$PIP_CERT" "$root/etc/ssl/jt_dfd-registry.crt"; }
     [ $user = root ] || chroot "$root" useradd -m -s /bin/bash $user 2>/dev/null
     mkdir -p "$root$home/jt_dfd"

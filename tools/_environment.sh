@@ -147,7 +147,7 @@ system_packages() {
     local said package
     said="$(mktemp)"
     apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >"$said" 2>&1; }
-    apt update || say "apt-get update failed; trying with the lists that are there"
+    apt update || say "apt-get update failed ($(tail -n 1 "$said")); trying with the lists that are there"
     # shellcheck disable=SC2086
     if [ -n "$needed" ]; then
         apt install -y --no-install-recommends $needed || { cat "$said"; fail "apt-get could not install$needed"; }
