@@ -27,7 +27,7 @@ REAL = "jt_dfd.gui.engine_process:load_synthesizer"
 BACK_OFF = (300, 1000, 3000, 8000)
 #: crashes in a row after which one is asked instead
 MOST_CRASHES = len(BACK_OFF)
-#: stages of a start, besides those of a first compile (runtime.first_compile.STAGES)
+#: stages of a start, besides those of a first compile (runtime.display.STAGES)
 STAGES = ("start", "weights", "warm")
 #: a request that took the engine down this often is not sent again
 MOST_TRIES = 2

@@ -8,8 +8,8 @@ or no runtime library beside it, on Python 3.13 and with g++ 15, and computes ga
 decided here instead, and what is imported is a changed copy of Jittor (``jittor_copy``).  Nothing is downloaded but, by
 pip, Jittor's package where it is not installed.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda),
 ``JT_DFD_TF32`` (1, 0; see ``tf32``), ``JT_DFD_ISA`` (avx512, avx2, baseline; see ``isa``), ``JT_DFD_JITTOR`` (see
-``jittor_copy``), ``JITTOR_HOME``,
-and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
+``jittor_copy``), ``JT_DFD_CACHE`` (a folder compiled before, to copy from; see ``first_compile``), ``JITTOR_HOME``, and
+Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
 ``use_cuda``, ``log_silent``, ``cache_name`` and the like.
 
 OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch
@@ -66,7 +66,7 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
     """The jittor module, ready to compute; quick when called again.
 
     The first time on a machine it compiles for minutes: ``progress(stage, done, total)`` is called meanwhile (the stage
-    is a key of first_compile.STAGES, total 0 where the amount is not known), or, without it, how far it is goes to
+    is a key of display.STAGES, total 0 where the amount is not known), or, without it, how far it is goes to
     stderr.  ``jt.flags.use_cuda`` is set to the device chosen.
     """
     global _jittor

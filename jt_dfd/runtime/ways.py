@@ -36,7 +36,8 @@ def machine() -> str:
 
     text = source.vector_set().text() + "".join(source.cpu_text(k) if hasattr(k, "SHARED") else source.PRELUDE + k.CPU
                                                 for k in (winograd, doubling, narrow_convolution, picture_norm_last))
-    parts = [host.processor_model(), text, isa.onednn_set(), jt.flags.cc_flags, threads()]
+    flags = jt.flags.cc_flags.replace(str(host.jittor_home()), "~")
+    parts = [host.processor_model(), text, isa.onednn_set(), flags, threads()]
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
     return f"{source.vector_set().name}, {threads()} thread(s), {mark}"
 
