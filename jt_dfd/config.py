@@ -103,6 +103,27 @@ class Config:
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from None
 
+    def same_encoders(self, other: "Config") -> bool:
+        """Whether stage I's networks are of one size."""
+        return all(getattr(self, name) == getattr(other, name)
+                   for name in ("canvas", "latent", "encoder_widths", "image_widths"))
+
+    def with_words(self, text: str) -> "Config":
+        """The configuration changed by "generator_width=48 encoder_widths=8,12".  ConfigError names the field."""
+        changes: Dict[str, Any] = {}
+        for word in text.split():
+            name, _, value = word.partition("=")
+            known = [f.name for f in fields(self) if f.name != "preset"]
+            if name not in known:
+                raise ConfigError(f"no size {name!r} in {word!r}; there are {', '.join(known)}")
+            try:
+                numbers = tuple(int(number) for number in value.split(","))
+            except ValueError:
+                raise ConfigError(f"{word}: expected whole numbers, as in generator_width=48 or "
+                                  "encoder_widths=8,12") from None
+            changes[name] = numbers if name.endswith("_widths") or len(numbers) > 1 else numbers[0]
+        return self.with_changes(**changes)
+
     def with_changes(self, **changes) -> "Config":
         return replace(self, **changes)
 

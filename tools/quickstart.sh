@@ -40,3 +40,4 @@ if [ "$window" = yes ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
 fi
 [ "$window" = no ] || say "no screen here; on one:  $PYTHON tools/draw.py"
 [ $made = no ] || say "your own sketches:  $PYTHON tools/synthesize.py SKETCH.png -o FACE.png"
+say "training: $PYTHON tools/train_all.py --help; sharper faces with: $PYTHON -m pip install --no-deps stlpips-pytorch==0.0.2"

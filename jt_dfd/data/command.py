@@ -14,7 +14,9 @@ _PREPARE = """Photographs into a training set, and a check of a set.
   prepare_data.py SRC --out DIR           any folder of portraits: faces found, aligned, sketched, indexed
   prepare_data.py SRC --out DIR --aligned               FFHQ, CelebA-HQ or this project's own frame: taken as they are
   prepare_data.py SRC --out DIR --celeba-landmarks F    CelebA's landmark file instead of detection
+  prepare_data.py --celebamask-hq FOLDER --out DIR      CelebAMask-HQ's own folder, chosen as the paper did
   prepare_data.py check DIR               what is wrong with a set, and a contact sheet of pairs to look at
+  prepare_data.py join DIR DIR --out DIR  several sets as one
 
 Stopping (Ctrl-C, or worse) costs nothing: the same command goes on.  report.csv has the reason for every picture left \
 out.
@@ -41,6 +43,8 @@ def prepare_data(argv=None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["check"]:
         return _check(argv[1:])
+    if argv[:1] == ["join"]:
+        return _join(argv[1:])
     return _prepare(argv)
 
 
@@ -88,7 +92,10 @@ def _tell(out: str, summary, things: str) -> None:
 def _prepare(argv) -> int:
     parser = argparse.ArgumentParser(prog="prepare_data.py", description=_PREPARE,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", metavar="SRC", help="folder of photographs, subfolders included")
+    parser.add_argument("source", metavar="SRC", nargs="?", help="folder of photographs, subfolders included")
+    parser.add_argument("--celebamask-hq", metavar="FOLDER", help="the dataset's unpacked folder instead of SRC: "
+                        "frontal by its pose table, no glasses, no hats, background white by its masks, gender as its "
+                        "attributes say")
     _add_set(parser, 20, ", where mediapipe's networks are installed")
     parser.add_argument("--sketch-dir", metavar="DIR", help="your own sketches instead, paired with the photographs by "
                         "path, or by name alone; drawn of the aligned faces (they are resized, not aligned), so mostly "
@@ -98,8 +105,9 @@ def _prepare(argv) -> int:
                        help="the pictures are aligned already: only resize them to 512")
     frame.add_argument("--celeba-landmarks", metavar="FILE", help="CelebA's landmark file, instead of detecting faces")
     parser.add_argument("--labels", metavar="FILE",
-                        help="table with gender and split: a CSV with a column file, or list_attr_celeba.txt (default: "
-                             "index.csv or faces.csv in or above SRC; one in SRC also says which pictures are meant)")
+                        help="table with gender and split: a CSV with a column file, list_attr_celeba.txt, or "
+                             "ffhq-dataset-v2.json (default: index.csv or faces.csv in or above SRC; one in SRC also "
+                             "says which pictures are meant)")
     parser.add_argument("--min-eyes", type=float, default=32, metavar="PX",
                         help="pixels between the eyes at least (default 32)")
     parser.add_argument("--limit", type=_whole, metavar="N", help="look at the first N pictures only")
@@ -109,30 +117,57 @@ def _prepare(argv) -> int:
 
     from tqdm import tqdm
 
+    from . import index
     from . import prepare as data
     from .portrait import Options
 
-    labels = args.labels
+    labels, paper, reason = args.labels, None, None
+    if (args.source is None) == (args.celebamask_hq is None):
+        parser.error("expected either SRC or --celebamask-hq FOLDER")
+    if args.celebamask_hq:
+        from . import celebamask as paper
+
+        catalogue = paper.Catalogue(args.celebamask_hq)
+        args.source, args.aligned = str(Path(args.celebamask_hq) / paper.PICTURES), True
+        labels = labels or str(Path(args.celebamask_hq) / paper.ATTRIBUTES)
+        reason = lambda picture: catalogue.reason(picture, options)  # noqa: E731
     if labels is None:
         labels = next((str(p) for p in (Path(args.source) / "index.csv", Path(args.source) / "faces.csv",
                                         Path(args.source).parent / "faces.csv") if p.is_file()), None)
     options = Options(frame="aligned" if args.aligned else "landmarks" if args.celeba_landmarks else "detect",
-                      background="keep" if args.keep_background else "white", min_eyes=args.min_eyes,
-                      max_yaw=args.max_yaw, max_pitch=args.max_pitch)
+                      background="keep" if args.keep_background else "masks" if paper else "white",
+                      min_eyes=args.min_eyes, max_yaw=args.max_yaw, max_pitch=args.max_pitch)
     with when_stopped(_STOPPED):
         summary = data.prepare_folder(
             args.source, args.out, options, style=args.style, sketch_dir=args.sketch_dir, labels=labels,
             landmarks=args.celeba_landmarks, min_confidence=args.min_confidence, test_share=args.test_share,
             limit=args.limit, drawn=args.drawn == "yes", workers=args.workers or min(16, os.cpu_count() or 1),
+            reason=reason,
             progress=lambda items, total: tqdm(items, total=total, unit="picture", smoothing=0.05))
     _tell(args.out, summary, "pictures")
     if summary.rejected:
         print(f"  each with its reason in {Path(args.out) / 'report.csv'}")
+    if paper:
+        splits = Counter(row.split for row in index.read(args.out))
+        print(f"the paper's: {paper.PAPER:,} pictures, {paper.PAPER_TRAIN:,} to train on and {paper.PAPER_TEST} to "
+              f"test; here: {summary.pairs:,}, {splits['train']:,} and {splits['test']:,}")
     if summary.left:
         print(f"interrupted with {summary.left} pictures to go; the same command goes on from here")
         return 130
     print(f"look at it: python tools/prepare_data.py check {args.out}")
     return 0 if summary.pairs else 1
+
+
+def _join(argv) -> int:
+    parser = argparse.ArgumentParser(prog="prepare_data.py join", description="Several sets as one: their splits and "
+                                     "genders stay. Exit status 0.")
+    parser.add_argument("sets", metavar="DIR", nargs="+", help="folders with index.csv")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the new set")
+    args = parser.parse_args(argv)
+    from .join import join
+
+    print(f"{args.out}: {join(args.sets, args.out)} pairs of {len(args.sets)} sets")
+    return 0
 
 
 def _check(argv) -> int:

@@ -88,7 +88,7 @@ class FaceDataset(jt.dataset.Dataset):
         self.geometry, self.stage, self.seed = geometry, stage, seed
         self.rank, self.world_size, self.worker_count = rank, world_size, workers
         files, drawn = files_of(self.rows, folder, self.styles)
-        self.spec = Spec(str(folder), geometry.canvas, stage, seed, augmentation, files,
+        self.spec = Spec(str(index.root(folder)), geometry.canvas, stage, seed, augmentation, files,
                          (cache_mb << 20) // max(1, workers), index.sketch_style(folder), drawn)
         self.set_attrs(total_len=len(self.rows))
         self.epoch, self.step = 0, 0

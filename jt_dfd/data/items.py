@@ -165,8 +165,7 @@ def _moves(strength: augment.Augmentation) -> bool:
 def files_of(rows: List[index.Row], folder, styles: Optional[Tuple[str, ...]] = None):
     """(files, drawn) as Spec takes them, of index rows and the styles that are wanted (None: all).  PictureError names
     the first file missing."""
-    folder = Path(folder)
-    style = index.sketch_style(folder)
+    style, folder = index.sketch_style(folder), index.root(folder)
     files, drawn = [], []
     for row in rows:
         curves = row.drawn if styles is None or index.DRAWN in styles else ""

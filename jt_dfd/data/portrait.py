@@ -22,7 +22,8 @@ class Options:
 
     frame         "detect" finds the face; "aligned" takes the picture as it is (this tool's own frame, FFHQ,
                   CelebA-HQ); "landmarks" takes five points that come with it (CelebA)
-    background    "white" paints everything but the person white, "keep" leaves it
+    background    "white" paints everything but the person white, "masks" does by CelebAMask-HQ's own masks, "keep"
+                  leaves it
     min_eyes      pixels between the eyes in the photograph at least
     max_yaw, max_pitch   degrees away from frontal at most (crude measures of the mesh)
     sketch        "photocopy" draws the sketch here; other styles are drawn elsewhere
@@ -38,7 +39,8 @@ class Options:
     quality: int = 95
 
     def __post_init__(self):
-        for name, allowed in (("frame", ("detect", "aligned", "landmarks")), ("background", ("white", "keep"))):
+        for name, allowed in (("frame", ("detect", "aligned", "landmarks")),
+                              ("background", ("white", "masks", "keep"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
 
@@ -82,10 +84,16 @@ class PortraitMaker:
             picture = read_picture(path)
         except PictureError as error:
             raise Rejected(f"unreadable: {str(error).split(': ', 1)[-1]}") from None
-        return self.from_picture(picture, landmarks)
+        if self.options.background != "masks":
+            return self.from_picture(picture, landmarks)
+        from .celebamask import person_mask
 
-    def from_picture(self, picture: np.ndarray, landmarks: Optional[Landmarks] = None) -> Portrait:
-        """picture: uint8 (H, W) or (H, W, 3) RGB.  landmarks: the five points in it, for the frame "landmarks"."""
+        return self.from_picture(picture, landmarks, person_mask(path))
+
+    def from_picture(self, picture: np.ndarray, landmarks: Optional[Landmarks] = None,
+                     mask: Optional[np.ndarray] = None) -> Portrait:
+        """picture: uint8 (H, W) or (H, W, 3) RGB.  landmarks: the five points in it, for the frame "landmarks".  mask:
+        (512, 512) from 0 (background) to 1 of the aligned face, where the background is not "keep" and it is known."""
         notes = []
         if picture.ndim == 2:
             picture = np.repeat(picture[:, :, None], 3, 2)
@@ -98,10 +106,10 @@ class PortraitMaker:
             portrait = self._by_landmarks(picture, landmarks, notes)
         else:
             portrait = self._by_detection(picture, notes)
-        if self.options.background == "white":
+        if self.options.background != "keep":
             from .detect import whiten_background
 
-            mask = self._person(portrait.face)
+            mask = self._person(portrait.face) if mask is None else mask
             if mask[Geometry().window("nose").slices].mean() < 0.5:
                 raise Rejected("the person mask leaves the face out")
             portrait.face = whiten_background(portrait.face, mask)

@@ -35,7 +35,8 @@ class Summary:
 def prepare_folder(source, out, options: Options = Options(), *, style: str = DEFAULT_STYLE,
                    sketch_dir: Optional[str] = None, labels: Optional[str] = None, landmarks: Optional[str] = None,
                    min_confidence: float = 0.0, test_share: float = index.TEST_SHARE, limit: Optional[int] = None,
-                   drawn: bool = True, workers: int = 1, progress: Optional[Callable] = None) -> Summary:
+                   drawn: bool = True, workers: int = 1, progress: Optional[Callable] = None,
+                   reason: Optional[Callable[[str], str]] = None) -> Summary:
     """Make or go on with the set ``out`` from the pictures under ``source``.
 
     style       sketching style; ignored where ``sketch_dir`` holds the user's own sketches, paired by name
@@ -47,6 +48,7 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     min_confidence   labels less sure than this leave the gender blank
     limit       look at no more than this many pictures
     progress    wraps an iterable and takes ``total``, as tqdm does
+    reason      why a picture, by its path in ``source``, is left out without looking at it; "" where it is not
     The result does not depend on the number of workers, on the order of the files, or on interruptions.
     KeyboardInterrupt ends the run with everything so far in place: the index is written, and the same call goes on.
     SourceError, JournalError and ModelMissing say what is wrong before anything is made.
@@ -77,6 +79,9 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
         for path in (sources.printable(p) for p in nameless):
             if path not in journal.entries:
                 journal.add(path, rejected="its name is no text (UTF-8): rename it")
+        for path in pictures[:limit] if reason is not None else ():
+            if path not in journal.entries and reason(path):
+                journal.add(path, rejected=reason(path))
         todo = [p for p in pictures[:limit] if p not in journal.entries]
         try:
             if todo:

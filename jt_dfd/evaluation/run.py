@@ -105,7 +105,8 @@ def _of_style(synthesizer, held_out, numbers, refine, distance, features, means,
             faces.append(_to_canvas(face, canvas))
         out["synthesis"][f"refine {amount:g}"] = scores(faces)
         examples.append(faces)
-    return out, _sheet([held_out[n].sketch for n in numbers], examples, real, canvas)
+    words = ["sketch", *(f"refine {amount:g}" for amount in refine), "photograph"]
+    return out, _sheet([held_out[n].sketch for n in numbers], examples, real, canvas, words)
 
 
 def _chosen(available: int, count: int) -> List[int]:
@@ -183,12 +184,13 @@ def _to_canvas(face: np.ndarray, canvas: int) -> np.ndarray:
     return cv2.resize(face, (canvas, canvas), interpolation=cv2.INTER_AREA)
 
 
-def _sheet(sketches, examples, real, canvas, most: int = 12):
+def _sheet(sketches, examples, real, canvas, words, most: int = 12):
     """Sketch, a face for each amount of refinement, photograph; two sets a row."""
     chosen = _chosen(len(sketches), most)
     groups = [[np.repeat(sketches[i][:, :, None], 3, 2) for i in chosen]]
     groups += [[faces[i] for i in chosen] for faces in examples] + [[real[i] for i in chosen]]
-    return sheets.stack([sheets.row([g[i:i + 2] for g in groups], canvas) for i in range(0, len(chosen), 2)])
+    return sheets.stack([sheets.captions(words, canvas, min(2, len(chosen))),
+                         *(sheets.row([g[i:i + 2] for g in groups], canvas) for i in range(0, len(chosen), 2))])
 
 
 def as_table(result: Dict[str, Any]) -> str:

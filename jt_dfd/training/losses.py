@@ -15,6 +15,11 @@ _BLUR = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 PERIOD, SQUARE, SMOOTH = 8, 64, 4
 
 
+def falling(start: float, end: float, step: int, over: float) -> float:
+    """A weight that falls from ``start`` at step 0 linearly to ``end`` at step ``over``, then stays."""
+    return end if over <= 0 else start + (end - start) * min(1.0, step / over)
+
+
 def l1(fake, real):
     return (fake - real).abs().mean()
 
