@@ -90,6 +90,15 @@ def read_array(array: np.ndarray, as_is: bool = False) -> Opened:
     return Opened("", reading.page, reading=reading, photograph=photograph)
 
 
+def read_reference(path) -> np.ndarray:
+    """Any picture file as (H, W, 3) uint8 of at most 1,024 pixels a side, to lie under the page."""
+    from PIL import Image
+
+    image = Image.fromarray(pictures.read_picture(path)).convert("RGB")
+    image.thumbnail((2 * CANVAS, 2 * CANVAS))
+    return np.asarray(image).copy()
+
+
 def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
     """(512, 512) uint8 sketch of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the
     data tools are not installed."""

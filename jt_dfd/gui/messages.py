@@ -103,7 +103,7 @@ class EngineTrouble(QDialog):
 
 #: what the hand does besides keys: (code of the gesture, code of what it does)
 GESTURES = [(f"gesture.{name}", f"gesture.{name}.does") for name in (
-    "shift", "right", "pen", "escape", "wheel", "space", "double")]
+    "shift", "right", "pen", "select", "escape", "wheel", "space", "double")]
 
 
 class KeySheet(QDialog):
