@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from PyQt5.QtCore import QSettings, QSize, Qt
+from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
 from PyQt5.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -22,6 +22,7 @@ from ..errors import UserError
 from . import engine as engine_module
 from . import theme
 from .actions import Actions
+from .album import Album
 from .app import bundled
 from .canvas import Canvas
 from .controls import Controls
@@ -63,11 +64,13 @@ class Window(QMainWindow):
         self.filing = Filing(self.document, self.live, self.settings, self)
         self.actions = Actions(self, self.words)
         self.autosave = Autosave(self.document, recovery, self)
+        self.album = Album(self.autosave.folder.parent / "history", self)
         self.recovery_bar = RecoveryBar(self.words)
         self.reading_bar = ReadingBar(self.words)
         self.face_menus = FaceMenus(self)
         self.empty_page = EmptyPage(self.canvas, self.document, self.words, self)
         self._trouble: Optional[EngineTrouble] = None
+        self._shown = False
         self._times = (0.0, 0.0)
         self._build()
         self._connect()
@@ -187,6 +190,10 @@ class Window(QMainWindow):
         self.history.restore_wanted.connect(self.live.restore)
         self.history.menu_wanted.connect(lambda entries, at: self.face_menus.history(entries).popup(at))
         self.history.changed.connect(self._show_able)
+        for told, call in ((self.history.added, self.album.add), (self.history.noted, self.album.note),
+                           (self.history.removed, self.album.remove), (self.album.loaded, self.history.bring_back)):
+            told.connect(call)
+        self.album.failed.connect(lambda why: self.say(tr("history.cannot", why=why), NOTICE))
         self.face.menu_wanted.connect(lambda at: self.face_menus.face().popup(at))
         self.engine.state_changed.connect(lambda state: self._show_status())
         self.engine.ready.connect(lambda info: self._engine_ready())
@@ -247,6 +254,8 @@ class Window(QMainWindow):
             return
         self._keep_state()
         self.filing.background.wait()
+        self.live.keep()
+        self.album.close()
         self.autosave.close()
         self.recovery_bar.release()
         self.engine.stop()
@@ -448,6 +457,9 @@ class Window(QMainWindow):
 
     def showEvent(self, event) -> None:
         super().showEvent(event)
+        if not self._shown:
+            self._shown = True
+            QTimer.singleShot(0, self.album.load)
         self._fit_panel()  # only now are fonts and margins those that are seen
 
 

@@ -28,6 +28,11 @@ def ink(pixels):
     return tuple(int(v) for v in (x.min(), y.min(), x.max(), y.max()))
 
 
+def seen(w):
+    """The page as it is shown, twice as large as the drawing."""
+    return to_array(w.canvas._page.convertToFormat(QImage.Format_Grayscale8))
+
+
 def key(w, key, modifiers=Qt.NoModifier):
     QTest.keyClick(w.canvas, key, modifiers)
 
@@ -71,16 +76,16 @@ def test_what_is_seen_while_moving_is_what_stays(drawn):
     w = drawn
     mouse(w.canvas, QEvent.MouseButtonPress, 140, 200)
     mouse(w.canvas, QEvent.MouseMove, 160, 240)
-    live = to_array(w.canvas._page.convertToFormat(QImage.Format_Grayscale8))
+    live = seen(w)
     mouse(w.canvas, QEvent.MouseButtonRelease, 160, 240)
-    still = to_array(w.canvas._page.convertToFormat(QImage.Format_Grayscale8))
+    still = seen(w)
     assert np.abs(live.astype(int) - still).max() <= 40 and (np.abs(live.astype(int) - still) > 8).mean() < 0.001
     assert still[480, 300] < 60 and still[400, 300] == 255, "the line at 240 of a page, which is twice as large"
     mouse(w.canvas, QEvent.MouseButtonPress, 160, 240)
     mouse(w.canvas, QEvent.MouseMove, 300, 300)
     key(w, Qt.Key_Escape)
     mouse(w.canvas, QEvent.MouseButtonRelease, 300, 300)
-    assert np.array_equal(to_array(w.canvas._page.convertToFormat(QImage.Format_Grayscale8)), still) and w.document.stack.count() == 4
+    assert np.array_equal(seen(w), still) and w.document.stack.count() == 4
 
 
 def test_a_lasso_catches_what_lies_mostly_within(drawn):
@@ -112,11 +117,12 @@ def test_shift_adds_and_takes_away_and_a_click_leaves_one(drawn):
 def test_corners_scale_about_the_opposite_corner_and_the_knob_turns(drawn):
     w, before = drawn, drawn.document.pixels()
     draw(w.canvas, [(316, 380)])
-    l, t, r, b = ink(before[300:, :])
+    left, top, right, _ = ink(before[300:, :])
     draw(w.canvas, [handle(w, "se"), (400, 460), (256, 380)])
     after = w.document.pixels()
-    l2, t2, r2, b2 = ink(after[300:, :])
-    assert (l2, t2) == pytest.approx((l, t), abs=3) and (r2 - l2) / (r - l) == pytest.approx(0.5, abs=0.06)
+    left2, top2, right2, _ = ink(after[300:, :])
+    assert (left2, top2) == pytest.approx((left, top), abs=3)
+    assert (right2 - left2) / (right - left) == pytest.approx(0.5, abs=0.06)
     undone_and_redone(w, before, after)
     w.document.stack.undo()
     draw(w.canvas, [(360, 219)])
