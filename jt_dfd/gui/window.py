@@ -196,6 +196,7 @@ class Window(QMainWindow):
         self.album.failed.connect(lambda why: self.say(tr("history.cannot", why=why), NOTICE))
         self.face.menu_wanted.connect(lambda at: self.face_menus.face().popup(at))
         self.engine.state_changed.connect(lambda state: self._show_status())
+        self.engine.held_up.connect(lambda on: self._show_status())
         self.engine.ready.connect(lambda info: self._engine_ready())
         self.engine.notice.connect(lambda text, details: self.say(tr(text), NOTICE))
         self.engine.failed.connect(self._engine_failed)
@@ -385,7 +386,7 @@ class Window(QMainWindow):
         words = {engine_module.STARTING: tr("status.starting"), engine_module.WAITING: tr("status.waiting"),
                  engine_module.FAILED: tr("status.none"), engine_module.STOPPED: tr("status.none")}
         device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device"), info.get("device", ""))
-        self.device_label.setText(words.get(state, device))
+        self.device_label.setText(tr("stage.lock") if self.engine.is_held_up else words.get(state, device))
         name = Path(self.engine.params)
         self.weights_label.setText("/".join(name.parts[-2:]))
         self.weights_label.setToolTip(tr("status.weights.tip") + "\n" + str(name))

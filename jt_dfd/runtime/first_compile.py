@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from . import host, jittor_copy
+from . import host, jittor_copy, lock_watch, priority
 from .problems import RuntimeProblem, finding
 
 Progress = Callable[[str, int, int], None]
@@ -59,7 +59,7 @@ _SENTINEL = "JT_DFD_READY "
 _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
 #: what ``progress`` calls the stages of a first compile: {code: words for a terminal}
 STAGES = {"fetch": "fetching Jittor's package with pip", "again": "an object was damaged: compiling anew",
-          "lock": "waiting for another process that compiles", "tools": "preparing the compiler's tools",
+          "lock": lock_watch.MESSAGE, "tools": "preparing the compiler's tools",
           "core": "compiling Jittor's core", "cpu": "compiling the CPU convolutions",
           "mpi": "compiling for several processes", "operators": "compiling operators",
           "gpu": "compiling the GPU libraries' operators", "other": "compiling", "ready": "ready", "failed": "failed"}
@@ -216,8 +216,9 @@ def _run(device: str, place: Optional[str], show, lock):
         log.flush()
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
                                  env=child_environment(), start_new_session=True, pass_fds=(lock.fileno(),))
+        priority.pass_on(child.pid)
         stop = threading.Event()
-        ticker = threading.Thread(target=_ticks, args=(show, stop), daemon=True)
+        ticker = threading.Thread(target=_ticks, args=(show, stop, child.pid), daemon=True)
         ticker.start()
         try:
             show("tools", 0, 0)
@@ -246,8 +247,13 @@ def _run(device: str, place: Optional[str], show, lock):
     return result if status == 0 else None, status, tail
 
 
-def _ticks(show, stop) -> None:
+def _ticks(show, stop, pid: int) -> None:
+    waited = False
     while not stop.wait(0.5):
+        waits = lock_watch.waits(pid)   # for a Jittor that was not started by us: ours hold our own lock
+        if waits and waited:
+            show("lock", 0, 0)
+        waited = waits
         show.tick()
 
 

@@ -1,4 +1,6 @@
 """The window looked at closely: what a stranger stumbles over."""
+import fcntl
+
 import numpy as np
 import pytest
 from conftest import PATIENCE, Weights
@@ -339,3 +341,19 @@ def test_a_closed_window_takes_its_language_along(window):
     w.set_language("zh")
     w.close()
     assert tr("Brush") == "Brush"
+
+
+def test_another_process_that_holds_jittor_s_lock_is_told_where_one_looks(window, weights, qtbot, tmp_path):
+    lock = tmp_path / "jittor.lock"
+    lock.touch()
+    weights.set(lock=str(lock))
+    w = window()
+    qtbot.waitUntil(lambda: w.device_label.text() == "CPU", timeout=PATIENCE)
+    with open(lock, "r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        draw(w.canvas, LINE)
+        qtbot.waitUntil(lambda: "another Jittor" in w.device_label.text(), timeout=PATIENCE)
+        assert "another Jittor" in w.face.word.text() and w.face.word.isVisible()
+        assert w.face.word.geometry().right() <= w.face.width()
+    qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
+    assert w.device_label.text() == "CPU" and not w.face.word.isVisible()
