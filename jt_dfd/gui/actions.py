@@ -95,7 +95,6 @@ class Actions(QObject):
         add("quick", "Ctrl+D", "quick")
         add("save_face", "Ctrl+E")
         add("export", "Ctrl+Shift+E")
-        add("save_both", "Ctrl+Alt+S")
         add("quit", "Ctrl+Q")
         add("undo", "Ctrl+Z", "undo")
         add("redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo")
@@ -149,7 +148,7 @@ class Actions(QObject):
             return made
 
         menu("menu.file", "new", "open", self.recent_menu, self.examples_menu, "next", "previous", "as_is", "-",
-             "save", "save_as", "quick", "save_face", "save_both", "export", "-", "quit")
+             "save", "save_as", "quick", "save_face", "export", "-", "quit")
         menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
              "larger", "-", "select", "select_all", "delete")
         view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "reference", "shadow",

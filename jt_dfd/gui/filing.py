@@ -221,17 +221,6 @@ class Filing(QObject):
             if path:
                 self.save_face_to(path, self.live.result, both=True)
 
-    def save_both(self) -> None:
-        """Drawing and face into a new folder named by the time (as the release's program saves)."""
-        if self.live.result is None:
-            return
-        place = QFileDialog.getExistingDirectory(self._window, tr("save.both.title"), self._folder())
-        if place:
-            folder = Path(place) / time.strftime("face %Y-%m-%d %H.%M.%S")
-            if self.save_to(str(folder / "drawing.png")):
-                self.save_face_to(str(folder / "face.png"), self.live.result)
-                self.said.emit(tr("save.saved", name=folder.name))
-
     def quick_save(self) -> None:
         """Drawing, strokes and face into a new folder named by the time, beside the last such one, without a question.
         The drawing stays the file it was."""

@@ -129,9 +129,8 @@ class Window(QMainWindow):
         a, document, filing = self.actions, self.document, self.filing
         for name, call in {
                 "new": filing.new, "open": filing.ask_and_open, "save": filing.save, "save_as": filing.save_as,
-                "save_face": filing.save_face_as, "export": filing.export_both, "save_both": filing.save_both,
-                "quick": filing.quick_save,
-                "quit": self.close,
+                "save_face": filing.save_face_as, "export": filing.export_both,
+                "quick": filing.quick_save, "quit": self.close,
                 "undo": document.stack.undo, "redo": document.stack.redo, "clear": document.clear,
                 "next": lambda: filing.step(1), "previous": lambda: filing.step(-1),
                 "copy": filing.copy_face, "paste": filing.paste,
@@ -405,7 +404,7 @@ class Window(QMainWindow):
     def _show_able(self) -> None:
         blank, face = self.document.is_blank(), self.live.result is not None
         allow = self.actions.allow
-        allow(face, "why.no_face", "save_face", "save_both", "quick", "export", "copy")
+        allow(face, "why.no_face", "save_face", "quick", "export", "copy")
         allow(self.filing.can_step(1), "why.list", "next")
         allow(self.filing.can_step(-1), "why.list", "previous")
         allow(not blank, "why.empty", "clear", "sweep", "select_all")

@@ -516,7 +516,7 @@ def test_ten_strokes_a_second_still_show_faces(window, weights, qtbot):
 
 
 # -- for everyone ------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "es", "zh"])
 def test_every_control_has_a_name_for_screen_readers(window, language):
     w = window(start=False)
     w.set_language(language)

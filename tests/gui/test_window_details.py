@@ -8,7 +8,7 @@ from hands import draw, mouse, pen
 from PyQt5.QtCore import QEvent, Qt
 from PyQt5.QtGui import QImage
 from PyQt5.QtTest import QTest
-from PyQt5.QtWidgets import QFileDialog, QMessageBox
+from PyQt5.QtWidgets import QMessageBox
 from test_window import LINE, faces, key, settle, shown
 
 from jt_dfd.gui import files, filing
@@ -282,7 +282,7 @@ def test_the_recovery_bar_does_not_widen_the_window(window, qtbot):
     assert w.recovery_bar.isVisible() and w.width() == 800 and w.minimumSizeHint().width() < 800
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "es", "zh"])
 def test_nothing_falls_off_the_tool_bar_however_narrow(window, qtbot, language):
     w = window(start=False)
     w.set_language(language)
@@ -295,7 +295,7 @@ def test_nothing_falls_off_the_tool_bar_however_narrow(window, qtbot, language):
     w.set_language("en")
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "es", "zh"])
 def test_a_borrowed_part_s_name_is_not_cut(window, qtbot, language):
     w = window(start=False)
     w.set_language(language)
@@ -306,19 +306,6 @@ def test_a_borrowed_part_s_name_is_not_cut(window, qtbot, language):
         button = w.controls._borrowed_row.itemAt(n).widget()
         assert button.fontMetrics().horizontalAdvance(plain(button.text())) + 18 <= button.width(), button.text()
     w.set_language("en")
-
-
-def test_drawing_and_face_go_into_a_folder_together(window, qtbot, tmp_path, monkeypatch):
-    w = window()
-    assert not w.actions["save_both"].isEnabled()
-    draw(w.canvas, LINE)
-    settle(w, qtbot)
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a: str(tmp_path / "faces"))
-    w.actions["save_both"].trigger()
-    folder, = (tmp_path / "faces").iterdir()
-    assert sorted(p.name for p in folder.iterdir()) == ["drawing.png", "face.png"]
-    assert np.array_equal(files.open_picture(folder / "face.png").pixels, w.document.pixels())
-    assert not w.isWindowModified()
 
 
 def test_what_is_said_over_a_small_face_is_not_cut(window, weights, qtbot):

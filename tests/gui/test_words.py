@@ -60,7 +60,7 @@ def test_a_language_has_all_texts_with_their_placeholders_and_menu_letters(langu
     for code, english in ENGLISH.items():
         text = texts[code]
         assert fields(english) == fields(text), code
-        assert code in SAME or re.search(LETTERS.get(language, "."), text), code
+        assert code in SAME or (re.search(LETTERS[language], text) if language in LETTERS else text != english), code
         if code.startswith(("action.", "menu.")) and not code.endswith((".tip", ".why")):
             assert ("&" in english) == ("&" in text), code
 
