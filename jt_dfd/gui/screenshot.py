@@ -115,7 +115,8 @@ class Screen:
         if not len(high):
             return None
         y = int(high[len(high) // 2])
-        run = max(np.split(np.arange(white.shape[1]), np.nonzero(~white[y])[0]), key=len)
+        runs = np.split(np.arange(white.shape[1]), np.nonzero(~white[y])[0])
+        run = next(run for run in runs if len(run) >= max(map(len, runs)) - 4)  # the page is left of a white face
         if len(run) <= 150:
             return None
         x0, x1 = int(run[1]) if not white[y, run[0]] else int(run[0]), int(run[-1])
