@@ -175,6 +175,7 @@ class Controls(QWidget):
         for widget in (label, self.k):
             self._words.bind(widget.setToolTip, "neighbours.tip")
         self.advanced = QToolButton()
+        self.advanced.setObjectName("fold")
         self.advanced.setCheckable(True)
         self.advanced.setAutoRaise(True)
         self.advanced.setToolButtonStyle(Qt.ToolButtonTextBesideIcon)

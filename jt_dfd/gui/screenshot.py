@@ -75,8 +75,8 @@ def need(programs) -> None:
 def start_screen(size: str):
     read, write = os.pipe()
     # -noreset: it would begin anew whenever its last client goes, and drop the window if that comes in between
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp",
-                               "-noreset"], pass_fds=[write], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-dpi", "96",
+                               "-nolisten", "tcp", "-noreset"], pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
     with os.fdopen(read) as pipe:
         return server, ":" + pipe.readline().strip()

@@ -90,6 +90,7 @@ class Window(QMainWindow):
         rows.addWidget(self.history, 1)
         side.setWidget(column)
         side.setWidgetResizable(True)
+        side.setFocusPolicy(Qt.NoFocus)  # no stop of its own on the way by Tab
         side.setFrameShape(QFrame.NoFrame)
         side.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
         middle = QHBoxLayout()
