@@ -24,6 +24,7 @@ from . import theme
 from .actions import Actions
 from .album import Album
 from .app import bundled
+from .bars import ReadingBar, RecoveryBar
 from .canvas import Canvas
 from .controls import Controls
 from .document import Document
@@ -36,9 +37,7 @@ from .guide import EXAMPLES, EmptyPage, picture
 from .history import History
 from .live import Live
 from .messages import EngineTrouble, KeySheet
-from .readingbar import ReadingBar
 from .recovery import Autosave
-from .recoverybar import RecoveryBar
 from .series import Series
 from .stage import Stage
 from .words import Words, tr
