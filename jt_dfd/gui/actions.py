@@ -95,7 +95,6 @@ class Actions(QObject):
         add("quick", "Ctrl+D", "quick")
         add("save_face", "Ctrl+E")
         add("export", "Ctrl+Shift+E")
-        add("save_both", "Ctrl+Alt+S")
         add("quit", "Ctrl+Q")
         add("undo", "Ctrl+Z", "undo")
         add("redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo")
@@ -105,6 +104,11 @@ class Actions(QObject):
         tools = QActionGroup(self)
         tools.addAction(add("brush", "B", "brush", check=True))
         tools.addAction(add("eraser", "E", "eraser", check=True))
+        tools.addAction(add("select", "V", "select", check=True))
+        # in lists and fields these keys mean other things
+        for action in (add("select_all", "Ctrl+A"), add("delete", ("Del", "Backspace"))):
+            action.setShortcutContext(Qt.WidgetShortcut)
+        add("reference", check=True)
         self["brush"].setChecked(True)
         add("mirror", "M", "mirror", check=True)
         add("smaller", "[")
@@ -144,10 +148,11 @@ class Actions(QObject):
             return made
 
         menu("menu.file", "new", "open", self.recent_menu, self.examples_menu, "next", "previous", "as_is", "-",
-             "save", "save_as", "quick", "save_face", "save_both", "export", "-", "quit")
+             "save", "save_as", "quick", "save_face", "export", "-", "quit")
         menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
-             "larger")
-        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "shadow", "-")
+             "larger", "-", "select", "select_all", "delete")
+        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "reference", "shadow",
+                    "-")
         menu("menu.face", "convert", "real_time", "reset", "-", "random", "sweep", "morph")
         engine = menu("menu.engine", "folder")
         menu("menu.help", "keys", "about")
@@ -189,7 +194,7 @@ class Actions(QObject):
         self._words.bind(self.size.setToolTip, "bar.size")
         self._words.bind(self.size.setAccessibleName, "bar.size")
         self.size_label.setFixedWidth(bar.fontMetrics().horizontalAdvance("60 px "))
-        for group in (("open", "save", "quick"), ("brush", "eraser", self.size, self.size_label, "mirror"),
+        for group in (("open", "save", "quick"), ("brush", "eraser", "select", self.size, self.size_label, "mirror"),
                       ("undo", "redo", "clear"), ("zoom_out", "fit", "zoom_in")):
             for item in group:
                 bar.addWidget(item) if isinstance(item, QWidget) else bar.addAction(self[item])
@@ -230,7 +235,8 @@ class Actions(QObject):
         self.size.setRange(low, high)
         self.size.setValue(size)
         self.size.blockSignals(False)
-        self.size_label.setText(f" {size} px")
+        self.size.setEnabled(size > 0)  # some tools have none
+        self.size_label.setText(f" {size} px" if size else "")
 
     def show_recent(self, paths, opener: Callable[[str], object], forget: Callable[[], None]) -> None:
         self.recent_menu.clear()

@@ -19,6 +19,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
+from ..runtime import lock_watch
 from .mailbox import Mailbox, Post
 from .settings import FaceSettings
 
@@ -31,6 +32,8 @@ MOST_CRASHES = len(BACK_OFF)
 STAGES = ("start", "weights", "warm")
 #: a request that took the engine down this often is not sent again
 MOST_TRIES = 2
+#: milliseconds between two looks whether the process waits for Jittor's lock (ours; told when two in a row say so)
+LOOK = 1000
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 # -c and an explicit first path entry rather than -m: the latter would put the current folder first, where a
@@ -98,6 +101,7 @@ class Engine(QObject):
     job_failed(int, str)          job, message
     failed(bool, str, str)        the engine cannot run: is it the weights?, message, details
     notice(str, str)              something the person should know: message, details
+    held_up(bool)                 the process waits, or no longer, for another one that holds Jittor's lock
     A message is a code of the languages' files, or what an exception says.
     """
 
@@ -112,6 +116,7 @@ class Engine(QObject):
     job_failed = pyqtSignal(int, str)
     failed = pyqtSignal(bool, str, str)
     notice = pyqtSignal(str, str)
+    held_up = pyqtSignal(bool)
 
     def __init__(self, params, device: str = "auto", factory: str = REAL, environment: Optional[dict] = None,
                  parent=None):
@@ -131,6 +136,10 @@ class Engine(QObject):
         self._restart = QTimer(self)
         self._restart.setSingleShot(True)
         self._restart.timeout.connect(self.start)
+        self.is_held_up, self._waited = False, False
+        self._watch = QTimer(self)
+        self._watch.setInterval(LOOK)
+        self._watch.timeout.connect(self._look_for_lock)
         self._mailbox = Mailbox(self)
         self._mailbox.arrived.connect(self._on_message)
 
@@ -418,7 +427,19 @@ class Engine(QObject):
         # reaping may take a moment; nobody waits for it
         threading.Thread(target=_reap, args=(process,), name="engine").start()
 
+    def _look_for_lock(self) -> None:
+        waits = lock_watch.waits(self.pid)
+        held, self._waited = waits and self._waited, waits
+        if held != self.is_held_up:
+            self.is_held_up = held
+            self.held_up.emit(held)
+
     def _set_state(self, state: str) -> None:
+        if state in (STARTING, BUSY):
+            self._watch.start()
+        else:
+            self._watch.stop()
+            self.is_held_up = self._waited = False
         if state != self.state:
             self.state = state
             self.state_changed.emit(state)

@@ -17,7 +17,7 @@ from .background import Background
 from .document import Document
 from .live import Live
 from .strokes import to_image
-from .words import tr
+from .words import plain, tr
 
 RECENT = 10
 
@@ -85,6 +85,15 @@ class Filing(QObject):
             self.list_changed.emit()
             self.said.emit(tr("list.at", name=os.path.basename(self._list[self._place]), n=self._place + 1,
                               total=len(self._list)))
+
+    def ask_reference(self, done) -> None:
+        """``done((H, W, 3) uint8)`` with a picture that a person chooses."""
+        patterns = " ".join(f"*{suffix}" for suffix in pictures.SUFFIXES)
+        path, _ = QFileDialog.getOpenFileName(self._window, plain(tr("action.reference")), self._folder(),
+                                              tr("open.pictures") + f" ({patterns});;" + tr("open.all") + " (*)")
+        if path:
+            self.background.run(lambda: files.read_reference(path), done,
+                                lambda problem: self.warn(tr("open.cannot"), str(problem)))
 
     def _opened(self, opened: files.Opened) -> None:
         self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
@@ -211,17 +220,6 @@ class Filing(QObject):
             path = self._ask_path(tr("export.title"), self._beside("both"))
             if path:
                 self.save_face_to(path, self.live.result, both=True)
-
-    def save_both(self) -> None:
-        """Drawing and face into a new folder named by the time (as the release's program saves)."""
-        if self.live.result is None:
-            return
-        place = QFileDialog.getExistingDirectory(self._window, tr("save.both.title"), self._folder())
-        if place:
-            folder = Path(place) / time.strftime("face %Y-%m-%d %H.%M.%S")
-            if self.save_to(str(folder / "drawing.png")):
-                self.save_face_to(str(folder / "face.png"), self.live.result)
-                self.said.emit(tr("save.saved", name=folder.name))
 
     def quick_save(self) -> None:
         """Drawing, strokes and face into a new folder named by the time, beside the last such one, without a question.

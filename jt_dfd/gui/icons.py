@@ -119,12 +119,16 @@ def _quick(p):
     p.drawEllipse(QPointF(12, 13.5), 3.6, 3.6)
 
 
+def _select(p):
+    _polygon(p, (6, 3), (6, 18.5), (10, 15), (13, 21), (15.4, 19.8), (12.5, 14), (17.5, 13.5))
+
+
 def _panel(p):
     p.drawRect(QRectF(3, 5, 18, 14))
     _line(p, (15, 5), (15, 19))
 
 
-_SHAPES = {"quick": _quick, "panel": _panel,
+_SHAPES = {"quick": _quick, "select": _select, "panel": _panel,
            "open": _open, "save": _save, "brush": _brush, "eraser": _eraser, "clear": _clear, "mirror": _mirror,
            "undo": lambda p: _arrow(p, -1), "redo": lambda p: _arrow(p, 1), "zoom-in": _zoom_in,
            "zoom-out": _zoom_out, "fit": _fit, "random": _random, "sweep": _sweep, "morph": _morph, "face": _face}

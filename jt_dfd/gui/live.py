@@ -61,6 +61,7 @@ class Live(QObject):
         engine.progress.connect(self._progress)
         engine.state_changed.connect(self._state_changed)
         engine.face_failed.connect(self._face_failed)
+        engine.held_up.connect(lambda on: (self._show_busy(), self.show_state()))
         self._stage = ("start", 0, 0)
 
     @property
@@ -81,7 +82,7 @@ class Live(QObject):
 
     def _show_busy(self) -> None:
         busy = self.engine.waiting and self.engine.state not in (engine_module.FAILED, engine_module.STOPPED)
-        self.view.set_state(busy, self._stale, self._failed)
+        self.view.set_state(busy, self._stale, self._failed, tr("stage.lock") if self.engine.is_held_up else "")
 
     def _face_failed(self, message: str) -> None:
         self._failed = message
@@ -225,8 +226,8 @@ class Live(QObject):
         state = self.engine.state
         if state in (engine_module.STARTING, engine_module.WAITING):
             stage, done, total = self._stage
-            text = tr("stage." + stage)
-            if total > 1:
+            text = tr("stage." + stage) if not self.engine.is_held_up else tr("stage.lock")
+            if total > 1 and not self.engine.is_held_up:
                 text += f"  {done} / {total}"
             self.view.show_note(tr("note.preparing"), text, tr("note.meanwhile"), done, total)
         elif state == engine_module.FAILED:

@@ -55,8 +55,10 @@ QToolTip {{ color: {c["ToolTipText"]}; background: {c["ToolTipBase"]}; border: 1
 QToolBar {{ border: 0; border-bottom: 1px solid {c["Mid"]}; spacing: 2px; padding: 3px 6px; }}
 QToolBar QToolButton {{ border: 1px solid transparent; border-radius: 5px; padding: 4px; }}
 QToolBar QToolButton:hover {{ background: {c["Midlight"]}; }}
-QToolButton:focus {{ border: 1px solid {c["Highlight"]}; border-radius: 5px; }}
-QToolBar QToolButton:focus {{ border-color: {c["Highlight"]}; }}
+QToolButton#fold {{ border: 1px solid transparent; background: transparent; padding: 2px; }}
+QToolButton:focus, QToolButton#fold:focus {{ border: 1px solid {c["Highlight"]}; border-radius: 5px; }}
+QToolBar QToolButton#fold {{ border: 1px solid transparent; background: transparent; padding: 2px; }}
+QToolButton:focus, QToolButton#fold:focus {{ border-color: {c["Highlight"]}; }}
 QToolBar QToolButton:checked {{ background: {c["Midlight"]}; border-color: {c["Highlight"]}; }}
 QStatusBar {{ border-top: 1px solid {c["Mid"]}; }}
 QStatusBar::item {{ border: 0; }}

@@ -82,8 +82,10 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
         warnings.warn("PyTorch is loaded in this process; beside Jittor it can crash. Use a process of its own for one "
                       "of them.", RuntimeWarning, stacklevel=2)
     if "jittor" not in sys.modules:
-        from . import first_compile, jittor_copy
+        from . import first_compile, jittor_copy, lock_watch
 
+        if progress is None and os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0":
+            lock_watch.start()
         jittor_copy.activate(first_compile.ensure(_prepared.device, progress))
         _import_quietly()
         restore_signals()

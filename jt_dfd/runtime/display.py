@@ -9,7 +9,7 @@ from typing import Callable, Optional
 Progress = Callable[[str, int, int], None]
 
 #: what ``progress`` calls the stages of a first start: {code: words for a terminal}
-STAGES = {"fetch": "fetching Jittor's package with pip", "lock": "waiting for another process that compiles",
+STAGES = {"fetch": "fetching Jittor's package with pip", "lock": "waiting for another Jittor to finish compiling",
           "copy": "copying what JT_DFD_CACHE holds", "again": "an object was damaged: compiling anew",
           "tools": "preparing the compiler's tools", "core": "compiling Jittor's core",
           "cpu": "compiling the CPU convolutions", "mpi": "compiling for several processes",
@@ -39,6 +39,7 @@ class Display:
         self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.printed, self.printed_stage = 0.0, ""
         self.opened = self.width = 0
+        self.waits: Callable[[], bool] = lambda: False   # asked while nothing is told: does the compile wait for another?
         self._stop: Optional[threading.Event] = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -69,7 +70,12 @@ class Display:
         self._ticker.join()
 
     def _ticks(self) -> None:
+        waited = False
         while not self._stop.wait(0.5):
+            waits = self.waits()
+            if waits and waited:
+                self("lock", 0, 0)
+            waited = waits
             self.tick()
 
     def tick(self) -> None:
