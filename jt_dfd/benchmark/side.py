@@ -100,9 +100,10 @@ class Side:
         self.task, took = self.stage(stage, options), []
         while len(took) < warmup or (len(took) < 3 * warmup and took[-1] > 2 * min(took)):
             took.append(self._call()[0])
+        counts = self.count() if stage.split(".")[0] in ("face", "stroke") else None
         self.reset_memory()
         self.peak.begin()
-        return {**self.task.facts, "warmup": took}
+        return {**self.task.facts, "warmup": took, "counts": counts}
 
     def time(self, calls: int):
         """[(seconds, facts)] of so many runs."""
@@ -179,6 +180,9 @@ class Side:
 
     def reset_memory(self) -> None:
         """Begin to count the framework's own memory anew."""
+
+    def count(self):
+        """Operators, copies and waits of one run of the task; None where a framework does not say."""
 
     def fetch(self, result):
         """A step's result, on the CPU."""
