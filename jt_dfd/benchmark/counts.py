@@ -36,7 +36,7 @@ def counted(work: Callable[[], Any]) -> Tuple[Any, Dict[str, int]]:
 
     def sync(kept):
         def wait(*arguments, **named):
-            counts["waits"] += bool(named.get("device_sync") or True in arguments[-2:])
+            counts["waits"] += any(a is True for a in (*arguments, *named.values()))
             return kept(*arguments, **named)
         return wait
 

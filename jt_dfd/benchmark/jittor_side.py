@@ -46,7 +46,8 @@ class JittorSide(Side):
     def count(self):
         from .counts import counted
 
-        return counted(lambda given=self.task.make(): self.task.run(given))[1]
+        given = self.task.make()
+        return counted(lambda: self.task.run(given))[1]
 
     def tensor(self, array):
         return np.ascontiguousarray(array)
@@ -93,8 +94,9 @@ class Jittor(JittorSide):
     def read_bank(self, component, gender):
         self.synthesizer.bank.rows(component, gender).sync(True)
 
-    def project(self, component, latent):
-        return self.synthesizer.bank.project(component, self.gender, latent, K, "nearest")
+    def project(self, latents):
+        return self.synthesizer.bank.project({c: jt.array(v[None]) for c, v in latents.items()}, self.gender, K,
+                                             "nearest")
 
     def onto(self, rows):
         from ..kernels import projection

@@ -59,7 +59,7 @@ def table(rows: List[Dict]) -> List[str]:
 
 NOTE = ("quartiles: middle half of all timings.  memory: the process's peak during the stage (* since it began), on a "
         "GPU what it holds there.  GFLOP, GB: of one call, counted from the sizes; (%) of the large matrix product or "
-        "copy above.  ops, up+down, waits: operators run, copies to and from the device and waits for it, of one face.  "
+        "copy above.  ops, up+down, waits: operators run, copies to and from the device, waits for it, of one face.  "
         "jittor / it: median of paired rounds (its quartiles); below 1 this project is quicker.")
 
 
