@@ -44,6 +44,12 @@ class JittorSide(Side):
             return {}
         return {"gpu_bytes": machine.gpu_bytes(os.getpid()) or int(jt.get_mem_info().total_cuda_used)}
 
+    def count(self):
+        from .counts import counted
+
+        given = self.task.make()
+        return counted(lambda: self.task.run(given))[1]
+
     def tensor(self, array):
         return np.ascontiguousarray(array)
 
@@ -89,8 +95,9 @@ class Jittor(JittorSide):
     def read_bank(self, component, gender):
         self.synthesizer.bank.rows(component, gender).sync(True)
 
-    def project(self, component, latent):
-        return self.synthesizer.bank.project(component, self.gender, latent, K, "nearest")
+    def project(self, latents):
+        return self.synthesizer.bank.project({c: jt.array(v[None]) for c, v in latents.items()}, self.gender, K,
+                                             "nearest")
 
     def onto(self, rows):
         from ..kernels import projection

@@ -31,18 +31,19 @@ class Release(JittorSide):
     def load(self):
         from ..manifold import FeatureBank
 
-        self.bank = FeatureBank(self.folder)
+        self.banks = FeatureBank(self.folder)
         return Networks(self.folder)
 
     def close(self):
-        self.bank: Any = None
+        self.banks: Any = None
         super().close()
 
     def read_bank(self, component, gender):
-        self.bank.rows(component, gender).sync(True)
+        self.banks.rows(component, gender).sync(True)
 
-    def project(self, component, latent):
-        return self.bank.project(component, self.gender, latent, K, "nearest")
+    def project(self, latents):
+        """One after the other, its results fetched before the next begins."""
+        return {c: self.banks.project({c: jt.array(v[None])}, self.gender, K, "nearest")[c] for c, v in latents.items()}
 
     def merge(self, features):
         merge.reference(features, self.geometry).sync(True)
@@ -52,7 +53,7 @@ class Release(JittorSide):
         it is costs nothing."""
         networks, canvas = self.networks, to_sketch(sketch, self.config.canvas)
         latents = networks.encode(self.geometry.crops(canvas))
-        near = {c: self.project(c, latents[c]) for c in COMPONENTS}
+        near = self.project(latents)
         decoded, weights = {}, {}
         for c in COMPONENTS:
             rows, weights[c] = near[c].rows, near[c].weights

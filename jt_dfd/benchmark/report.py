@@ -13,7 +13,8 @@ from . import machine
 from .stages import Stage
 
 FORMAT = 1
-COLUMNS = ("stage", "by", "median", "quartiles", "least", "memory", "GFLOP", "GFLOP/s", "GB/s", "img/s", "jittor / it")
+COLUMNS = ("stage", "by", "median", "quartiles", "least", "memory", "GFLOP", "GFLOP/s", "GB/s", "img/s", "ops",
+           "up+down", "waits", "jittor / it")
 
 
 def write(path, header: Dict, rows: List[Dict], state: str) -> None:
@@ -62,18 +63,21 @@ def table(rows: List[Dict]) -> List[str]:
 
 NOTE = ("quartiles: middle half of all timings.  memory: the process's peak during the stage (* since it began), on a "
         "GPU what it holds there.  GFLOP, GB: of one call, counted from the sizes; (%) of the large matrix product or "
-        "copy above.  jittor / it: median of paired rounds (its quartiles); below 1 this project is quicker.")
+        "copy above.  ops, up+down, waits: operators run, copies to and from the device, waits for it, of one face.  "
+        "jittor / it: median of paired rounds (its quartiles); below 1 this project is quicker.")
 
 
 def _cells(r: Dict) -> List[str]:
     s = r["seconds"]
-    ratio = r.get("ratio")
+    ratio, counts = r.get("ratio"), r.get("counts")
     memory = r["memory"].get("gpu_bytes") or r["memory"].get("peak_bytes")
     return [r["stage"], r["side"], seconds(s["median"]), f"{seconds(s['quartiles'][0])} - {seconds(s['quartiles'][1])}",
             seconds(s["minimum"]), _bytes(memory) + ("" if r["memory"].get("peak_is_own", True) else " *"),
             _number(r.get("flops"), 1e9), _number(r.get("flops_per_second"), 1e9) + _share(r.get("flops_share")),
             _number(r.get("bytes_per_second"), 1e9) + _share(r.get("bytes_share")),
             _number(r.get("pictures_per_second"), 1),
+            *((str(counts["operators"]), f"{counts['uploads']}+{counts['downloads']}", str(counts["waits"])) if counts
+              else ("",) * 3),
             f"{ratio['median']:.2f} ({ratio['quartiles'][0]:.2f}-{ratio['quartiles'][1]:.2f})" if ratio else ""]
 
 

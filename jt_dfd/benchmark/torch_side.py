@@ -21,7 +21,7 @@ from .side import K, Side, copy_on_cpu
 #: the weight of the condition that reconstruction weights sum to one (release)
 PENALTY = 10.0
 #: bytes of decoded neighbours kept: as many as the Synthesizer keeps
-DECODED_BYTES = 48 << 20
+DECODED = 160   #: neighbours kept, as many as this project keeps
 
 
 class Torch(Side):
@@ -100,7 +100,7 @@ class Torch(Side):
 
     def forget(self):
         self._latents, self._near, self._maps = {}, {}, {}
-        self._decoded = Recent(size_limit=DECODED_BYTES)
+        self._decoded = Recent(DECODED)
 
     def bank(self, component, gender):
         if (component, gender) not in self._banks:
@@ -112,8 +112,8 @@ class Torch(Side):
     def rows(self, component):
         return self.networks.bank(component, self.gender)
 
-    def project(self, component, latent):
-        return self._project_onto(self.bank(component, self.gender), latent)
+    def project(self, latents):
+        return {c: self._project_onto(self.bank(c, self.gender), v) for c, v in latents.items()}
 
     def onto(self, rows):
         bank = self.tensor(rows)
@@ -143,8 +143,7 @@ class Torch(Side):
             crops = {c: np.ascontiguousarray(p) for c, p in self.geometry.crops(canvas).items()}
             keys = {c: digest(crop) for c, crop in crops.items()}
             changed = [c for c in COMPONENTS if self._latents.get(c) != keys[c]]
-            for c, latent in networks.encode({c: crops[c] for c in changed}).items():
-                rows, weights, vector = self.project(c, latent)
+            for c, (rows, weights, vector) in self.project(networks.encode({c: crops[c] for c in changed})).items():
                 self._near[c] = self._pictures(c, rows, weights), weights[weights > 0], vector
                 self._latents[c] = keys[c]
             self._shadow()

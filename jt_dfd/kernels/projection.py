@@ -5,7 +5,7 @@ No gradient passes: projection is for inference (paper; stage II trains on the e
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -47,17 +47,52 @@ def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "ke
     if impl == "reference":
         return reference(bank, queries, k, anchor)
     count, rows, width = queries.shape[0], bank.shape[0], bank.shape[1]
-    # what the CUDA side needs besides: by the nearest rule the best keys of every chunk, by the release's two lists
-    scratch = -(-rows // CHUNK) * k if anchor == "nearest" else (rows + 1) // 2
     with jt.no_grad():
         vectors, indices, weights, _, _ = source.run(
             sys.modules[__name__],
             'jt_dfd_project(in0_p, in1_p, in0_shape0, in0_shape1, in1_shape0, (int)data["k"], (int)data["release"], '
             'data["penalty"], out0_p, out1_p, out2_p, (uint64_t*)out3_p, (uint64_t*)out4_p);',
-            [(count, width), (count, k), (count, k), (count, rows), (count, scratch)],
+            [(count, width), (count, k), (count, k), (count, rows), (count, _scratch(rows, k, anchor))],
             ["float32", "int32", "float32", "int64", "int64"], [bank.float32(), queries.float32()],
             {"k": k, "release": anchor == "release", "penalty": PENALTY})
     return Projection(vectors.stop_grad(), indices.stop_grad(), weights.stop_grad())
+
+
+def refined(banks: Sequence, latents: Sequence, ks: Sequence[int], anchor: str, amounts: Sequence[float]):
+    """Several latents, each onto its own bank, in one operator and one array, so that one copy brings all to the host.
+
+    banks, latents  (N, d) and (1, d) float32, as many of each; nothing is computed where k is 0
+    amounts         the vector is ``amount`` of the projection and the rest of the latent
+    Returns (len(banks), 2 d + 2 max(ks)) float32: latent, vector, weights, and the bits of the int32 rows.
+    """
+    count, width, most = len(banks), latents[0].shape[1], max(ks)
+    longest = max(bank.shape[0] for bank in banks)
+    data = {"release": anchor == "release", "penalty": PENALTY}
+    for i, (k, amount) in enumerate(zip(ks, amounts)):
+        data.update({f"k{i}": min(int(k), banks[i].shape[0]), f"amount{i}": amount})
+
+    def of(text: str) -> str:
+        return "[] = {" + ", ".join(text.replace("BANK", f"in{i}").replace("LATENT", f"in{count + i}")
+                                    .replace("NUMBER", str(i)) for i in range(count)) + "}; "
+    call = ("const float* banks" + of("BANK_p") + "const float* latents" + of("LATENT_p")
+            + "const int rows" + of("(int)BANK_shape0") + "const int ks" + of('(int)data["kNUMBER"]')
+            + "const double amounts" + of('data["amountNUMBER"]') +
+            f"int d = in{count}_shape1, most = (out0_shape1 - 2 * d) / 2; "
+            f"for (int i = 0; i < {count}; i++) {{ "
+            "if (!ks[i]) continue; float* out = out0_p + (int64_t)i * out0_shape1; "
+            'jt_dfd_project(banks[i], latents[i], rows[i], d, 1, ks[i], (int)data["release"], data["penalty"], '
+            "out + d, (int*)(out + 2 * d + most), out + 2 * d, (uint64_t*)out1_p, (uint64_t*)out2_p); "
+            "jt_dfd_refine(latents[i], d, amounts[i], out); }")
+    with jt.no_grad():
+        return source.run(sys.modules[__name__], call, [(count, 2 * width + 2 * most), (longest,),
+                                                        (_scratch(longest, most, anchor),)],
+                          ["float32", "int64", "int64"], [*banks, *latents], data)[0].stop_grad()
+
+
+def _scratch(rows: int, k: int, anchor: str) -> int:
+    """What the CUDA side needs besides: by the nearest rule the best keys of every chunk, by the release's two
+    lists."""
+    return -(-rows // CHUNK) * k if anchor == "nearest" else (rows + 1) // 2
 
 
 def reference(bank, queries, k: int, anchor: str) -> Projection:
@@ -146,6 +181,11 @@ JT_DFD_SHARED double normal_entry(const float* bank, const float* query, const i
     return sum;
 }
 
+JT_DFD_SHARED void refine(const float* latent, int d, int c, float amount, float rest, float* out) {
+    out[c] = latent[c];
+    out[d + c] = out[d + c] * amount + latent[c] * rest;
+}
+
 JT_DFD_SHARED float rebuilt(const float* bank, const int* rows, const double* w, int k, int d, int c) {
     double sum = 0;
     for (int i = 0; i < k; i++) sum += w[i] * bank[(int64_t)rows[i] * d + c];
@@ -225,6 +265,11 @@ inline void jt_dfd_project(const float* bank, const float* queries, int n, int d
         for (int i = 0; i < k; i++) weights[(int64_t)q * k + i] = (float)w[i];
         for (int c = 0; c < d; c++) vectors[(int64_t)q * d + c] = rebuilt(bank, rows, w, k, d, c);
     }
+}
+
+// out: d numbers of room, and the d of the projection, which becomes the refined vector
+inline void jt_dfd_refine(const float* latent, int d, double amount, float* out) {
+    for (int c = 0; c < d; c++) jt_dfd::refine(latent, d, c, (float)amount, (float)(1 - amount), out);
 }
 """
 
@@ -361,6 +406,17 @@ __global__ void weights_kernel(const float* bank, const float* queries, const in
     for (int i = threadIdx.x; i < k; i += THREADS) weights[(int64_t)q * k + i] = (float)w[i];
     for (int c = threadIdx.x; c < d; c += THREADS) vectors[(int64_t)q * d + c] = rebuilt(bank, rows, w, k, d, c);
 }
+
+__global__ void refine_kernel(const float* latent, int d, float amount, float rest, float* out) {
+    int c = blockIdx.x * THREADS + threadIdx.x;
+    if (c < d) refine(latent, d, c, amount, rest, out);
+}
+}
+
+inline void jt_dfd_refine(const float* latent, int d, double amount, float* out) {
+    using namespace jt_dfd;
+    refine_kernel<<<(d + THREADS - 1) / THREADS, THREADS>>>(latent, d, (float)amount, (float)(1 - amount), out);
+    JT_DFD_LAUNCHED("refine_kernel", d);
 }
 
 inline void jt_dfd_project(const float* bank, const float* queries, int n, int d, int count, int k, int release,

@@ -39,7 +39,8 @@ class Display:
         self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.printed, self.printed_stage = 0.0, ""
         self.opened = self.width = 0
-        self.waits: Callable[[], bool] = lambda: False   # asked while nothing is told: does the compile wait for another?
+        #: asked while nothing is told: does the compile wait for another Jittor?
+        self.waits: Callable[[], bool] = lambda: False
         self._stop: Optional[threading.Event] = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
