@@ -197,7 +197,9 @@ class Actions(QObject):
         for group in (("open", "save", "quick"), ("brush", "eraser", "select", self.size, self.size_label, "mirror"),
                       ("undo", "redo", "clear"), ("zoom_out", "fit", "zoom_in")):
             for item in group:
-                bar.addWidget(item) if isinstance(item, QWidget) else bar.addAction(self[item])
+                added = bar.addWidget(item) if isinstance(item, QWidget) else bar.addAction(self[item])
+                if item is self.size_label:
+                    self._label_action = added
             if group[0] != "zoom_out":
                 bar.addSeparator()
         space = QWidget()
@@ -216,6 +218,7 @@ class Actions(QObject):
     def fit_bar(self, width: int) -> None:
         """Words beside the pictures only where there is room for them; the window gets no narrower than the rest."""
         self.size.setFixedWidth(110 if width >= self._roomy else 70 if width >= _COMPACT else 44)
+        self._label_action.setVisible(width >= _COMPACT)
         edge = 22 if width >= _COMPACT else 17
         self.bar.setIconSize(QSize(edge, edge))
         style = Qt.ToolButtonTextBesideIcon if width >= self._roomy else Qt.ToolButtonIconOnly
