@@ -117,11 +117,11 @@ class Config:
             if name not in known:
                 raise ConfigError(f"no size {name!r} in {word!r}; there are {', '.join(known)}")
             try:
-                numbers = tuple(int(number) for number in value.split(","))
+                numbers = [int(number) for number in value.split(",")]
             except ValueError:
                 raise ConfigError(f"{word}: expected whole numbers, as in generator_width=48 or "
                                   "encoder_widths=8,12") from None
-            changes[name] = numbers if name.endswith("_widths") or len(numbers) > 1 else numbers[0]
+            changes[name] = tuple(numbers) if name.endswith("_widths") or len(numbers) > 1 else numbers[0]
         return self.with_changes(**changes)
 
     def with_changes(self, **changes) -> "Config":

@@ -68,7 +68,7 @@ def store(number: int, size: int) -> "jt.Var":
 
 def together(vectors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
     """{component: (latent,) float32} -> {component: (1, latent) ``Var``} by one copy to the device."""
-    packed = jt.array(np.stack(list(vectors.values()))) if vectors else None
+    packed: Any = jt.array(np.stack(list(vectors.values()))) if vectors else None
     return {c: packed[i:i + 1] for i, c in enumerate(vectors)}
 
 
@@ -191,7 +191,7 @@ class Networks:
         """(k, latent) float32 -> (k, size, size) float32: sketches as the image decoder sees them."""
         return np.concatenate([made.numpy()[:, 0] for made in self._decoded(component, jt.array(vectors))])
 
-    def decode_into(self, store, places: Sequence[int], component: str, bank, which: Sequence[int]) -> None:
+    def decode_into(self, store, places: Sequence[int], component: str, bank, which: List[int]) -> None:
         """Decode the rows ``which`` of a bank (N, latent) Var into the ``places`` of ``store`` (n, size, size) Var."""
         padding = -len(which) % NEIGHBOURS if jt.flags.use_cuda else 0
         done = 0
@@ -265,7 +265,7 @@ class Networks:
             x = step(x)
         return x
 
-    def shadow(self, stores: Dict[str, "jt.Var"], places: Dict[str, Sequence[int]], weights: Dict[str, np.ndarray]):
+    def shadow(self, stores: Dict[str, "jt.Var"], places: Mapping[str, Sequence[int]], weights: Dict[str, np.ndarray]):
         """The neighbours in those places of each component's store, and their weights -> all pictures in one Var; see
         ``kernels.shadow``."""
         made = shadow.shadow(stores, weights, self.geometry, places)

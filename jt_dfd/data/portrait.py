@@ -91,7 +91,7 @@ class PortraitMaker:
         return self.from_picture(picture, landmarks, person_mask(path))
 
     def from_picture(self, picture: np.ndarray, landmarks: Optional[Landmarks] = None,
-                     mask: Optional[np.ndarray] = None) -> Portrait:
+                     mask: Any = None) -> Portrait:
         """picture: uint8 (H, W) or (H, W, 3) RGB.  landmarks: the five points in it, for the frame "landmarks".  mask:
         (512, 512) from 0 (background) to 1 of the aligned face, where the background is not "keep" and it is known."""
         notes = []

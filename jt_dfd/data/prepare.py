@@ -79,9 +79,10 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
         for path in (sources.printable(p) for p in nameless):
             if path not in journal.entries:
                 journal.add(path, rejected="its name is no text (UTF-8): rename it")
-        for path in pictures[:limit] if reason is not None else ():
-            if path not in journal.entries and reason(path):
-                journal.add(path, rejected=reason(path))
+        for path in pictures[:limit]:
+            why = reason(path) if reason is not None and path not in journal.entries else ""
+            if why:
+                journal.add(path, rejected=why)
         todo = [p for p in pictures[:limit] if p not in journal.entries]
         try:
             if todo:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
 from PyQt5.QtWidgets import (
@@ -301,7 +301,8 @@ class Window(QMainWindow):
         """The photograph that was opened under an empty page."""
         if on:
             self.document.clear()
-        self.set_reference(self.reading_bar.opened.photograph if on else None)
+        opened: Any = self.reading_bar.opened
+        self.set_reference(opened.photograph if on else None)
         self.reading_bar.trace.setChecked(on)
 
     def _ask_reference(self) -> None:

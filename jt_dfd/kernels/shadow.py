@@ -9,7 +9,7 @@ No gradient passes: it is a picture for the person who draws.
 from __future__ import annotations
 
 import sys
-from typing import Dict, Optional, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from . import source
 
 
 def shadow(decoded: Dict[str, "jt.Var"], weights: Dict[str, Sequence[float]], geometry: Geometry,
-           which: Optional[Dict[str, Sequence[int]]] = None, impl: str = "kernel"):
+           which: Optional[Mapping[str, Sequence[int]]] = None, impl: str = "kernel"):
     """The guidance for a sketch, all pictures in one array: (n,) uint8, which ``pictures`` takes apart.
 
     decoded  {component: (rows, size, size) float32}, neighbours as the image decoder draws them, about [-1, 1]

@@ -228,7 +228,7 @@ def _read_config(file) -> Dict[str, Any]:
         if text.lstrip().startswith("{"):
             return dict(json.loads(text))
         # flat YAML: options are numbers, words and lists of words
-        pairs = [re.fullmatch(r"([\w-]+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line.strip())
+        pairs: Any = [re.fullmatch(r"([\w-]+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line.strip())
                  for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "---"))]
         return {pair.group(1): pair.group(2).strip("\"'") for pair in pairs}
     except (OSError, ValueError, TypeError, AttributeError) as error:
