@@ -17,7 +17,7 @@ done
 set_up ""
 
 say "what this machine has, and the first compile (once, some minutes)"
-"$PYTHON" tools/doctor.py --warm || fail "Jittor cannot start yet: mend what is listed above, then run this again."
+"$PYTHON" tools/doctor.py --warm --quick || fail "Jittor cannot start yet: fix what is listed above, then run this again."
 
 params="Params/demo"
 face="quickstart_face.png"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Batch:
 
     crops: Dict[str, "jt.Var"]
     sketch: "jt.Var"
-    photo: Optional["jt.Var"]
+    photo: Any
     rows: List[index.Row]
     items: Tuple[int, ...]
     epoch: int
@@ -162,7 +162,7 @@ class FaceDataset(jt.dataset.Dataset):
                 yield [self._loader.load(epoch, item) for item in items]
             return
         if self._pool is None:
-            self._pool = Workers(self.worker_count, "jt_dfd.data.dataset_worker:make", self.spec)
+            self._pool = Workers(self.worker_count, "jt_dfd.data.items:make", self.spec)
         pool = self._pool
         pending: deque = deque()
         ahead = max(2, -(-2 * self.worker_count * self.world_size // self.batch_size) + 1)

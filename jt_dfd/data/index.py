@@ -20,7 +20,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from ..components import CANONICAL_POINTS
 from ..errors import UserError
@@ -86,12 +86,6 @@ def parse_landmarks(text: str) -> Optional[Landmarks]:
     return {point: (numbers[2 * i], numbers[2 * i + 1]) for i, point in enumerate(POINTS)}
 
 
-def flip_landmarks(landmarks: Landmarks, size: int = 512) -> Landmarks:
-    """The landmarks of the picture mirrored left to right: left and right change names."""
-    swap = {"left_eye": "right_eye", "right_eye": "left_eye", "mouth_left": "mouth_right", "mouth_right": "mouth_left"}
-    return {swap.get(p, p): (size - 1 - x, y) for p, (x, y) in landmarks.items()}
-
-
 def split_of(name: str, test_share: float = TEST_SHARE) -> str:
     """"test" or "train", from the name alone: the same whatever else is in the set and in whatever order it came."""
     return "test" if zlib.crc32(name.encode("utf-8")) % 10_000 < test_share * 10_000 else "train"
@@ -116,7 +110,7 @@ def index_path(folder: Union[str, os.PathLike]) -> Path:
 def write(folder: Union[str, os.PathLike], rows: List[Row]) -> None:
     """Write ``folder/index.csv`` atomically, rows sorted by file name."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer: Any = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in sorted(rows, key=lambda r: r.file):
         writer.writerow(row.as_strings())

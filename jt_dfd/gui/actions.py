@@ -246,7 +246,7 @@ class Actions(QObject):
         self.size.setEnabled(size > 0)  # some tools have none
         self.size_label.setText(f" {size} px" if size else "")
 
-    def show_recent(self, paths, opener: Callable[[str], None], forget: Callable[[], None]) -> None:
+    def show_recent(self, paths, opener: Callable[[str], object], forget: Callable[[], None]) -> None:
         self.recent_menu.clear()
         self.recent_menu.setEnabled(bool(paths))
         for n, path in enumerate(paths, 1):

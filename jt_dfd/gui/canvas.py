@@ -6,7 +6,7 @@ own are called ``pos``.
 from __future__ import annotations
 
 import math
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 from PyQt5.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, pyqtSignal
@@ -53,9 +53,9 @@ class Canvas(QWidget):
         self._shade: Optional[QImage] = None      # the shadow at its strength, as large as the canvas
         self._shadow: Optional[np.ndarray] = None  # the shadow as it came, full strength
         self._strength = 0.4
-        self.underlay: Optional[QImage] = None    # a picture to trace, as large as the shown page
+        self.underlay: Any = None    # a picture to trace, as large as the shown page
         self.underlay_opacity = 0.35
-        self._live: Optional[Growing] = None  # the stroke at hand
+        self._live: Any = None  # the stroke at hand
         self._button = Qt.NoButton            # the one that leads it
         self._straight_from: Optional[list] = None
         self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
@@ -123,10 +123,10 @@ class Canvas(QWidget):
         self._guide = on
         self.update()
 
-    def _compose(self, part: Optional[QRectF] = None) -> None:
+    def _compose(self, part: Any = None) -> None:
         """Shadow times strokes (and the stroke at hand) onto the shown page; ``part`` in canvas pixels."""
         whole = QRectF(0, 0, CANVAS, CANVAS)
-        part = whole if part is None else QRectF(part.toAlignedRect()).intersected(whole)
+        part = QRectF(part.toAlignedRect()).intersected(whole) if part is not None else whole
         if part.isEmpty():
             return
         strokes, box = self._raster.image, QRect(0, 0, self._page.width(), self._page.height())

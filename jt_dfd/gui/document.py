@@ -4,7 +4,7 @@ No widget in here; the canvas draws what this says, the window asks it for pixel
 """
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 from PyQt5.QtCore import QObject, pyqtSignal
@@ -25,7 +25,7 @@ class _Change(QUndoCommand):
         super().__init__(text)
         self._document, self._gesture, self._shown = document, gesture, shown
         self._before = document.items if items is not None else None, document.settings.copy() if settings else None
-        self._after = items, settings.copy() if settings else None
+        self._after: Any = items, settings.copy() if settings else None
 
     def id(self):
         return 1 if self._gesture else -1

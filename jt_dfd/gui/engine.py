@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -28,7 +28,7 @@ REAL = "jt_dfd.gui.engine_process:load_synthesizer"
 BACK_OFF = (300, 1000, 3000, 8000)
 #: crashes in a row after which one is asked instead
 MOST_CRASHES = len(BACK_OFF)
-#: stages of a start, besides those of a first compile (runtime.first_compile.STAGES)
+#: stages of a start, besides those of a first compile (runtime.display.STAGES)
 STAGES = ("start", "weights", "warm")
 #: a request that took the engine down this often is not sent again
 MOST_TRIES = 2
@@ -76,8 +76,8 @@ class _Job:
 class _Process:
     """One engine process and its threads' shared state."""
 
-    popen: subprocess.Popen
-    connection: Connection
+    popen: Any
+    connection: Any
     lifeline: int
     post: Post                                        # to the window's thread
     wake: threading.Condition = field(default_factory=threading.Condition)
@@ -127,7 +127,7 @@ class Engine(QObject):
         self.state = STOPPED
         self.sent = 0      # face requests made
         self.dropped = 0   # of these, superseded before they were computed
-        self._process: Optional[_Process] = None
+        self._process: Any = None
         self._id = 0
         self._wanted: Optional[_Face] = None                   # asked for, not yet handed to a process
         self._open: "OrderedDict[int, _Face]" = OrderedDict()  # handed over, not yet answered

@@ -23,6 +23,7 @@ import time
 import traceback
 from collections import deque
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class Server:
         self.newest = None      # the face request to do next
         self.jobs = deque()     # sweeps, morphs, samples, in order
         self.cancelled = set()
-        self.synthesizer = None
+        self.synthesizer: Any = None
         self._progress_at = 0.0
         self._face_at = -OLD    # when the window was last told a face
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from .settings import FaceSettings
 from .strokes import CANVAS
 
 if TYPE_CHECKING:
-    from .. import drawings
+    pass
 
 SETTINGS_KEY = "jt_dfd settings"
 KIND_KEY = "jt_dfd kind"
@@ -45,7 +45,7 @@ class Opened:
     pixels: np.ndarray
     settings: Optional[FaceSettings] = None
     ours: bool = False
-    reading: Optional[drawings.Reading] = None
+    reading: Any = None
     photograph: Optional[np.ndarray] = None
 
 
@@ -153,7 +153,7 @@ def texts(path: str) -> dict:
         with Image.open(path) as image:
             if image.format != "PNG" or image.width * image.height > pictures.MAX_PIXELS:
                 return {}
-            image.load()  # text may stand behind the pixels
+            image.load()  # text may follow the pixels
             return {k: str(v) for k, v in image.text.items() if len(v) <= _MAX_TEXT}
     except Exception:
         return {}

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Dict, List, Optional, Set, Union
+from typing import Any, Dict, List, Optional, Set, Union
 
 import numpy as np
 from PyQt5.QtCore import QRectF, QSize, Qt, pyqtSignal
@@ -33,7 +32,7 @@ class Entry:
     session: Union[int, str] = 0  # faces of the same one came of the growing of one drawing
     pinned: bool = False
     name: str = ""
-    path: Optional[Path] = None  # in the album, where it is kept on disk, with the name of its session there
+    path: Any = None  # a Path in the album, where it is kept on disk, with the name of its session there
     kept_session: str = ""
     _small: Optional[QImage] = field(repr=False, default=None)
     _pixmap: Optional[QPixmap] = field(repr=False, default=None)

@@ -7,7 +7,7 @@ halves of a mirrored stroke are objects of their own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PyQt5.QtCore import QPointF, QRectF
@@ -25,7 +25,7 @@ class Part:
     stroke: Stroke
 
 
-def parts(items: Sequence[Item]) -> List[Part]:
+def parts(items: Sequence[Any]) -> List[Part]:
     """What can be taken hold of, from the lowest to the topmost; what lies under a picture cannot."""
     below = max((n for n, item in enumerate(items) if isinstance(item, Picture)), default=-1)
     rubbed: Optional[np.ndarray] = None  # where something was erased later

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ImageGrab
@@ -112,7 +113,7 @@ class Screen:
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-o", "--output", default="window.png",
                         help="picture to write, PNG or JPEG (default: window.png)")
     parser.add_argument("--params", help="weights folder (default: as the window finds it)")
@@ -147,7 +148,8 @@ def main(argv=None) -> int:
             screen.do("windowmove", ids[0], 0, 0, "windowsize", ids[0], width, height, "windowfocus", ids[0])
             page = screen.find_page(START, still=True)  # where the layout has it after the change of size
             # an example's strokes; the history shows the face before the last
-            strokes = [[point[:2] for point in stroke.points] for stroke in svg.load(_EXAMPLE)[0]]
+            drawn: Any = svg.load(_EXAMPLE)[0]
+            strokes = [[point[:2] for point in stroke.points] for stroke in drawn]
             screen.draw(strokes[:-1], page)
             wait_for_face(screen, page, args.wait, window)
             screen.draw(strokes[-1:], page)

@@ -151,7 +151,7 @@ def paint_pieces(image: QImage, stroke: Stroke, some: List[Piece], scale: int,
         return
     xs, ys = [q[0] for piece in some for q in piece], [q[1] for piece in some for q in piece]
     m = stroke.width / 2 + 1.5
-    path, pen = None, None
+    path, pen = None, QPen()
     for flip in (False, True)[:2 if stroke.mirror else 1]:
         left, right = (CANVAS - max(xs), CANVAS - min(xs)) if flip else (min(xs), max(xs))
         box = QRectF(QPointF(left - m, min(ys) - m) * scale, QPointF(right + m, max(ys) + m) * scale).toAlignedRect()

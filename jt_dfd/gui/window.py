@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
 from PyQt5.QtWidgets import (
@@ -309,7 +309,8 @@ class Window(QMainWindow):
         """The photograph that was opened under an empty page."""
         if on:
             self.document.clear()
-        self.set_reference(self.reading_bar.opened.photograph if on else None)
+        opened: Any = self.reading_bar.opened
+        self.set_reference(opened.photograph if on else None)
         self.reading_bar.trace.setChecked(on)
 
     def _ask_reference(self) -> None:
@@ -392,7 +393,7 @@ class Window(QMainWindow):
         info, state = self.engine.info, self.engine.state
         words = {engine_module.STARTING: tr("status.starting"), engine_module.WAITING: tr("status.waiting"),
                  engine_module.FAILED: tr("status.none"), engine_module.STOPPED: tr("status.none")}
-        device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device"), info.get("device", ""))
+        device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device", ""), info.get("device", ""))
         self.device_label.setText(tr("stage.lock") if self.engine.is_held_up else words.get(state, device))
         name = Path(self.engine.params)
         self.weights_label.setText("/".join(name.parts[-2:]))

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from . import host
+from .display import STAGES
 
-MESSAGE = "waiting for another Jittor to finish compiling"
 _NAME = "/jittor.lock"
 #: argument: what to say.  Said once for each time that it waits for two seconds.
 _SOURCE = r"""
@@ -87,7 +87,8 @@ def start() -> bool:
         except (OSError, subprocess.SubprocessError):
             return False
     try:
-        ctypes.CDLL(str(library)).jt_dfd_watch(f"{os.path.basename(sys.argv[0] or 'python')}: {MESSAGE}".encode())
+        said = f"{os.path.basename(sys.argv[0] or 'python')}: {STAGES['lock']}"
+        ctypes.CDLL(str(library)).jt_dfd_watch(said.encode())
         return True
     except (OSError, AttributeError):
         return False

@@ -153,7 +153,7 @@ def train_all(arguments=None) -> int:
     import shlex
     import subprocess
 
-    from ..networks.perceptual_weights import NOT_INSTALLED, stlpips_file
+    from ..networks.perceptual import NOT_INSTALLED, stlpips_file
     from . import export, loop
     from . import options as o
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Run:
         self.log_folder = self.out / trainer.parts[0] if several and len(trainer.parts) == 1 else self.out
         self.done = {part: 0 for part in trainer.parts}
         self._pictures = feed.pictures(options.data, self.data.rows)
-        self.log: Optional[Log] = None
+        self.log: Any = None  # a Log once the run is open
         self._saved_at = time.monotonic()
 
     # beginning

@@ -101,3 +101,7 @@ def _repetition(x):
     x = x.reshape((n * c * rows, PERIOD, columns, times, PERIOD)).mean(dims=(3,))
     x = x - x.mean(dims=(1, 3), keepdims=True)
     return jt.sqrt((x * x).mean(dims=(1, 3)) + 1e-8)
+
+
+#: losses of a fake picture and the real one, each named as the option that is its weight
+WEIGHTED = {"checkerboard": checkerboard}

@@ -3,7 +3,7 @@ learning-rate schedule, a plain function of the step, so that a resumed run need
 from __future__ import annotations
 
 from math import cos, pi
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -40,7 +40,9 @@ class Adam:
         # BatchNorm's running statistics are among parameters(); they take no gradient
         self.parameters = [p for network in networks for p in network.parameters() if not p.is_stop_grad()]
         self._adam = jt.optim.Adam(self.parameters, 1e-4, betas=(beta1, beta2))
-        self._norm, self.scale, self._pending, self._pieces = None, scale, False, pieces
+        self.scale, self._pending, self._pieces = scale, False, pieces
+
+    _norm: Any   #: of the last backward
 
     def backward(self, loss):
         """Gradients of ``loss`` for these parameters and no others, added to those of the pieces before; returns their

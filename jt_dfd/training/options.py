@@ -228,7 +228,7 @@ def _read_config(file) -> Dict[str, Any]:
         if text.lstrip().startswith("{"):
             return dict(json.loads(text))
         # flat YAML: options are numbers, words and lists of words
-        pairs = [re.fullmatch(r"([\w-]+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line.strip())
+        pairs: Any = [re.fullmatch(r"([\w-]+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line.strip())
                  for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "---"))]
         return {pair.group(1): pair.group(2).strip("\"'") for pair in pairs}
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -246,7 +246,7 @@ def _boolean(text: str) -> bool:
 
 def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> Options:
     """Options out of what the user gave (None: not given), on top of the run folder's own where it is resumed."""
-    values = {f.name: f.default for f in fields(kind)}
+    values: Dict[str, Any] = {f.name: f.default for f in fields(kind)}
     given = {k: v for k, v in given.items() if k in values and v is not None}
     out, notes, kept = given.get("out"), [], None
     file = Path(out or "") / OPTIONS_FILE

@@ -5,7 +5,7 @@ for a share of the samples that see it too (ours).
 """
 from __future__ import annotations
 
-from typing import Dict
+from typing import Any, Dict
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from ..backend import jt, nn
 from ..components import COMPONENTS
 from ..config import Config
 from ..kernels.merge import merge
-from ..networks.perceptual import PerceptualLoss
-from ..networks.perceptual_weights import NOT_INSTALLED, load_features, stlpips_file
+from ..networks.perceptual import NOT_INSTALLED, PerceptualLoss, load_features, stlpips_file
 from . import arrays as named
 from . import feed, losses, parallel, precision, sheets
 from .bank import encoders_digest
@@ -59,21 +58,22 @@ class SynthesisTrainer:
         self.decoders = {c: networks.build("feature_decoder", config, c) for c in COMPONENTS}
         self.generator = networks.build("generator", config)
         self.made_by = [*self.decoders.values(), self.generator]
-        self.discriminator = networks.build("discriminator", config) if options.gan > 0 else None
+        self.discriminator: Any = networks.build("discriminator", config) if options.gan > 0 else None
         self.begun_with = self._begin() if options.init else []
         parallel.same_weights(self.made_by + ([self.discriminator] if self.discriminator else []))
         # not the encoders, whose latents have to be those of inference, and not the perceptual loss
         scale = precision.prepare(options, self.made_by + ([self.discriminator] if self.discriminator else []))
         chosen = [network for name, network in self._parts() if options.trains(name)]
         self.adam = Adam(chosen, options.beta1, options.beta2, scale, options.accumulate)
-        self.adam_discriminator = None
+        self.adam_discriminator: Any = None
         if self.discriminator is not None:
             self.adam_discriminator = Adam([self.discriminator], options.beta1, options.beta2, scale,
                                            options.accumulate)
         self.average = MovingAverage(self.made_by, options.ema)
         if options.frechet and stlpips_file() is None:
             raise OptionsError(f"--frechet yes: {NOT_INSTALLED}")
-        self.perceptual, self.perceptual_note = None, "off: its weight is 0"
+        self.perceptual: Any = None
+        self.perceptual_note = "off: its weight is 0"
         if options.perceptual > 0:
             features, self.perceptual_note = load_features(options.perceptual_network)
             self.perceptual = features and PerceptualLoss(features, options.perceptual_layers)
@@ -134,10 +134,11 @@ class SynthesisTrainer:
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(*self._view(fake, real, step))
             total = total + terms["perceptual"] * o.perceptual
-        if o.checkerboard > 0:
-            terms["checkerboard"] = losses.checkerboard(fake, real)
-            total = total + terms["checkerboard"] * o.checkerboard
-        adversarial = self.discriminator is not None and step >= o.gan_from
+        for name, loss in losses.WEIGHTED.items():
+            if getattr(o, name) > 0:
+                terms[name] = loss(fake, real)
+                total = total + terms[name] * getattr(o, name)
+        adversarial = o.gan > 0 and step >= o.gan_from
         if adversarial:
             condition, count = features.detach(), real.shape[0]
             maps = self.discriminator(jt.concat([condition, condition]), jt.concat([real, fake]))

@@ -12,7 +12,7 @@ from jt_dfd.drawings import NOTES, WARNINGS
 from jt_dfd.gui import engine, words
 from jt_dfd.gui.messages import KeySheet
 from jt_dfd.gui.words import LANGUAGES, TEXTS, plain
-from jt_dfd.runtime import first_compile
+from jt_dfd.runtime import display, first_compile
 
 ENGLISH = TEXTS["en"]
 OTHERS = sorted(set(TEXTS) - {"en"})
@@ -37,7 +37,7 @@ def test_every_code_in_the_sources_has_words_and_no_words_are_left_over():
 
 def test_every_stage_has_words():
     """Of a first compile, and of what the engine does after it: what is not in the file is shown as its bare code."""
-    stages = set(first_compile.STAGES) | set(engine.STAGES)
+    stages = set(display.STAGES) | set(engine.STAGES)
     assert {"stage." + stage for stage in stages} == {code for code in ENGLISH if code.startswith("stage.")}
     assert {first_compile._stage(name) for name in ("jittor_core", "mkl", "mpi", "Operators", "cublas", "?")} <= stages
 
