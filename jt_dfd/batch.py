@@ -97,12 +97,13 @@ def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, *, s
             if strict and reading.warnings:
                 failed[job.sketch] = f"{job.sketch}: left out, as --strict asks: {reading.warnings[0]}"
                 continue
-            result = synthesizer.synthesize(reading, **settings)
+            result = synthesizer.synthesize(reading, shadow=shadows or sheets, **settings)
             write_png(job.face, result.face, Software="jt_dfd")
             if shadows:
                 write_png(job.face.with_name(job.face.stem + "_shadow.png"), result.shadow, Software="jt_dfd")
             if sheets:
-                faces = [synthesizer.synthesize(reading, **{**settings, "refine": amount}).face for amount, _ in SHEET]
+                faces = [synthesizer.synthesize(reading, shadow=False, **{**settings, "refine": amount}).face
+                         for amount, _ in SHEET]
                 words = ("drawing", "shadow", *(text for _, text in SHEET))
                 sheet = labelled(zip(words, (reading.page, result.shadow, *faces)))
                 write_png(job.face.with_name(job.face.stem + "_sheet.png"), sheet, Software="jt_dfd")

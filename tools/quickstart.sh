@@ -17,7 +17,7 @@ done
 set_up ""
 
 say "what this machine has, and the first compile (once, some minutes)"
-"$PYTHON" tools/doctor.py --warm || fail "Jittor cannot start yet: mend what is listed above, then run this again."
+"$PYTHON" tools/doctor.py --warm --quick || fail "Jittor cannot start yet: fix what is listed above, then run this again."
 
 params="Params/demo"
 face="quickstart_face.png"
@@ -40,3 +40,4 @@ if [ "$window" = yes ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
 fi
 [ "$window" = no ] || say "no screen here; on one:  $PYTHON tools/draw.py"
 [ $made = no ] || say "your own sketches:  $PYTHON tools/synthesize.py SKETCH.png -o FACE.png"
+say "training: $PYTHON tools/train_all.py --help; sharper faces with: $PYTHON -m pip install --no-deps stlpips-pytorch==0.0.2"

@@ -72,7 +72,7 @@ def discriminator(arrays: Arrays) -> Tuple[Arrays, List[str]]:
     for scale in scales:
         own = {name: array for name, array in arrays.items() if name.startswith(f"scale{scale}_")
                and name.rpartition(".")[2] not in _STATISTICS}
-        layers = max(int(re.match(r"scale\d+_layer(\d+)", name).group(1)) for name in own)
+        layers = max(int(re.findall(r"scale\d+_layer(\d+)", name)[0]) for name in own)
         for name, array in own.items():
             place = re.sub(r"^scale\d+", f"scale{len(scales) - 1 - scale}", name)
             out[place] = array

@@ -40,9 +40,9 @@ class Layout:
 
     kind: str
     component: str = ""
-    config: Optional[Config] = None
+    config: Any = None
     preset: Optional[str] = None
-    sizes: Optional[Dict[str, Any]] = None
+    sizes: Any = None
 
     def __str__(self):
         what = {"image_decoder": "image decoder", "feature_decoder": "feature decoder", "bank": "feature bank",
@@ -169,7 +169,7 @@ def _unknown(found: Shapes, source, known: Optional[Tuple[str, Shapes]], renamed
 
 
 def _likeliest(found: Shapes) -> Tuple[str, Shapes]:
-    best, most = None, -1.0
+    best, most = ("", {}), -1.0
     for config in PRESETS.values():
         for kind in (*KINDS, "discriminator"):
             shapes = specification(kind, config)

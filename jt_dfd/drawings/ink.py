@@ -23,9 +23,9 @@ _SMALL, _SMALL_SHARE = 256, 0.0003
 #: a ground lighter than this is never a dark one
 _DARK = 150
 #: longer side to which a page that has to be corrected is shrunk first: four times the canvas, for time and memory
-_LARGEST = 2048
+_MAX_EDGE = 2048
 #: contrast below which a page holds nothing, of its paper's brightness
-_LEAST_CONTRAST = 0.05
+_MIN_CONTRAST = 0.05
 
 
 def neutral(pixels: np.ndarray) -> Optional[np.ndarray]:
@@ -82,11 +82,11 @@ def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Rem
     notes: List[Remark] = []
     if grey is not None and is_clean(grey) and (not turned or _is_black(grey)):
         return _without_ruling(grey, notes), notes, []
-    pixels = paper.small(pixels, _LARGEST)
-    grey = None if grey is None else paper.small(grey, _LARGEST)
+    pixels = paper.small(pixels, _MAX_EDGE)
+    grey = None if grey is None else paper.small(grey, _MAX_EDGE)
     luma = grey if grey is not None else np.round(_luma(pixels.astype(np.float32)))
     luma = luma.astype(np.float32)
-    if float(np.ptp(paper.small(luma))) <= 255 * _LEAST_CONTRAST and float(np.ptp(luma)) <= 40:
+    if float(np.ptp(paper.small(luma))) <= 255 * _MIN_CONTRAST and float(np.ptp(luma)) <= 40:
         page = np.full(luma.shape, 0 if np.median(luma) < 64 else 255, np.uint8)
         return page, notes, []
     on = frame.sheet(luma)
@@ -142,7 +142,7 @@ def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
     grain = _grain(ink, noise)
     ink = np.clip(ink - grain, 0, 1) / (1 - grain)
     strength = _strength(ink, noise)
-    if strength < _LEAST_CONTRAST or strength * lit < 0.02:
+    if strength < _MIN_CONTRAST or strength * lit < 0.02:
         return np.full(ink.shape, 255, np.uint8)
     if strength < 0.65:
         notes.append(remark("faint"))

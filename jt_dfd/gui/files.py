@@ -13,7 +13,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from .settings import FaceSettings
 from .strokes import CANVAS
 
 if TYPE_CHECKING:
-    from .. import drawings
+    pass
 
 SETTINGS_KEY = "jt_dfd settings"
 KIND_KEY = "jt_dfd kind"
@@ -45,7 +45,7 @@ class Opened:
     pixels: np.ndarray
     settings: Optional[FaceSettings] = None
     ours: bool = False
-    reading: Optional[drawings.Reading] = None
+    reading: Any = None
     photograph: Optional[np.ndarray] = None
 
 
@@ -62,11 +62,11 @@ def open_picture(path, as_is: bool = False) -> Opened:
     """Any picture file as a drawing, read as drawings.read does; PictureError (a ValueError) names the file that cannot
     be read."""
     path = os.fspath(path)
-    texts = _texts(path)
-    settings = FaceSettings.from_json(texts.get(SETTINGS_KEY, ""))
-    kind = texts.get(KIND_KEY, "")
-    if settings is not None and DRAWING_KEY in texts:
-        pixels = _stored_drawing(texts[DRAWING_KEY])
+    said = texts(path)
+    settings = FaceSettings.from_json(said.get(SETTINGS_KEY, ""))
+    kind = said.get(KIND_KEY, "")
+    if settings is not None and DRAWING_KEY in said:
+        pixels = stored_drawing(said[DRAWING_KEY])
         if pixels is not None:
             return Opened(path, pixels, settings)
     array = pictures.read_pixels(path)
@@ -90,6 +90,15 @@ def read_array(array: np.ndarray, as_is: bool = False) -> Opened:
     return Opened("", reading.page, reading=reading, photograph=photograph)
 
 
+def read_reference(path) -> np.ndarray:
+    """Any picture file as (H, W, 3) uint8 of at most 1,024 pixels a side, to lie under the page."""
+    from PIL import Image
+
+    image = Image.fromarray(pictures.read_picture(path)).convert("RGB")
+    image.thumbnail((2 * CANVAS, 2 * CANVAS))
+    return np.asarray(image).copy()
+
+
 def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
     """(512, 512) uint8 sketch of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the
     data tools are not installed."""
@@ -110,10 +119,11 @@ def save_drawing(path, pixels: np.ndarray, settings: FaceSettings) -> None:
     pictures.write_png(path, pixels, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: "drawing"})
 
 
-def save_face(path, face: np.ndarray, drawing: np.ndarray, settings: FaceSettings, kind: str = "face") -> None:
-    """Write a face (H, W, 3) with the drawing and settings that made it."""
+def save_face(path, face: np.ndarray, drawing: np.ndarray, settings: FaceSettings, kind: str = "face",
+              **more: str) -> None:
+    """Write a face (H, W, 3) with the drawing and settings that made it, and ``more`` text entries."""
     stored = base64.b64encode(encode_drawing(drawing)).decode("ascii")
-    pictures.write_png(path, face, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: kind, DRAWING_KEY: stored})
+    pictures.write_png(path, face, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: kind, DRAWING_KEY: stored, **more})
 
 
 def side_by_side(drawing: np.ndarray, face: np.ndarray) -> np.ndarray:
@@ -135,7 +145,7 @@ def save_series(folder, name: str, frames: List[np.ndarray]) -> List[str]:
     return paths
 
 
-def _texts(path: str) -> dict:
+def texts(path: str) -> dict:
     """The text entries of a PNG; empty for anything else (what is wrong with it is told by the reader of pixels)."""
     from PIL import Image
 
@@ -143,13 +153,14 @@ def _texts(path: str) -> dict:
         with Image.open(path) as image:
             if image.format != "PNG" or image.width * image.height > pictures.MAX_PIXELS:
                 return {}
-            image.load()  # text may stand behind the pixels
+            image.load()  # text may follow the pixels
             return {k: str(v) for k, v in image.text.items() if len(v) <= _MAX_TEXT}
     except Exception:
         return {}
 
 
-def _stored_drawing(text: str) -> Optional[np.ndarray]:
+def stored_drawing(text: str) -> Optional[np.ndarray]:
+    """(512, 512) uint8 out of a DRAWING_KEY entry, None where it is none."""
     from PIL import Image
 
     try:

@@ -126,8 +126,8 @@ class Autosave(QObject):
             except OSError as error:
                 self._complain(error)
                 return
-            self._lock = _lock(self.path.with_suffix(".lock"))
-            self._lock.tryLock(0)
+            self._lock = lock = _lock(self.path.with_suffix(".lock"))
+            lock.tryLock(0)
         with self._wake:
             self._job = job
             if self._thread is None:

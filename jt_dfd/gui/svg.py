@@ -14,6 +14,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
+from ..atomic import write_text
 from ..errors import UserError
 from .settings import FaceSettings
 from .strokes import CANVAS, Item, Picture, Stroke, width_at
@@ -39,16 +40,7 @@ def save(path, items: List[Item], settings: FaceSettings) -> None:
                                               f'data-pressure="{" ".join(f"{p:.4g}" for *_, p in item.points)}"'))
         if item.mirror:
             lines.append(_line(item, [(CANVAS - x, y, p) for x, y, p in item.points], 'data-copy="1"'))
-    text = "\n".join(lines + ["</svg>", ""])
-    part = f"{os.fspath(path)}.part"
-    try:
-        with open(part, "w", encoding="utf8") as f:
-            f.write(text)
-        os.replace(part, path)
-    except OSError:
-        if os.path.exists(part):
-            os.unlink(part)
-        raise
+    write_text(path, "\n".join(lines + ["</svg>", ""]))
 
 
 def _line(stroke: Stroke, points, data: str) -> str:
@@ -57,7 +49,8 @@ def _line(stroke: Stroke, points, data: str) -> str:
         points = [points[0], (points[0][0] + 0.01, *points[0][1:])]
     where = " ".join(f"{x:.2f},{y:.2f}" for x, y, _ in points)
     return (f'<polyline fill="none" stroke="{"#fff" if stroke.erase else "#000"}" stroke-width="{width:.2f}" '
-            f'stroke-linecap="round" stroke-linejoin="round" {data} points="{where}"/>')
+            f'stroke-opacity="{stroke.opacity:g}" stroke-linecap="round" stroke-linejoin="round" {data} '
+            f'points="{where}"/>')
 
 
 def load(path) -> Tuple[List[Item], Optional[FaceSettings]]:
@@ -105,7 +98,8 @@ def _stroke(element) -> Stroke:
         raise ValueError("its points are no numbers on the page")
     if not 0 < width <= CANVAS:
         raise ValueError(f"its width is {width:g}")
-    return Stroke(width, element.get("stroke") == "#fff", element.get("data-mirror") == "1", points)
+    opacity = min(max(float(element.get("stroke-opacity", "1")), 0.0), 1.0)
+    return Stroke(width, element.get("stroke") == "#fff", element.get("data-mirror") == "1", points, opacity)
 
 
 def _png(pixels: np.ndarray) -> str:

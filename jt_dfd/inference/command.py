@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cli import when_stopped
 
 #: files of a folder that are no pictures and are named one by one (ours)
-_MOST_PASSED_OVER = 20
+_MAX_PASSED_OVER = 20
 _DEMO = Path(__file__).resolve().parents[2] / "Params" / "demo"
 
 
@@ -73,10 +73,10 @@ def _synthesize(options) -> int:
     check_k(options.k)
     passed_over = {}
     jobs = batch.plan(options.sketch, options.output, passed_over)
-    for path, reason in list(passed_over.items())[:_MOST_PASSED_OVER]:
+    for path, reason in list(passed_over.items())[:_MAX_PASSED_OVER]:
         print(f"synthesize: {path}: passed over: {reason}", file=sys.stderr)
-    if len(passed_over) > _MOST_PASSED_OVER:
-        print(f"synthesize: ... and {len(passed_over) - _MOST_PASSED_OVER} more files passed over", file=sys.stderr)
+    if len(passed_over) > _MAX_PASSED_OVER:
+        print(f"synthesize: ... and {len(passed_over) - _MAX_PASSED_OVER} more files passed over", file=sys.stderr)
     if not jobs:
         raise UserError("no pictures found in " + ", ".join(options.sketch))
     sketcher = None

@@ -69,20 +69,10 @@ class MultiScaleDiscriminator(_Network):
 
     def __init__(self, kind: str, config: Config, component: str = "rest"):
         super().__init__(kind, config, component)
-        self.scales, self.layers = config.discriminator_scales, config.discriminator_layers
+        self.config = config
 
     def execute(self, features, picture) -> List[List]:
-        x = jt.concat([features, picture], dim=1)
-        out = []
-        for scale in range(self.scales):
-            maps, y = [], x
-            for layer in range(self.layers + 2):
-                y = getattr(self, f"scale{scale}_layer{layer}")(y)
-                maps.append(y)
-            out.append(maps)
-            if scale + 1 < self.scales:
-                x = halve(x)
-        return out
+        return layout.discriminate(self, jt.concat([features, picture], dim=1), self.config, halve)
 
 
 def halve(x):

@@ -39,6 +39,7 @@ def lacks(piece: str) -> Callable[[str], bool]:
 
 _UTILS, _NUMPY_H, _NUMPY_CC = "jittor_utils/__init__.py", "jittor/src/pyjt/numpy.h", "jittor/src/pyjt/numpy.cc"
 _THREADS, _COMPILER = "jittor/src/parallel_compiler.cc", "jittor/compiler.py"
+_CACHE = "jittor/src/utils/cache_compile.cc"
 
 # (name, flags, text before) -> what a g++ command for the CPU needs more; "" where that cannot be had
 _HEADERS = '''def headers_once(name, flags, before=""):
@@ -210,6 +211,64 @@ RULES: List[Rule] = [
     Rule("a stopped compiler", "jittor/src/utils/log.cc",
          "Ctrl-Z during a compile was taken for a compiler that ran out of memory, and ended the process",
          "    sa.sa_flags = SA_SIGINFO;\n", "    sa.sa_flags = SA_SIGINFO | SA_NOCLDSTOP;\n", has("SA_NOCLDSTOP")),
+    # --- a cache that may be copied: what is compiled in one home is taken over in another, at any path
+    Rule("a home for one process", _UTILS,
+         "JITTOR_HOME was written down for all later processes, and the user's own home had to be writable",
+         '    src_path = os.path.join(str(Path.home()),".cache","jittor")\n',
+         '    if os.environ.get("JITTOR_HOME"):\n'
+         '        _jittor_home = os.path.abspath(os.environ["JITTOR_HOME"])\n'
+         '        return _jittor_home\n'
+         '    src_path = os.path.join(str(Path.home()),".cache","jittor")\n', has('if os.environ.get("JITTOR_HOME"):')),
+    Rule("folder of the objects", _UTILS,
+         "named after the path of this copy, the kernel's version and the host, on which no object depends (but on the "
+         "C library's), and after the processor, on which none depends where -march is given (JT_DFD_ISA)",
+         '    jittor_path_key = get_str_hash(__file__)[:4]\n'
+         '    dirs = [".cache", "jittor", jtv, ccv, pyv, osv, cpuv, jittor_path_key]\n',
+         '    if "-march=" in os.environ.get("cc_flags", ""):\n        cpuv = platform.machine()\n'
+         '    copy = os.path.basename(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))\n'
+         '    dirs = [".cache", "jittor", jtv, ccv, pyv, platform.libc_ver()[1], cpuv, get_str_hash(copy)[:8]]\n',
+         lacks("get_str_hash(__file__)")),
+    Rule("keys of the objects: function", _CACHE, "see the rule after the next",
+         "bool cache_compile(string cmd, const string& cache_path_, const string& jittor_path_) {\n",
+         '// a text without the path of the home that holds cache_path\n'
+         'static string anywhere(string text, const string& cache_path) {\n'
+         '    auto end = cache_path.find("/.cache/jittor/");\n'
+         '    if (end == string::npos) return text;\n'
+         '    const string root = cache_path.substr(0, end) + "/.cache/", sign = "~/.cache/";\n'
+         '    for (size_t i=0; (i=text.find(root, i)) != string::npos; i+=sign.size())\n'
+         '        text.replace(i, root.size(), sign);\n'
+         '    return text;\n'
+         '}\n\n'
+         'bool cache_compile(string cmd, const string& cache_path_, const string& jittor_path_) {\n', has("anywhere(")),
+    Rule("keys of the objects: sources", _CACHE, "generated sources name the folder they lie in",
+         "        auto hash = S(hash64(src));\n",
+         "        auto hash = S(hash64(input_names[i].back() == 'o' ? src : anywhere(src, cache_path)));\n",
+         has("anywhere(")),
+    Rule("keys of the objects: command", _CACHE,
+         "with the home's path in it everything was compiled again in another home",
+         '    cache_key = cmd + "\\n" + cache_key;\n',
+         '    cache_key = anywhere(cmd + "\\n" + cache_key, cache_path);\n', has("anywhere(")),
+    Rule("names of the objects: one source", _COMPILER,
+         "without a name in it the loader looks for the core where it was compiled, and would load a second one",
+         """{flags} -o {cm(output)}"\n        return do_compile""",
+         """{flags} -o {cm(output)} -Wl,-soname,{os.path.basename(output)}"\n        return do_compile""",
+         has("-Wl,-soname,")),
+    Rule("names of the objects: several", _COMPILER, "see the rule before",
+         """ -o {cm(output)} {flags} {lto_flags}"\n    return do_compile""",
+         """ -o {cm(output)} {flags} {lto_flags} -Wl,-soname,{os.path.basename(output)}"\n    return do_compile""",
+         has("-Wl,-soname,")),
+    Rule("oneDNN's place", "jittor/compile_extern.py",
+         "the operators look for it where it lay when they were compiled, unless it is loaded; and their common name "
+         "followed the order in which this disk lists their files",
+         """    # ctypes.CDLL(mkl_lib_name, dlopen_flags)
+
+    mkl_op_dir = os.path.join(jittor_path, "extern", "mkl", "ops")
+    mkl_op_files = [os.path.join(mkl_op_dir, name) for name in os.listdir(mkl_op_dir)]
+""", """    ctypes.CDLL(mkl_lib_name)
+
+    mkl_op_dir = os.path.join(jittor_path, "extern", "mkl", "ops")
+    mkl_op_files = [os.path.join(mkl_op_dir, name) for name in sorted(os.listdir(mkl_op_dir))]
+""", has("sorted(os.listdir(mkl_op_dir))")),
 ]
 
 #: the rules without which numpy 2 gives wrong numbers

@@ -36,7 +36,8 @@ def machine() -> str:
 
     text = source.vector_set().text() + "".join(source.cpu_text(k) if hasattr(k, "SHARED") else source.PRELUDE + k.CPU
                                                 for k in (winograd, doubling, narrow_convolution, picture_norm_last))
-    parts = [host.processor_model(), text, isa.onednn_set(), jt.flags.cc_flags, threads()]
+    flags = jt.flags.cc_flags.replace(str(host.jittor_home()), "~")
+    parts = [host.processor_model(), text, isa.onednn_set(), flags, threads()]
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
     return f"{source.vector_set().name}, {threads()} thread(s), {mark}"
 
@@ -75,10 +76,10 @@ def keep(name: str, ours: List[float], plain: List[float]) -> str:
     busy machine either alone says little, and a wrong choice would stay.
     """
     ratios = sorted(o / p for o, p in zip(ours, plain))
-    ours, plain = min(ours), min(plain)
-    way = PLAIN if min(ours / plain, ratios[len(ratios) // 2]) > MARGIN else OURS
+    best, best_plain = min(ours), min(plain)
+    way = PLAIN if min(best / best_plain, ratios[len(ratios) // 2]) > MARGIN else OURS
     everything, place = read(), path()
-    everything.setdefault(machine(), {})[name] = {"taken": way, OURS: ours, PLAIN: plain}
+    everything.setdefault(machine(), {})[name] = {"taken": way, OURS: best, PLAIN: best_plain}
     atomic.write_text(place, json.dumps(everything, indent=1, sort_keys=True))
     return way
 

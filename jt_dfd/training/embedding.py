@@ -12,9 +12,8 @@ from ..components import COMPONENTS, PARTS
 from ..config import Config
 from . import arrays as named
 from . import feed, losses, parallel, precision, sheets
-from .optimiser import Adam
+from .optimiser import Adam, learning_rate
 from .options import EmbeddingOptions
-from .schedule import learning_rate
 from .weights import begin_with
 
 KINDS = ("encoder", "image_decoder")
@@ -24,6 +23,7 @@ class EmbeddingTrainer:
     """The autoencoders of ``parts``.  They share nothing but the pictures of a step."""
 
     stage = "embedding"
+    built_on: Dict[str, str] = {}   # what checkpoints belong to besides themselves
 
     def __init__(self, options: EmbeddingOptions, config: Config):
         self.options, self.config = options, config
@@ -38,7 +38,7 @@ class EmbeddingTrainer:
         for pair in self.networks.values():
             parallel.same_weights(pair.values())
         scale = precision.prepare(options, [n for pair in self.networks.values() for n in pair.values()])
-        self.optimisers = {part: Adam(list(pair.values()), options.beta1, options.beta2, scale)
+        self.optimisers = {part: Adam(list(pair.values()), options.beta1, options.beta2, scale, options.accumulate)
                            for part, pair in self.networks.items()}
 
     def describe(self):
@@ -82,7 +82,8 @@ class EmbeddingTrainer:
 
         def apply():
             for part in parts:
-                self.optimisers[part].step(learning_rate(o.lr, step, o.steps, o.decay_from, o.warmup), o.max_gradient)
+                self.optimisers[part].step(learning_rate(o.lr, step, o.steps, o.decay_from, o.warmup, o.schedule),
+                                           o.max_gradient)
 
         return names, jt.concat([v.reshape((1,)) for v in values]), apply
 

@@ -18,9 +18,10 @@ def open_weights(path) -> checkpoints.Folder:
 
 def config_of(options: Options) -> Config:
     """The network sizes of a run: those of its encoders, else those of the weights it begins with, else the
-    preset's."""
+    preset's, changed by ``--set``."""
     source = getattr(options, "embedding", "") or options.init
-    return open_weights(source).config if source else preset(options.preset)
+    config = open_weights(source).config if source else preset(options.preset)
+    return config.with_words(options.set)
 
 
 def begin_with(path, networks: Iterable[Tuple[str, str, object]]) -> List[str]:

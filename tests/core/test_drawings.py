@@ -89,7 +89,7 @@ def test_clean_pages_are_read_bit_for_bit_as_the_release_reads_them(root, name):
 
 
 def test_clean_pages_of_other_sizes_kinds_and_styles_are_the_releases_too(root, drawing, tmp_path):
-    from jt_dfd.data.photocopy import photocopy
+    from jt_dfd.data.sketching import photocopy
 
     face = np.asarray(Image.open(sorted((root / "tests/data/samples/faces").iterdir())[1]).convert("RGB"))
     pages = [larger(drawing, 300), larger(drawing, 700), larger(drawing, 1024), photocopy(face),

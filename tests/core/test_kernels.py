@@ -17,12 +17,13 @@ from jt_dfd.kernels import (
     picture_norm,
     picture_norm_last,
     projection,
+    rows,
     shadow,
     source,
     winograd,
 )
 
-KERNELS = (projection, merge, shadow, narrow_convolution, picture_norm)
+KERNELS = (projection, merge, rows, shadow, narrow_convolution, picture_norm)
 # what a header-only text needs so that nvcc generates its templates
 INSTANCES = {merge: """
 template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, \
@@ -281,18 +282,20 @@ def test_merge_refuses_maps_that_do_not_fit():
 def test_no_neighbour_with_weight_leaves_a_white_page():
     geometry = Geometry(64)
     decoded = {c: -jt.ones((3, geometry.window(c).size, geometry.window(c).size)) for c in COMPONENTS}
-    white = shadow.shadow(decoded, {c: jt.array(np.float32([-0.3, 0, -1])) for c in COMPONENTS}, geometry)
-    assert (white.page.numpy() == 255).all() and all((p.numpy() == 255).all() for p in white.components.values())
-    black = shadow.shadow(decoded, {c: jt.array(np.float32([0.5, 0.9, -1])) for c in COMPONENTS}, geometry)
+    page, parts = shadow.pictures(shadow.shadow(decoded, {c: [-0.3, 0, -1] for c in COMPONENTS}, geometry).numpy(),
+                                  geometry)
+    assert (page == 255).all() and all((p == 255).all() for p in parts.values())
+    page, parts = shadow.pictures(shadow.shadow(decoded, {c: [0.5, 0.9, -1] for c in COMPONENTS}, geometry).numpy(),
+                                  geometry)
     # 0.9 counts as 0.5 at most, so the two together are full ink
-    assert all((p.numpy() == 0).all() for p in black.components.values()) and black.page.numpy().max() < 80
+    assert all((p == 0).all() for p in parts.values()) and page.max() < 80
 
 
 def test_a_part_s_shadow_fades_towards_its_window_s_rim():
     geometry = Geometry(512)
     decoded = {c: jt.ones((1, geometry.window(c).size, geometry.window(c).size)) for c in COMPONENTS}
     decoded["mouth"] = -decoded["mouth"]
-    page = shadow.shadow(decoded, {c: jt.ones(1) for c in COMPONENTS}, geometry).page.numpy()
+    page, _ = shadow.pictures(shadow.shadow(decoded, {c: [1] for c in COMPONENTS}, geometry).numpy(), geometry)
     w = geometry.window("mouth")
     middle, rim = page[w.y + 96, w.x + 96], page[w.y + 96, w.x + 1]
     assert middle < 200 and rim > 250 and (page[:w.y] == 255).all()

@@ -6,7 +6,7 @@ import pytest
 
 from jt_dfd.checkpoints import CheckpointError, write_arrays
 from jt_dfd.checkpoints.foreign import vgg_shapes
-from jt_dfd.networks.perceptual_weights import load_features
+from jt_dfd.networks.perceptual import load_features
 
 KINDS = ("VGG19", "VGG16")
 
