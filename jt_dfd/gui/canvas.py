@@ -61,6 +61,7 @@ class Canvas(QWidget):
         self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
         self._pan_from: Optional[QPointF] = None
         self._space = False
+        self._keyed = False  # has the focus come by a key?
         self._pointer: Optional[QPointF] = None
         self._pressed = False  # has a pen ever told a pressure?
         self.selection = Selection(self)
@@ -168,6 +169,10 @@ class Canvas(QWidget):
             x = origin.x() + CANVAS / 2 * scale
             painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
         self.selection.paint(painter)
+        if self.hasFocus() and self._keyed:
+            painter.setPen(QPen(self.palette().highlight(), 2))
+            painter.setBrush(Qt.NoBrush)
+            painter.drawRect(self.rect().adjusted(1, 1, -1, -1))
         self._paint_pointer(painter, scale)
 
     def _paint_pointer(self, painter: QPainter, scale: float) -> None:
@@ -417,6 +422,10 @@ class Canvas(QWidget):
     def leaveEvent(self, event) -> None:
         self._pointer = None
         self.update()
+
+    def focusInEvent(self, event) -> None:
+        self._keyed = event.reason() in (Qt.TabFocusReason, Qt.BacktabFocusReason)  # a frame tells where the keys go
+        super().focusInEvent(event)
 
     def focusOutEvent(self, event) -> None:
         self._space = False

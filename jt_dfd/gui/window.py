@@ -175,7 +175,7 @@ class Window(QMainWindow):
         self.reading_bar.sketch_wanted.connect(
             lambda opened, style: self.filing.sketch_photograph(opened.photograph, style))
         self.reading_bar.trace_wanted.connect(self._trace)
-        self.canvas.selection.changed.connect(self._show_able)
+        self.canvas.selection.changed.connect(self._selected)
         self.controls.pencil.valueChanged.connect(lambda v: setattr(self.canvas, "opacity", v / 100))
         self.controls.reference.valueChanged.connect(lambda v: self.canvas.set_underlay_opacity(v / 100))
         a["as_is"].setChecked(filing.as_is)
@@ -291,6 +291,14 @@ class Window(QMainWindow):
         """The picture that was just read, without any correction, as one step of undo."""
         self.document.replace(opened.reading.raw, text="as it is")
         self.reading_bar.release()
+
+    def _selected(self) -> None:
+        count = len(self.canvas.selection.chosen)
+        said = tr("selection.count", n=count) if count else ""
+        if self.canvas.tool == "select":
+            self.say(said)
+        self.canvas.setAccessibleDescription(said or tr("empty.sentence"))
+        self._show_able()
 
     def _loaded(self) -> None:
         if self.reading_bar.trace.isChecked():  # it belonged to the drawing before
@@ -452,7 +460,7 @@ class Window(QMainWindow):
             "about", version=__version__))
 
     def resizeEvent(self, event) -> None:
-        self.actions.fit_bar(self.width())
+        self.actions.fit_bar(self.width(), anew=False)
         self._fit_panel()
         super().resizeEvent(event)
 
@@ -462,6 +470,7 @@ class Window(QMainWindow):
             self._shown = True
             QTimer.singleShot(0, self.album.load)
         self._fit_panel()  # only now are fonts and margins those that are seen
+        self.actions.fit_bar(self.width())
 
 
 def _check(group, value) -> None:

@@ -49,7 +49,7 @@ _HEADERS = '''def headers_once(name, flags, before=""):
     wanted = before + "".join(f"#include <{h}>\\n" for h in (
         "algorithm atomic chrono cmath condition_variable cstring fstream functional iomanip iostream list map memory "
         "mutex queue set sstream thread unordered_map unordered_set vector").split()) + "".join(
-        f'#include "{h}"\\n' for h in ("common.h", "var.h", "op.h", "ops/op_register.h", "misc/cuda_flags.h"))
+        f'#include "{h}"\\n' for h in ("common.h", "var.h", "op.h", "ops/op_register.h"))
     try:
         if not os.path.isfile(text) or open(text).read() != wanted:
             with open(text, "w") as f:
@@ -162,7 +162,11 @@ RULES: List[Rule] = [
          "flags.cc_flags += headers_once('operators', flags.cc_flags, '#define JIT 1\\n#define JIT_cpu 1\\n')\n",
          has("def headers_once")),
     Rule("optimisation of the core", _COMPILER, "it computes nothing: operators are compiled with flags of their own",
-         'opt_flags += " -O2 "\n', 'opt_flags += " -O1 "\n', lacks('opt_flags += " -O2 "')),
+         'opt_flags += " -O2 "\n', 'opt_flags += " -Og "\n', lacks('opt_flags += " -O2 "')),
+    Rule("optimisation of the bindings", _COMPILER, "a megabyte that takes arguments apart, a tenth of it all",
+         "        nflags = oflags\n",
+         "        nflags = oflags + (' -O0 ' if 'pyjt_jit_op_maker' in input else '')\n",
+         has("'pyjt_jit_op_maker' in input")),
     Rule("the tools, compiled twice", _COMPILER, "the first ones only run the second compile",
          "    recompile = compile(cc_path, cc_flags+f\" {opt_flags} \", files,",
          "    recompile = compile(cc_path, cc_flags+f\" {opt_flags if jit_utils.cc else '-O0'} \", files,",

@@ -119,6 +119,25 @@ def test_the_set_is_what_the_compiler_generates():
     assert source.vector_set_of("/no/such/compiler", []).lanes == 4
 
 
+def test_a_changed_kernel_is_compiled_anew(monkeypatch):
+    """Where call and shapes stay: a clone that is brought up to date must not run what was compiled before."""
+    x, w, b = (jt.array(np.ones(shape, np.float32)) for shape in ((1, 8, 8, 3), (1, 3, 3, 3), (1,)))
+    before = narrow_convolution.CPU
+    for factor in (1, 2, 3):
+        text = before.replace("sums[i] + bias[o]", f"sums[i] * {factor}.f + bias[o]")
+        monkeypatch.setattr(narrow_convolution, "CPU", text)
+        assert narrow_convolution.narrow_convolution(x, w, b).numpy().max() == 27 * factor + 1
+
+
+def test_the_compiler_takes_the_kept_headers(tmp_path):
+    """Those that every operator begins with; where they do not fit the flags, g++ reads the text, and is slow."""
+    if "headers_operators.h" not in jt.flags.cc_flags:
+        pytest.skip("a Jittor that is taken as it is installed, or one for CUDA")
+    done = subprocess.run(f"{jt.flags.cc_path} {jt.flags.cc_flags} -Winvalid-pch -Werror -x c++ /dev/null -c -o "
+                          f"{tmp_path}/x.o", shell=True, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.__name__.split(".")[-1])
 def test_cuda_source_compiles(kernel, architecture, tmp_path):
