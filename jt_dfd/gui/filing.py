@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 from PyQt5.QtCore import QObject, QSettings, QStandardPaths, pyqtSignal
@@ -192,19 +192,16 @@ class Filing(QObject):
         self.said.emit(tr("save.saved", name=os.path.basename(path)))
         return True
 
-    def save_face_as(self) -> None:
-        if self.live.result is not None:
-            path = self._ask_path(tr("save.face.title"), self._beside("face"))
-            if path:
-                self.save_face_to(path, self.live.result)
-
-    def ask_and_save_face(self, entry) -> None:
-        path = self._ask_path(tr("save.face.title"), "face.png")
-        if path:
-            self.save_face_to(path, entry)
-
-    def save_face_to(self, path: str, result, both: bool = False) -> None:
-        """The face of a result or a history entry, with the drawing and settings that made it."""
+    def save_face(self, result: Any = None, both: bool = False) -> None:
+        """The face of a result or of a history entry, None: the shown one, with the drawing and settings that made it;
+        ``both``: beside its drawing."""
+        result = result or self.live.result
+        if result is None:
+            return
+        title, word = ("export.title", "both") if both else ("save.face.title", "face")
+        path = self._ask_path(tr(title), self._beside(word))
+        if not path:
+            return
         sketch = result.sketch if hasattr(result, "sketch") else result.drawing
         picture = files.side_by_side(sketch, result.face) if both else result.face
         try:
@@ -214,12 +211,6 @@ class Filing(QObject):
             return
         self.remember(path)
         self.said.emit(tr("save.saved", name=os.path.basename(path)))
-
-    def export_both(self) -> None:
-        if self.live.result is not None:
-            path = self._ask_path(tr("export.title"), self._beside("both"))
-            if path:
-                self.save_face_to(path, self.live.result, both=True)
 
     def quick_save(self) -> None:
         """Drawing, strokes and face into a new folder named by the time, beside the last such one, without a question.

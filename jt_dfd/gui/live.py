@@ -24,12 +24,10 @@ SETTLED = 900
 class Live(QObject):
     """face_shown(Result)    a face has come and is shown
     face_gone            there is no face now
-    stale_changed(bool)  the shown face is not that of the present drawing
     """
 
     face_shown = pyqtSignal(object)
     face_gone = pyqtSignal()
-    stale_changed = pyqtSignal(bool)
 
     def __init__(self, document: Document, engine: Engine, canvas: Canvas, face: FaceView, controls: Controls,
                  history: History, parent=None):
@@ -53,7 +51,6 @@ class Live(QObject):
         controls.shade_changed.connect(self._shade_changed)
         controls.real_time_changed.connect(lambda on: self.ask() if on and self._stale else None)
         controls.convert_wanted.connect(self.convert)
-        controls.return_borrowed.connect(controls.give_back)
         canvas.stroke_begun.connect(self.keep)
         engine.shadow.connect(self._shadow_came)
         engine.face.connect(self._face_came)
@@ -240,4 +237,3 @@ class Live(QObject):
         if stale != self._stale:
             self._stale = stale
             self._show_busy()
-            self.stale_changed.emit(stale)

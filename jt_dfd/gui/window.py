@@ -129,7 +129,7 @@ class Window(QMainWindow):
         a, document, filing = self.actions, self.document, self.filing
         for name, call in {
                 "new": filing.new, "open": filing.ask_and_open, "save": filing.save, "save_as": filing.save_as,
-                "save_face": filing.save_face_as, "export": filing.export_both,
+                "save_face": filing.save_face, "export": lambda: filing.save_face(both=True),
                 "quick": filing.quick_save, "quit": self.close,
                 "undo": document.stack.undo, "redo": document.stack.redo, "clear": document.clear,
                 "next": lambda: filing.step(1), "previous": lambda: filing.step(-1),
