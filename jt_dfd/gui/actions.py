@@ -24,7 +24,7 @@ from .theme import THEMES
 from .words import LANGUAGES, TEXTS, Words, plain, tr
 
 #: width of the window below which the tool bar's pictures are smaller, logical pixels (ours)
-_COMPACT = 800
+_COMPACT = 830
 
 
 class Actions(QObject):
@@ -215,8 +215,15 @@ class Actions(QObject):
         self._window.setContextMenuPolicy(Qt.NoContextMenu)  # no menu that hides the tool bar
         return bar
 
-    def fit_bar(self, width: int) -> None:
-        """Words beside the pictures only where there is room for them; the window gets no narrower than the rest."""
+    def fit_bar(self, width: int, anew: bool = True) -> None:
+        """Words beside the pictures only where there is room for them; the window gets no narrower than the rest.
+        anew: words or fonts are others now."""
+        if anew:
+            self._dress(0)
+            self._window.setMinimumWidth(self.bar.sizeHint().width())
+        self._dress(width)
+
+    def _dress(self, width: int) -> None:
         self.size.setFixedWidth(110 if width >= self._roomy else 70 if width >= _COMPACT else 44)
         self._label_action.setVisible(width >= _COMPACT)
         edge = 22 if width >= _COMPACT else 17
@@ -224,14 +231,12 @@ class Actions(QObject):
         style = Qt.ToolButtonTextBesideIcon if width >= self._roomy else Qt.ToolButtonIconOnly
         for name in ("random", "sweep", "morph"):
             self.bar.widgetForAction(self[name]).setToolButtonStyle(style)
-        if style == Qt.ToolButtonIconOnly:
-            self._window.setMinimumWidth(min(_COMPACT, self.bar.sizeHint().width()))
 
     @property
     def _roomy(self) -> int:
         words = sum(self.bar.fontMetrics().horizontalAdvance(self[name].iconText())
                     for name in ("random", "sweep", "morph"))
-        return 870 + words
+        return 912 + words
 
     def show_size(self, low: int, high: int, size: int) -> None:
         self.size.blockSignals(True)

@@ -61,6 +61,7 @@ class Canvas(QWidget):
         self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
         self._pan_from: Optional[QPointF] = None
         self._space = False
+        self._keyed = False  # has the focus come by a key?
         self._pointer: Optional[QPointF] = None
         self._pressed = False  # has a pen ever told a pressure?
         self.selection = Selection(self)
@@ -168,6 +169,10 @@ class Canvas(QWidget):
             x = origin.x() + CANVAS / 2 * scale
             painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
         self.selection.paint(painter)
+        if self.hasFocus() and self._keyed:
+            painter.setPen(QPen(self.palette().highlight(), 2))
+            painter.setBrush(Qt.NoBrush)
+            painter.drawRect(self.rect().adjusted(1, 1, -1, -1))
         self._paint_pointer(painter, scale)
 
     def _paint_pointer(self, painter: QPainter, scale: float) -> None:
@@ -266,7 +271,7 @@ class Canvas(QWidget):
         """Begin a stroke at a canvas point."""
         erase = self.tool == "eraser" if erase is None else erase
         stroke = Stroke(float(self.sizes["eraser" if erase else "brush"]), erase, self.mirror,
-                        [(at.x(), at.y(), pressure)], 1.0 if erase else self.opacity)
+                        [_point(at, pressure)], 1.0 if erase else self.opacity)
         self._live = Growing(self._raster, stroke)
         self.document.begin_stroke(stroke)
         self._straight_from = None
@@ -283,7 +288,7 @@ class Canvas(QWidget):
             if snap:
                 at = _snapped(QPointF(last[0], last[1]), at)
             before = self._live_bounds(0)
-            points[:] = self._straight_from + [(at.x(), at.y(), pressure)]
+            points[:] = self._straight_from + [_point(at, pressure)]
             self._live.restart()
             self.document.grow_stroke(anew=True)
             self._compose(before.united(self._live_bounds(0)))
@@ -291,7 +296,7 @@ class Canvas(QWidget):
         self._straight_from = None
         if math.hypot(at.x() - points[-1][0], at.y() - points[-1][1]) < _NEAR:
             return
-        points.append((at.x(), at.y(), pressure))
+        points.append(_point(at, pressure))
         self._live.grow()
         self.document.grow_stroke()
         # the curve's last piece changes with a new point: repaint from three points back
@@ -418,6 +423,10 @@ class Canvas(QWidget):
         self._pointer = None
         self.update()
 
+    def focusInEvent(self, event) -> None:
+        self._keyed = event.reason() in (Qt.TabFocusReason, Qt.BacktabFocusReason)  # a frame tells where the keys go
+        super().focusInEvent(event)
+
     def focusOutEvent(self, event) -> None:
         self._space = False
         self._show_cursor()
@@ -462,6 +471,11 @@ def _paint_guide(painter: QPainter, scale: float, origin: QPointF) -> None:
     painter.drawArc(QRectF(202, 350, 110, 44), 190 * 16, 160 * 16)
     painter.drawArc(QRectF(202, 372, 110, 16), 10 * 16, 160 * 16)
     painter.restore()
+
+
+def _point(at: QPointF, pressure: float):
+    """As finely as files have it: what is opened is what was drawn."""
+    return round(at.x(), 2), round(at.y(), 2), round(pressure, 4)
 
 
 def _snapped(start: QPointF, end: QPointF) -> QPointF:

@@ -56,14 +56,12 @@ class Controls(QWidget):
     shade_changed    the shadow's switch or strength: only the page
     convert_wanted   the button
     real_time_changed(bool)
-    return_borrowed(str)   give a borrowed component back
     """
 
     changed = pyqtSignal(str)
     shade_changed = pyqtSignal()
     convert_wanted = pyqtSignal()
     real_time_changed = pyqtSignal(bool)
-    return_borrowed = pyqtSignal(str)
 
     def __init__(self, words: Words, parent=None):
         super().__init__(parent)
@@ -320,7 +318,7 @@ class Controls(QWidget):
                 button.setToolTip(tr("borrowed.tip"))
                 button.setObjectName("borrowed")
                 button.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)  # the panel stays as wide as it is
-                button.clicked.connect(lambda checked, name=name: self.return_borrowed.emit(name))
+                button.clicked.connect(lambda checked, name=name: self.give_back(name))
                 self._borrowed_row.addWidget(button)
         self.borrowed_box.setVisible(bool(self._borrowed))
 

@@ -99,7 +99,7 @@ class FaceMenus(QObject):
             add(tr("history.unpin") if entry.pinned else tr("history.pin"),
                 lambda: w.history.pin(entry, not entry.pinned))
             add(tr("history.name"), lambda: self._name(entry))
-            add(tr("history.save"), lambda: w.filing.ask_and_save_face(entry))
+            add(tr("history.save"), lambda: w.filing.save_face(entry))
         if len(entries) == 2:
             add(tr("history.morph"), self.morph)
         menu.addSeparator()

@@ -13,7 +13,7 @@ import numpy as np
 from PyQt5.QtCore import QPointF, QRectF
 from PyQt5.QtGui import QTransform
 
-from .strokes import CANVAS, Item, Picture, Stroke, piece_count, pieces, width_at
+from .strokes import CANVAS, Item, Picture, Stroke, blank, paint_stroke, piece_count, pieces, to_array
 
 
 @dataclass(eq=False)
@@ -28,9 +28,17 @@ class Part:
 def parts(items: Sequence[Any]) -> List[Part]:
     """What can be taken hold of, from the lowest to the topmost; what lies under a picture cannot."""
     below = max((n for n, item in enumerate(items) if isinstance(item, Picture)), default=-1)
-    items = items[below + 1:]
-    return [Part(item, piece) for n, item in enumerate(items) if not item.erase for half in _halves(item)
-            for piece in _without(half, [e for later in items[n + 1:] if later.erase for e in _halves(later)])]
+    rubbed: Optional[np.ndarray] = None  # where something was erased later
+    out: List[Part] = []
+    for item in reversed(items[below + 1:]):
+        if item.erase:
+            page = blank()
+            paint_stroke(page, replace(item, erase=False, opacity=1.0), 1)
+            ink = to_array(page) < 128
+            rubbed = ink if rubbed is None else rubbed | ink
+        else:
+            out += [Part(item, piece) for half in _halves(item) for piece in _without(half, rubbed)][::-1]
+    return out[::-1]
 
 
 def _halves(stroke: Stroke) -> List[Stroke]:
@@ -53,20 +61,14 @@ def _samples(stroke: Stroke) -> np.ndarray:
     return line
 
 
-def _without(stroke: Stroke, erasers: List[Stroke]) -> List[Stroke]:
-    """The pieces of a stroke that erasers have left; the stroke itself where none has touched it."""
-    erasers = [e for e in erasers if e.bounds().intersects(stroke.bounds())]
-    if not erasers:
+def _without(stroke: Stroke, rubbed: Optional[np.ndarray]) -> List[Stroke]:
+    """The pieces of a stroke outside of what was erased, (512, 512) bool; the stroke itself where nothing of it was."""
+    if rubbed is None:
         return [stroke]
     line = _samples(stroke)
-    left = np.ones(len(line), bool)
-    for eraser in erasers:
-        rubber = _samples(eraser)
-        radius = [width_at(eraser.width, p) / 2 for p in rubber[:, 2]]
-        for start in range(0, len(line), 256):
-            part = line[start:start + 256]
-            reach = np.hypot(*(part[:, None, :2] - rubber[None, :, :2]).transpose(2, 0, 1))
-            left[start:start + 256] &= (reach > radius).all(1)
+    x, y = np.round(line[:, :2] - 0.5).astype(int).T
+    on_page = (x >= 0) & (y >= 0) & (x < CANVAS) & (y < CANVAS)
+    left = ~(on_page & rubbed[np.clip(y, 0, CANVAS - 1), np.clip(x, 0, CANVAS - 1)])
     if left.all():
         return [stroke]
     edges = np.flatnonzero(np.diff(np.concatenate([[False], left, [False]]).astype(np.int8)))
@@ -76,7 +78,7 @@ def _without(stroke: Stroke, erasers: List[Stroke]) -> List[Stroke]:
         first, stop = first + cap * bool(first > 0), stop - cap * bool(stop < len(line))
         if stop - first > 1:
             kept = line[sorted({*range(first, stop, 2), stop - 1})]
-            out.append(replace(stroke, points=[tuple(map(float, point)) for point in kept]))
+            out.append(replace(stroke, points=[(round(x, 2), round(y, 2), round(p, 4)) for x, y, p in kept.tolist()]))
     return out
 
 
@@ -125,6 +127,7 @@ def without(items: Sequence[Item], found: List[Part], chosen: Sequence[Part]) ->
 
 def transformed(stroke: Stroke, by: QTransform) -> Stroke:
     """The stroke at its new place; its width grows and shrinks with it."""
-    points = [(*by.map(float(x), float(y)), p) for x, y, p in stroke.points]
-    size = abs(by.determinant()) ** 0.5
-    return replace(stroke, width=min(max(stroke.width * size, 0.5), float(CANVAS)), points=points)
+    moved = [(*by.map(float(x), float(y)), p) for x, y, p in stroke.points]
+    width = round(stroke.width * abs(by.determinant()) ** 0.5, 2)
+    return replace(stroke, width=min(max(width, 0.5), float(CANVAS)),
+                   points=[(round(x, 2), round(y, 2), p) for x, y, p in moved])

@@ -205,13 +205,13 @@ class Selection(QObject):
         """What is selected, with its handles, and the lasso; onto the widget."""
         accent, canvas = QColor(47, 125, 225), self._canvas
         to_widget = QTransform().translate(*_xy(canvas.pos(0, 0))).scale(canvas.pixels, canvas.pixels)
-        painter.save()
-        painter.setTransform(to_widget, True)
-        painter.setTransform(self._by, True)
-        for _, paths in self._outlines():
-            for path in paths:
-                painter.fillPath(path, QColor(47, 125, 225, 150))
-        painter.restore()
+        if not self.mode:
+            painter.save()
+            painter.setTransform(to_widget, True)
+            for _, paths in self._outlines():
+                for path in paths:
+                    painter.fillPath(path, QColor(47, 125, 225, 150))
+            painter.restore()
         painter.setPen(QPen(accent, 1, Qt.DashLine))
         painter.setBrush(Qt.NoBrush)
         if self._lasso:

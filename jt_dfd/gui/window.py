@@ -129,7 +129,7 @@ class Window(QMainWindow):
         a, document, filing = self.actions, self.document, self.filing
         for name, call in {
                 "new": filing.new, "open": filing.ask_and_open, "save": filing.save, "save_as": filing.save_as,
-                "save_face": filing.save_face_as, "export": filing.export_both,
+                "save_face": filing.save_face, "export": lambda: filing.save_face(both=True),
                 "quick": filing.quick_save, "quit": self.close,
                 "undo": document.stack.undo, "redo": document.stack.redo, "clear": document.clear,
                 "next": lambda: filing.step(1), "previous": lambda: filing.step(-1),
@@ -175,7 +175,7 @@ class Window(QMainWindow):
         self.reading_bar.sketch_wanted.connect(
             lambda opened, style: self.filing.sketch_photograph(opened.photograph, style))
         self.reading_bar.trace_wanted.connect(self._trace)
-        self.canvas.selection.changed.connect(self._show_able)
+        self.canvas.selection.changed.connect(self._selected)
         self.controls.pencil.valueChanged.connect(lambda v: setattr(self.canvas, "opacity", v / 100))
         self.controls.reference.valueChanged.connect(lambda v: self.canvas.set_underlay_opacity(v / 100))
         a["as_is"].setChecked(filing.as_is)
@@ -292,6 +292,14 @@ class Window(QMainWindow):
         self.document.replace(opened.reading.raw, text="as it is")
         self.reading_bar.release()
 
+    def _selected(self) -> None:
+        count = len(self.canvas.selection.chosen)
+        said = tr("selection.count", n=count) if count else ""
+        if self.canvas.tool == "select":
+            self.say(said)
+        self.canvas.setAccessibleDescription(said or tr("empty.sentence"))
+        self._show_able()
+
     def _loaded(self) -> None:
         if self.reading_bar.trace.isChecked():  # it belonged to the drawing before
             self.set_reference(None)
@@ -367,7 +375,8 @@ class Window(QMainWindow):
             self.filing.warn(tr("recovery.cannot"), str(problem))
             leftover.release()
             return
-        self.document.load(opened.pixels, opened.settings, unsaved=True)
+        self.document.load(None if opened.items else opened.pixels, opened.settings, unsaved=True,
+                           strokes=opened.items)
         self.autosave.write()
         leftover.discard()
         self.say(tr("recovery.back"), NOTICE)
@@ -452,7 +461,7 @@ class Window(QMainWindow):
             "about", version=__version__))
 
     def resizeEvent(self, event) -> None:
-        self.actions.fit_bar(self.width())
+        self.actions.fit_bar(self.width(), anew=False)
         self._fit_panel()
         super().resizeEvent(event)
 
@@ -462,6 +471,7 @@ class Window(QMainWindow):
             self._shown = True
             QTimer.singleShot(0, self.album.load)
         self._fit_panel()  # only now are fonts and margins those that are seen
+        self.actions.fit_bar(self.width())
 
 
 def _check(group, value) -> None:

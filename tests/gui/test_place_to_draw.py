@@ -585,5 +585,18 @@ def test_the_tool_bar_is_reached_by_tab(window):
     for _ in range(60):
         QTest.keyClick(w.focusWidget(), Qt.Key_Tab)
         seen.add(w.focusWidget())
+    assert w.side not in seen, "a stop that shows nothing"
+    for name in ("open", "brush", "select", "clear", "random", "panel"):
+        assert w.actions.bar.widgetForAction(w.actions[name]) in seen or not w.actions[name].isEnabled(), name
     assert w.actions.bar.widgetForAction(w.actions["open"]) in seen and w.controls.sliders["nose"] in seen
     assert w.empty_page.buttons[sorted(EXAMPLES)[0]] in seen
+
+
+def test_focus_that_came_by_a_key_is_seen(window):
+    w = window(start=False)
+    for widget in (w.canvas, w.history, w.controls.sliders["nose"], w.controls.shadow, w.controls.genders["female"],
+                   w.controls.advanced, w.controls.reset, w.actions.bar.widgetForAction(w.actions["open"])):
+        w.setFocus()
+        before = widget.grab().toImage()
+        widget.setFocus(Qt.TabFocusReason)
+        assert widget.hasFocus() and widget.grab().toImage() != before, widget

@@ -9,10 +9,11 @@ import time
 
 import numpy as np
 import pytest
+import screen
 from conftest import ENVIRONMENT, FAKE, PATIENCE, ROOT
 from PIL import Image
 
-from jt_dfd.gui import files, screenshot, svg
+from jt_dfd.gui import files, svg
 from jt_dfd.gui.strokes import Raster, to_array
 
 STROKES = [[(120, 150), (250, 130), (390, 150)], [(150, 300), (250, 330), (360, 300)], [(60, 450), (440, 460)]]
@@ -26,7 +27,7 @@ def until(what, seconds=PATIENCE / 1000):
     return what()
 
 
-class Session(screenshot.Screen):
+class Session(screen.Screen):
     """A person at the screen; there is no window manager, so she also gives windows the keyboard."""
 
     def window(self, title):
@@ -59,7 +60,7 @@ def session(weights, tmp_path):
     for program in ("Xvfb", "xdotool"):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed (apt-get install xvfb xdotool)")
-    server, display = screenshot.start_screen("1366x768")
+    server, display = screen.start_screen("1366x768")
     env = {**os.environ, **ENVIRONMENT, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "LC_ALL": "C.UTF-8"}
     window = subprocess.Popen([sys.executable, str(ROOT / "tools" / "draw.py"), "--engine", FAKE, "--params",
                                str(weights.folder), "--language", "en"], env=env)

@@ -286,12 +286,14 @@ def test_the_recovery_bar_does_not_widen_the_window(window, qtbot):
 def test_nothing_falls_off_the_tool_bar_however_narrow(window, qtbot, language):
     w = window(start=False)
     w.set_language(language)
-    w.resize(300, 300)
-    qtbot.wait(20)
-    edge = w.actions.bar.width()
-    for name in ("open", "brush", "mirror", "clear", "zoom_in", "random", "sweep", "morph"):
-        button = w.actions.bar.widgetForAction(w.actions[name])
-        assert button.isVisible() and button.geometry().right() < edge, name
+    for width in [*range(1400, 300, -22), 300, 840, 1200]:
+        w.resize(width, 300)
+        qtbot.wait(5)
+        edge = w.actions.bar.width()
+        for name in ("open", "brush", "mirror", "clear", "zoom_in", "random", "sweep", "morph", "panel"):
+            button = w.actions.bar.widgetForAction(w.actions[name])
+            assert button.isVisible() and button.geometry().right() < edge, (name, width)
+        assert w.width() == max(width, w.minimumWidth()) and w.minimumWidth() <= 683
     w.set_language("en")
 
 

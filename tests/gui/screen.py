@@ -2,8 +2,8 @@
 
 Needs Linux with Xvfb and xdotool; as root they are installed where apt-get can, else the command is named.
 
-    python tools/screenshot.py -o window.png
-    python tools/screenshot.py --params Params --language zh --theme dark -o window-zh.png
+    python tests/gui/screen.py -o window.png
+    python tests/gui/screen.py --params Params --language zh --theme dark -o window-zh.png
 """
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ from typing import Any
 import numpy as np
 from PIL import ImageGrab
 
-from ..errors import UserError
-from . import svg
+_ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(_ROOT))
 
-_EXAMPLE = Path(__file__).parent / "examples" / "1.svg"
-_TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from jt_dfd.cli import run  # noqa: E402
+from jt_dfd.errors import UserError  # noqa: E402
+from jt_dfd.gui import svg  # noqa: E402
+
+_EXAMPLE = _ROOT / "jt_dfd" / "gui" / "examples" / "1.svg"
 
 PACKAGES = ["xvfb", "xdotool"]
 #: seconds for the window to come up, and to close
@@ -131,7 +134,7 @@ def main(argv=None) -> int:
     with tempfile.TemporaryDirectory() as home:
         env = {**os.environ, "DISPLAY": display, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
                "QT_QPA_PLATFORM": "xcb"}
-        command = [sys.executable, str(_TOOLS / "draw.py"), "--language", args.language, "--theme", args.theme,
+        command = [sys.executable, str(_ROOT / "tools" / "draw.py"), "--language", args.language, "--theme", args.theme,
                    "--gender", args.gender]
         for name in ("params", "engine"):
             if getattr(args, name):
@@ -189,3 +192,7 @@ def wait_for_face(screen, page, seconds: float, window) -> None:
         last = area
         time.sleep(0.5)
     raise UserError(f"no face within {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
