@@ -28,7 +28,7 @@ class Config:
     preset              name this came from, for people
     canvas              edge of the working canvas in pixels
     latent              width of a component's latent vector
-    encoder_widths      channels after each stage of a CE encoder, first to last; as many as the canvas has halvings
+    encoder_widths      channels after each halving of a CE encoder, first to last; as many as the canvas has halvings
     image_widths        channels after each Up of a CE image decoder
     feature_widths      channels after each Up of an FM feature decoder
     feature_channels    channels of the merged feature map that the generator reads

@@ -217,7 +217,7 @@ def _discriminator(config: Config) -> Network:
     return tuple(out)
 
 
-#: convolutions in each of VGG's five stages, and their widths (Simonyan and Zisserman 2014)
+#: convolutions in each of VGG's five levels, and their widths (Simonyan and Zisserman 2014)
 _VGG_DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _VGG_WIDTHS = (64, 128, 256, 512, 512)
 

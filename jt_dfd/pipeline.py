@@ -1,4 +1,4 @@
-"""The networks of one folder in memory, and each stage from arrays to arrays.  Importing this starts Jittor."""
+"""The networks of one folder in memory, and each step from arrays to arrays.  Importing this starts Jittor."""
 from __future__ import annotations
 
 import ctypes
@@ -35,9 +35,9 @@ def device() -> str:
 
 
 def release_memory() -> None:
-    """Give memory that no stage holds any more back to the system: Jittor and the C library would both keep it.
+    """Give memory that no step holds any more back to the system: Jittor and the C library would both keep it.
 
-    Called between the stages of a full-size face, whose scratch is a few hundred megabytes each, in different sizes.
+    Called between the steps of a full-size face, whose scratch is a few hundred megabytes each, in different sizes.
     """
     jt.gc()
     if _trim is not None:
@@ -122,7 +122,7 @@ class Networks:
             return list(zip(layers, layers))
         return [(None, channels_last.enter), *zip(layers, channels_last.steps(layers)), (None, channels_last.leave)]
 
-    def choose_ways(self, progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+    def choose_ways(self, progress: Callable[[str, int, int], None] = lambda step, done, total: None
                     ) -> Dict[str, Dict]:
         """Time both ways of every network on this CPU that was not timed before, and take the quicker; see
         ``runtime.ways``.  Returns what is kept for these networks; {} on a GPU, where there is one way.

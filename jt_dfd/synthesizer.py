@@ -46,7 +46,7 @@ class Result:
     vectors   the same after projection and refinement: what the face was made of
     shadows   {component: (size, size) uint8}, each component's guidance before masks; {} without a shadow
     rows, weights   {component: (k,)}: the bank's rows that were projected on, the anchor first, and their weights
-    milliseconds    {stage: time spent}
+    milliseconds    {step: time spent}
     reading   what was done to the sketch before it became a face, and what is wrong with it (drawings.Reading)
     """
 
@@ -206,21 +206,21 @@ class Synthesizer:
         return _enlarge(np.clip((page + 1) * 127.5, 0, 255).astype(np.uint8))
 
     def warm(self, progress: Optional[Callable[[str, int, int], None]] = None) -> None:
-        """Compile what a face needs, so that the first one does not wait; ``progress(stage, done, total)``."""
-        stages = ("encoders", "neighbours", "shadow", "feature maps", "photograph")
-        report = progress or (lambda stage, done, total: None)
+        """Compile what a face needs, so that the first one does not wait; ``progress(step, done, total)``."""
+        steps = ("encoders", "neighbours", "shadow", "feature maps", "photograph")
+        report = progress or (lambda step, done, total: None)
         blank = np.full((self.config.canvas,) * 2, 255, np.uint8)
         gender = self.genders[0] if self.genders else "female"
-        report(stages[0], 0, len(stages))
+        report(steps[0], 0, len(steps))
         latents = self._encoded(blank)
-        report(stages[1], 1, len(stages))
+        report(steps[1], 1, len(steps))
         near = self._nearest(latents, gender, DEFAULT_K, "nearest", {c: 1.0 for c in COMPONENTS})
-        report(stages[2], 2, len(stages))
+        report(steps[2], 2, len(steps))
         pending = self._guidance(near)
-        report(stages[3], 3, len(stages))
+        report(steps[3], 3, len(steps))
         self._face_of({c: n.vector for c, n in near.items()}, lambda changed: {c: near[c].variable for c in changed},
                       pending)
-        report(stages[4], len(stages), len(stages))
+        report(steps[4], len(steps), len(steps))
 
     # -- the steps, each with its memory.  What a step hands to the next stays on the device.
 
@@ -228,7 +228,7 @@ class Synthesizer:
         """{component: ((1, latent) Var, what it is remembered by)}."""
         crops = {c: np.ascontiguousarray(self.geometry.crop(canvas, c)) for c in COMPONENTS}
         keys = {c: (c, digest(crops[c])) for c in COMPONENTS}
-        new = {c: crops[c] for c in COMPONENTS if keys[c] not in self._latents}
+        new = {c: crops[c] for c, _ in self._latents.missing(keys.values())}
         for component, latent in self.networks.encode(new).items():
             self._latents[keys[component]] = latent
         return {c: (self._latents[keys[c]], keys[c]) for c in COMPONENTS}
@@ -236,7 +236,8 @@ class Synthesizer:
     def _nearest(self, latents, gender, k, anchor, amounts):
         """{component: manifold.Neighbours}."""
         keys = {c: (self.bank.key(c, gender), key, k, anchor, amounts[c]) for c, (_, key) in latents.items()}
-        new = {c: latents[c][0] for c in COMPONENTS if keys[c] not in self._neighbours}
+        missing = self._neighbours.missing(keys.values())
+        new = {c: latents[c][0] for c in COMPONENTS if keys[c] in missing}
         for component, near in self.bank.project(new, gender, k, anchor, amounts).items():
             self._neighbours[keys[component]] = near
         return {c: self._neighbours[keys[c]] for c in COMPONENTS}

@@ -161,13 +161,13 @@ VGGS = ("vgg16", "vgg19")
 
 def vgg_places(kind: str) -> Dict[str, Tuple[str, Tuple[int, ...]]]:
     """Name of each convolution ("conv1_1" ... "conv5_4") -> (torchvision's name "features.N", shape of its weight)."""
-    out, stage, number = {}, 1, 0
+    out, level, number = {}, 1, 0
     for index, layer in enumerate(layout.vgg(kind)):
         if isinstance(layer, layout.Pool):
-            stage, number = stage + 1, 0
+            level, number = level + 1, 0
         elif isinstance(layer, layout.Conv):
             number += 1
-            out[f"conv{stage}_{number}"] = (f"features.{index}", layout.shapes_of(layer)["weight"])
+            out[f"conv{level}_{number}"] = (f"features.{index}", layout.shapes_of(layer)["weight"])
     return out
 
 

@@ -123,8 +123,8 @@ def _config(known: Dict[str, Any]) -> Config:
         if all(getattr(config, field) == value for field, value in known.items()):
             return config
     canvas = known.get("canvas", 512)
-    stages = (1,) * (int(canvas).bit_length() - 5)
-    filler = Config(canvas=canvas, encoder_widths=stages, image_widths=stages, feature_widths=stages,
+    halvings = (1,) * (int(canvas).bit_length() - 5)
+    filler = Config(canvas=canvas, encoder_widths=halvings, image_widths=halvings, feature_widths=halvings,
                     generator_downs=1)
     return filler.with_changes(preset="unnamed", **known)
 

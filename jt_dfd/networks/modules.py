@@ -22,7 +22,7 @@ class _Network(nn.Module):
 class Encoder(_Network):
     """Component embedding (CE): (N, 1, S, S) in [-1, 1] -> latents (N, latent).
 
-    S is the component's window in pixels, halved at each stage down to the latent grid.
+    S is the component's window in pixels, halved at each block down to the latent grid.
     """
 
     def execute(self, x):
@@ -31,7 +31,7 @@ class Encoder(_Network):
 
 
 class Decoder(_Network):
-    """Latent to picture: a linear layer onto the latent grid, then doubling stages and a 5x5 convolution.
+    """Latent to picture: a linear layer onto the latent grid, then doubling blocks and a 5x5 convolution.
 
     image decoder    (CE) (N, latent) -> (N, 1, S, S), about [-1, 1] but unbounded: the release has no tanh
     feature decoder  (FM) (N, latent) -> (N, feature_channels, S, S); normalises each picture by its own statistics,

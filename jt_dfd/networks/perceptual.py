@@ -22,14 +22,14 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class VGGFeatures:
-    """stages: for each of the five resolutions the (weight (O, I, 3, 3), bias (O,)) pairs of its convolutions.
+    """levels: for each of the five resolutions the (weight (O, I, 3, 3), bias (O,)) pairs of its convolutions.
     blur_pool: the shift-tolerant pooling instead of a 2x2 maximum of stride 2.
     """
 
-    def __init__(self, stages: Sequence[Sequence[Tuple[np.ndarray, np.ndarray]]], blur_pool: bool = False):
-        self.stages = [[(jt.array(np.ascontiguousarray(w, np.float32)).stop_grad(),
-                         jt.array(np.ascontiguousarray(b, np.float32)).stop_grad()) for w, b in stage]
-                       for stage in stages]
+    def __init__(self, levels: Sequence[Sequence[Tuple[np.ndarray, np.ndarray]]], blur_pool: bool = False):
+        self.levels = [[(jt.array(np.ascontiguousarray(w, np.float32)).stop_grad(),
+                         jt.array(np.ascontiguousarray(b, np.float32)).stop_grad()) for w, b in level]
+                       for level in levels]
         self.blur_pool = blur_pool
         mean = np.array(MEAN, np.float32).reshape((1, 3, 1, 1))
         deviation = np.array(DEVIATION, np.float32).reshape((1, 3, 1, 1))
@@ -41,10 +41,10 @@ class VGGFeatures:
         """The feature maps named in ``taps`` ("relu1_1" .. "relu5_3"), in network order."""
         wanted, out = set(taps), []
         x = x * self._scale + self._shift
-        for number, stage in enumerate(self.stages, 1):
+        for number, level in enumerate(self.levels, 1):
             if number > 1:
                 x = self._pool(x)
-            for layer, (weight, bias) in enumerate(stage, 1):
+            for layer, (weight, bias) in enumerate(level, 1):
                 x = nn.relu(nn.conv2d(x, weight, bias, padding=1))
                 name = f"relu{number}_{layer}"
                 if name in wanted:
@@ -122,7 +122,7 @@ class PerceptualLoss:
 
 _STLPIPS = "stlpips-pytorch"
 _STLPIPS_FILE = "stlpips_pytorch/weights/vST0.0/vgg_shift_tolerant.pth"
-#: convolutions in stlpips' file, by stage (its slices count poolings and blurs as layers)
+#: convolutions in stlpips' file, by level (its slices count poolings and blurs as layers)
 _STLPIPS_NAMES = (("net.slice1.0", "net.slice1.2"), ("net.slice2.6", "net.slice2.8"),
                   ("net.slice3.12", "net.slice3.14", "net.slice3.16"),
                   ("net.slice4.20", "net.slice4.22", "net.slice4.24"),
@@ -162,14 +162,14 @@ def load_features(source: str = "auto") -> Tuple[Any, str]:
     from ..checkpoints.foreign import read_vgg
 
     kind, convolutions = read_vgg(source)
-    stages = [[pair for name, pair in convolutions.items() if name.startswith(f"conv{number}_")]
+    levels = [[pair for name, pair in convolutions.items() if name.startswith(f"conv{number}_")]
               for number in range(1, 6)]
-    return VGGFeatures(stages), f"{kind.upper()} of {Path(source).name}"
+    return VGGFeatures(levels), f"{kind.upper()} of {Path(source).name}"
 
 
 def _stlpips_features(arrays: Dict[str, np.ndarray]) -> VGGFeatures:
-    return VGGFeatures([[(arrays[f"{name}.weight"], arrays[f"{name}.bias"]) for name in stage]
-                        for stage in _STLPIPS_NAMES], True)
+    return VGGFeatures([[(arrays[f"{name}.weight"], arrays[f"{name}.bias"]) for name in level]
+                        for level in _STLPIPS_NAMES], True)
 
 
 def load_distance():
