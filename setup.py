@@ -36,8 +36,9 @@ EXTRAS = {
     "data": ["h5py>=3.8", "openvino>=2024.4", "ai-edge-litert>=1.2; python_version>='3.9'"],
     # TensorBoard events of the trainers; stlpips-pytorch (its VGG16 for the perceptual loss) must come with --no-deps
     "train": ["tensorboardX"],
+    "wandb": ["wandb"],
     "heic": ["pillow-heif"],   # photographs as iPhones store them
-    "test": ["pytest", "pytest-qt", "hypothesis", "ruff>=0.6,<0.18"],
+    "test": ["pytest", "pytest-qt", "hypothesis", "ruff>=0.6,<0.18", "basedpyright==1.40.*"],
 }
 
 setup(

@@ -2,7 +2,14 @@
 
 Importing this package never imports Jittor: names below are loaded when first used.
 """
+from typing import TYPE_CHECKING
+
 __version__ = "1.0.0"
+
+if TYPE_CHECKING:  # what editors and checkers see
+    from .components import COMPONENTS, Geometry
+    from .config import Config
+    from .synthesizer import Synthesizer
 
 _LAZY = {
     "Synthesizer": "jt_dfd.synthesizer",
@@ -10,7 +17,7 @@ _LAZY = {
     "Geometry": "jt_dfd.components",
     "COMPONENTS": "jt_dfd.components",
 }
-__all__ = ["__version__", *_LAZY]
+__all__ = ["__version__", "Synthesizer", "Config", "Geometry", "COMPONENTS"]
 
 
 def __getattr__(name):

@@ -14,7 +14,7 @@ JOBS = {
     "build_bank": "training.command:build_bank", "train_synthesis": "training.command:train_synthesis",
     "export_weights": "training.command:export_weights", "evaluate": "evaluation.command:main",
     "convert_weights": "converter.command:main", "benchmark": "benchmark.command:main",
-    "fetch_release": "release_command:main", "screenshot": "gui.screenshot:main",
+    "fetch_release": "release_command:main",
 }
 
 

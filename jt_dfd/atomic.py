@@ -23,15 +23,21 @@ _PATIENCE = 100
 _next_look: Dict[str, float] = {}
 
 
-def write_atomically(path: Union[str, os.PathLike], write: Callable[[Path], object]) -> None:
+def write_atomically(path: Union[str, os.PathLike], write: Callable[[Path], object], mode: int = 0o666,
+                     make_folders: bool = True) -> None:
     """Call ``write(temporary_path)`` beside ``path`` and rename over it: a killed process leaves the old file or
-    the new one.  The temporary file is removed if ``write`` fails."""
+    the new one.  The temporary file is removed if ``write`` fails.
+
+    mode           of a file that was not there yet, less the umask
+    make_folders   False: OSError where the folder is not there
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if make_folders:
+        path.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(path.parent)
     handle, temporary = _locked(lambda: tempfile.mkstemp(prefix=_prefix(path), suffix=".part", dir=path.parent))
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        mode = path.stat().st_mode & 0o777 if path.exists() else mode & ~_umask()
         write(temporary)
         os.chmod(temporary, mode)
         with open(temporary, "rb") as f:
@@ -44,9 +50,9 @@ def write_atomically(path: Union[str, os.PathLike], write: Callable[[Path], obje
         os.close(handle)
 
 
-def write_text(path: Union[str, os.PathLike], text: str) -> None:
-    """``text`` as UTF-8, atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write_text(path: Union[str, os.PathLike], text: str, **more) -> None:
+    """``text`` as UTF-8, atomically; more as in ``write_atomically``."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), **more)
 
 
 @contextmanager

@@ -12,19 +12,22 @@ from __future__ import annotations
 
 import functools
 import types
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import runtime
 
 #: modules that start Jittor when they are imported
 DERIVING = frozenset("jt_dfd." + name for name in (
-    "networks.layers", "networks.modules", "networks.folding", "networks.half", "networks.channels_last", "pipeline",
-    "data.dataset", "data.hed", "benchmark.release_layers"))
+    "networks.layers", "networks.modules", "networks.half", "networks.channels_last", "pipeline", "data.dataset",
+    "data.hed", "benchmark.release_side"))
 
 
 class _Lazy(types.ModuleType):
     """A module that is looked up when something of it is asked for."""
 
-    def __init__(self, name: str, find):
+    _find: Callable
+
+    def __init__(self, name: str, find: Callable):
         super().__init__(name)
         self.__dict__["_find"] = find
 
@@ -49,11 +52,15 @@ class _Lazy(types.ModuleType):
         return dir(self._find())
 
 
-jt = _Lazy("jittor", runtime.jt)
-nn = _Lazy("jittor.nn", lambda: runtime.jt().nn)
+if TYPE_CHECKING:  # never read by Python: to a checker the modules themselves, so that jt.Var is a type
+    import jittor as jt
+    nn = jt.nn
+else:
+    jt = _Lazy("jittor", runtime.jt)
+    nn = _Lazy("jittor.nn", lambda: runtime.jt().nn)
 
 
-def derived(base: str):
+def derived(base: str) -> Callable[[Any], Callable]:
     """A decorator: the class gets Jittor's ``base`` ("Function") as its base class when it is first called.
 
     For classes that are only ever called: ``isinstance`` and subclasses need the class itself, so their modules belong

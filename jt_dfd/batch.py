@@ -7,7 +7,10 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from . import drawings
 from .errors import InputError
-from .pictures import SUFFIXES, PictureError, why_no_picture, write_png
+from .pictures import SUFFIXES, PictureError, labelled, why_no_picture, write_png
+
+#: what a sheet shows beside the drawing and its shadow: amounts of refinement, with the words under them
+SHEET = ((0.0, "face, refine 0 (as drawn)"), (0.5, "refine 0.5"), (1.0, "refine 1 (plausible)"))
 
 
 class Job(NamedTuple):
@@ -71,11 +74,12 @@ def _same_file(face: Path, sketch: Path) -> bool:
     return face.resolve() == sketch.resolve()
 
 
-def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, *, as_is: bool = False, place: bool = False,
-                   strict: bool = False, sketcher: Optional[Callable] = None,
+def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, *, sheets: bool = False,
+                   as_is: bool = False, place: bool = False, strict: bool = False, sketcher: Optional[Callable] = None,
                    said: Optional[Callable[[Path, drawings.Remark], None]] = None, **settings) -> Dict[Path, str]:
     """Make and write every job's face (and ``<name>_shadow.png``); ``settings`` go to ``Synthesizer.synthesize``.
 
+    sheets         ``<name>_sheet.png`` too: the drawing, its shadow, and the face at refinements 0, 0.5 and 1, labelled
     as_is, place   how the drawings are read (drawings.read)
     sketcher       photographs are handed in: path to an aligned face's drawings.Reading (data.from_photo); the sketch
                    is written too, as <name>_sketch.png
@@ -93,10 +97,16 @@ def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, *, a
             if strict and reading.warnings:
                 failed[job.sketch] = f"{job.sketch}: left out, as --strict asks: {reading.warnings[0]}"
                 continue
-            result = synthesizer.synthesize(reading, **settings)
+            result = synthesizer.synthesize(reading, shadow=shadows or sheets, **settings)
             write_png(job.face, result.face, Software="jt_dfd")
             if shadows:
                 write_png(job.face.with_name(job.face.stem + "_shadow.png"), result.shadow, Software="jt_dfd")
+            if sheets:
+                faces = [synthesizer.synthesize(reading, shadow=False, **{**settings, "refine": amount}).face
+                         for amount, _ in SHEET]
+                words = ("drawing", "shadow", *(text for _, text in SHEET))
+                sheet = labelled(zip(words, (reading.page, result.shadow, *faces)))
+                write_png(job.face.with_name(job.face.stem + "_sheet.png"), sheet, Software="jt_dfd")
             if sketcher:
                 write_png(job.face.with_name(job.face.stem + "_sketch.png"), reading.page, Software="jt_dfd")
         except PictureError as error:

@@ -67,7 +67,7 @@ class Child:
         self._said: deque = deque(maxlen=40)
         path = str(ROOT), os.environ.get("PYTHONPATH")
         words = [*launcher, sys.executable, "-m", "jt_dfd.child", target, *map(json.dumps, requests)]
-        self.process = subprocess.Popen(
+        self.process: Any = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=str(ROOT),
             env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, path))},
             start_new_session=True)  # Ctrl-C is for this process alone

@@ -28,7 +28,7 @@ class Config:
     preset              name this came from, for people
     canvas              edge of the working canvas in pixels
     latent              width of a component's latent vector
-    encoder_widths      channels after each stage of a CE encoder, first to last; as many as the canvas has halvings
+    encoder_widths      channels after each halving of a CE encoder, first to last; as many as the canvas has halvings
     image_widths        channels after each Up of a CE image decoder
     feature_widths      channels after each Up of an FM feature decoder
     feature_channels    channels of the merged feature map that the generator reads
@@ -88,7 +88,7 @@ class Config:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, data: Dict[str, Any], source: str = "config") -> "Config":
+    def from_dict(cls, data: Any, source: str = "config") -> "Config":
         """Strict: an unknown field or a missing one is an error that names ``source``."""
         if not isinstance(data, dict):
             raise ConfigError(f"{source}: expected an object with the network sizes, found {type(data).__name__}")
@@ -102,6 +102,27 @@ class Config:
             return cls(**data)
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from None
+
+    def same_encoders(self, other: "Config") -> bool:
+        """Whether stage I's networks are of one size."""
+        return all(getattr(self, name) == getattr(other, name)
+                   for name in ("canvas", "latent", "encoder_widths", "image_widths"))
+
+    def with_words(self, text: str) -> "Config":
+        """The configuration changed by "generator_width=48 encoder_widths=8,12".  ConfigError names the field."""
+        changes: Dict[str, Any] = {}
+        for word in text.split():
+            name, _, value = word.partition("=")
+            known = [f.name for f in fields(self) if f.name != "preset"]
+            if name not in known:
+                raise ConfigError(f"no size {name!r} in {word!r}; there are {', '.join(known)}")
+            try:
+                numbers = [int(number) for number in value.split(",")]
+            except ValueError:
+                raise ConfigError(f"{word}: expected whole numbers, as in generator_width=48 or "
+                                  "encoder_widths=8,12") from None
+            changes[name] = tuple(numbers) if name.endswith("_widths") or len(numbers) > 1 else numbers[0]
+        return self.with_changes(**changes)
 
     def with_changes(self, **changes) -> "Config":
         return replace(self, **changes)

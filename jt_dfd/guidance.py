@@ -1,4 +1,4 @@
-"""Shadow guidance: soft masks of the part windows, and how the page shows a shadow under the strokes.
+"""Shadow guidance: soft masks of the part windows, and the shares of what lies under them.
 
 A shadow is what the neighbours of a sketch look like, laid over one another: a hint where to draw.
 Nothing here imports Jittor.
@@ -15,8 +15,12 @@ WEIGHT_LIMIT = 0.5
 REST_FADE = 0.2
 #: share of a part's shadow that is added to the remainder's (release)
 PART_SHARE = 0.5
-#: how strongly the page shows the shadow under the strokes, 0 to 1 (release)
-PAGE_STRENGTH = 0.4
+#: how far a component's shadow may be from that of all its neighbours, in grey levels: a pixel of the page lies under
+#: the remainder and two parts at most, which count half, so it is not half a level off (ours)
+LEFT_OUT = 0.25
+#: the most ink that a decoded pixel holds, 1 being black, where it would be 0.5 * (1 + 2): the decoders are not bounded
+#: (ours, generous)
+MOST_INK = 1.5
 #: where a mask starts to fade and where it has faded, as a radius with the window's edge at 1 (ours: the release's
 #: mask pictures are its own; these have their look, a dark centre and a light rim)
 _INNER, _OUTER = 0.55, 1.0
@@ -35,8 +39,11 @@ def part_masks(geometry: Geometry) -> np.ndarray:
     return np.concatenate([soft_mask(geometry.window(part).size).ravel() for part in PARTS])
 
 
-def draw_under(strokes: np.ndarray, shadow: np.ndarray, strength: float = PAGE_STRENGTH) -> np.ndarray:
-    """The page: ``shadow`` (H, W) uint8, white = none, shown with ``strength`` (0 to 1) and multiplied with the
-    ``strokes`` (H, W) uint8.  Returns (H, W) uint8."""
-    lit = 255.0 - strength * (255.0 - shadow.astype(np.float32))
-    return (strokes.astype(np.float32) * lit / 255.0).astype(np.uint8)
+def visible(weights: np.ndarray) -> np.ndarray:
+    """(k,) weights of a component's neighbours -> (k,) bool: those that have to be decoded for its shadow.  The others
+    have no positive weight, or so little, all together, that no grey level changes (LEFT_OUT)."""
+    least_first = np.argsort(weights, kind="stable")
+    ink = 255 * MOST_INK * np.cumsum(np.clip(weights[least_first].astype(np.float64), 0, WEIGHT_LIMIT))
+    out = np.zeros(len(weights), bool)
+    out[least_first] = ink >= LEFT_OUT
+    return out & (weights > 0)

@@ -12,15 +12,15 @@ checkpoints.  Read from here are
     names and shapes            ``specification``, which every checkpoint is held against
     the sizes in a checkpoint   ``sizes``, the way back
     counts of operations        benchmark/flops.py
-    the benchmark's yardstick   benchmark/release_layers.py
-    what a conversion runs      converter/stages.py
+    the benchmark's yardstick   benchmark/release_side.py
+    what a conversion runs      converter/sides.py
 
 To widen or add a layer, change its network here (and its half of ``sizes``, where a number of ``Config`` is read off
 it).  A preset is a record in config.py.
 """
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, Union
 
 from .components import COMPONENTS, GRID
 from .config import Config
@@ -217,7 +217,7 @@ def _discriminator(config: Config) -> Network:
     return tuple(out)
 
 
-#: convolutions in each of VGG's five stages, and their widths (Simonyan and Zisserman 2014)
+#: convolutions in each of VGG's five levels, and their widths (Simonyan and Zisserman 2014)
 _VGG_DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _VGG_WIDTHS = (64, 128, 256, 512, 512)
 
@@ -231,6 +231,42 @@ def vgg(kind: str) -> Tuple[Layer, ...]:
             into = width
         layers.append(Pool(2, 2))
     return tuple(layers)
+
+
+# Their modules, in whichever framework.
+
+def maker(nn, conv, conv_transpose, norm: Callable, block: Callable) -> Callable:
+    """A function that makes the module of a record, and of a tuple of them an ``nn.Sequential``.
+
+    nn: Jittor's or PyTorch's; conv, conv_transpose: its classes in two dimensions; norm, block: make those records'.
+    """
+    activations = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: nn.Tanh(),
+                   "leaky_relu": lambda a: nn.LeakyReLU(a.slope)}
+    makers: Dict[type, Callable] = {
+        tuple: lambda layers: nn.Sequential(*map(make, layers)),
+        Linear: lambda r: nn.Linear(r.into, r.out),
+        Conv: lambda c: conv(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding),
+        ConvTranspose: lambda c: conv_transpose(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding,
+                                                output_padding=c.output_padding),
+        Reflect: lambda r: nn.ReflectionPad2d(r.padding),
+        Activation: lambda a: activations[a.name](a), Norm: norm, Block: block}
+
+    def make(record):
+        return makers[type(record)](record)
+    return make
+
+
+def discriminate(network, x, config: Config, halve: Callable) -> list:
+    """What a module with the discriminator's sequences says of ``x``: the maps of every layer, by scale."""
+    out = []
+    for scale in range(config.discriminator_scales):
+        maps, y = [], x if scale == 0 else halve(x)
+        x = y
+        for layer in range(config.discriminator_layers + 2):
+            y = getattr(network, f"scale{scale}_layer{layer}")(y)
+            maps.append(y)
+        out.append(maps)
+    return out
 
 
 # What can be read off them.
@@ -266,7 +302,7 @@ def shapes_of(layer: Layer) -> Shapes:
 
 
 def size_after(layers, size: int) -> int:
-    """Edge of the map behind ``layers`` (as for ``leaves``), of one whose edge is ``size``."""
+    """Edge of the map after ``layers`` (as for ``leaves``), of one whose edge is ``size``."""
     for _, layer in leaves(layers):
         if isinstance(layer, Conv):
             size = (size + 2 * layer.padding - layer.kernel) // layer.stride + 1

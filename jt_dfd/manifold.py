@@ -1,22 +1,25 @@
 """The manifold of plausible faces: feature banks, and the projection of a sketch's latents onto them."""
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from .backend import jt
 from .checkpoints import Folder
+from .components import COMPONENTS
 from .kernels import projection
 
 
 class Neighbours(NamedTuple):
-    """A latent's neighbours: rows (k,) int32, the anchor first; weights (k,) float32; vector (latent,) float32, the
-    full projection; key names the bank the rows are of."""
+    """What projection made of a latent (latent,) float32: rows (k,) int32, the anchor first; weights (k,) float32;
+    vector (latent,) float32, the projection refined; the same as a (1, latent) ``Var``; key names the rows' bank."""
 
+    latent: np.ndarray
     rows: np.ndarray
     weights: np.ndarray
     vector: np.ndarray
+    variable: Any
     key: Tuple[str, Optional[str]]
 
 
@@ -46,14 +49,28 @@ class FeatureBank:
             self._rows[key] = jt.array(self.folder.bank(component, gender)).stop_grad()
         return self._rows[key]
 
-    def project(self, component: str, gender: Optional[str], latent: np.ndarray, k: int, anchor: str) -> Neighbours:
-        """The latent's neighbours in the bank of ``component`` and ``gender``; see ``kernels.projection.project``."""
-        found = projection.project(self.rows(component, gender), jt.array(latent[None]), k, anchor)
-        vectors, rows, weights = jt.fetch_sync([found.vectors, found.rows, found.weights])
-        return Neighbours(rows[0].copy(), weights[0].copy(), vectors[0].copy(), self.key(component, gender))
+    def project(self, latents: Mapping[str, Any], gender: Optional[str], k: int, anchor: str,
+                amounts: Optional[Mapping[str, float]] = None) -> Dict[str, Neighbours]:
+        """Neighbours of {component: (1, latent) ``Var``} in their banks, by one operator and with one copy to the host;
+        see ``kernels.projection``.
 
-
-def refine(latent: np.ndarray, projected: np.ndarray, weight: float) -> np.ndarray:
-    """``projected * weight + latent * (1 - weight)``: 1 is full projection (the release's default), 0 follows the
-    drawing.  (The paper's symbol runs the other way round.)"""
-    return (projected * np.float32(weight) + latent * np.float32(1 - weight)).astype(np.float32)
+        amounts  {component: how much of the projection goes into the vector, the rest being the latent's own}: 1 is
+                 full projection (the release's default), 0 follows the drawing.  (The paper's symbol runs the other way
+                 round.)
+        """
+        if not latents:
+            return {}
+        # all components in every call, so that nothing is compiled anew for another set of them
+        some = next(iter(latents))
+        banks = [self.rows(c if c in latents else some, gender) for c in COMPONENTS]
+        made = projection.refined(banks, [latents.get(c, latents[some]) for c in COMPONENTS],
+                                  [k if c in latents else 0 for c in COMPONENTS], anchor,
+                                  [(amounts or {}).get(c, 1.0) for c in COMPONENTS])
+        out, found, d = {}, made.numpy(), latents[some].shape[1]
+        for i, c in enumerate(COMPONENTS):
+            if c in latents:
+                latent, vector, weights, rows = np.split(found[i], (d, 2 * d, (made.shape[1] - 2 * d) // 2 + 2 * d))
+                near = min(k, banks[i].shape[0])
+                out[c] = Neighbours(latent, rows.view(np.int32)[:near], weights[:near], vector,
+                                    made[i:i + 1, d:2 * d], self.key(c, gender))
+        return out

@@ -13,12 +13,11 @@ def digest(array: np.ndarray) -> bytes:
 
 
 class Recent:
-    """A dictionary that holds at most ``limit`` entries, or entries of at most ``size_limit`` bytes together (arrays
-    only; an entry larger than that alone is not kept)."""
+    """A dictionary that holds at most ``limit`` entries."""
 
-    def __init__(self, limit: int = 0, size_limit: int = 0):
+    def __init__(self, limit: int):
         self._entries: "OrderedDict" = OrderedDict()
-        self._limit, self._size_limit, self.bytes = limit, size_limit, 0
+        self.limit = limit
 
     def __contains__(self, key) -> bool:
         return key in self._entries
@@ -28,19 +27,30 @@ class Recent:
         return self._entries[key]
 
     def __setitem__(self, key, value) -> None:
-        if self._size_limit:
-            if key in self._entries:
-                self.bytes -= self._entries.pop(key).nbytes
-            if value.nbytes > self._size_limit:
-                return
-            self.bytes += value.nbytes
         self._entries[key] = value
         self._entries.move_to_end(key)
-        while ((self._limit and len(self._entries) > self._limit)
-               or (self._size_limit and self.bytes > self._size_limit)):
-            _, old = self._entries.popitem(last=False)
-            if self._size_limit:
-                self.bytes -= old.nbytes
+        if len(self._entries) > self.limit:
+            self._entries.popitem(last=False)
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def missing(self, keys):
+        """Those of ``keys`` that are not held.  The others count as used, so that what is put in for these does not
+        push them out."""
+        for key in keys:
+            if key in self:
+                self._entries.move_to_end(key)
+        return [key for key in keys if key not in self]
+
+
+class Places(Recent):
+    """Key -> place, a number from 0 to ``limit`` - 1: where the thing lies that the key names."""
+
+    def take(self, keys):
+        """Give every key a place, at most ``limit`` of them at once; what was used least recently goes.  Returns the
+        keys that had none before."""
+        new = self.missing(keys)
+        for key in new:
+            self[key] = len(self) if len(self) < self.limit else self._entries.popitem(last=False)[1]
+        return new

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Union
+from typing import Iterable, Tuple, Union
 
 import numpy as np
 
@@ -256,3 +256,22 @@ def write_png(path: Union[str, os.PathLike], array: np.ndarray, **info) -> None:
         text.add_itxt(key, str(value))
     image = Image.fromarray(np.ascontiguousarray(array))
     write_atomically(path, lambda temporary: image.save(temporary, format="PNG", pnginfo=text))
+
+
+def labelled(cells: Iterable[Tuple[str, np.ndarray]], size: int = 512) -> np.ndarray:
+    """Pictures side by side, each with its words under it: (H, W, 3) uint8 out of (words, (size, size[, 3]) uint8)."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    cells = list(cells)
+    gap, strip = size // 64, size // 14
+    sheet = Image.new("RGB", (len(cells) * (size + gap) + gap, size + 2 * gap + strip), "white")
+    draw = ImageDraw.Draw(sheet)
+    try:
+        font = ImageFont.load_default(strip * 5 // 8)
+    except TypeError:  # Pillow before 10.1: its one small font
+        font = ImageFont.load_default()
+    for number, (words, picture) in enumerate(cells):
+        left = gap + number * (size + gap)
+        sheet.paste(Image.fromarray(picture).convert("RGB").resize((size, size)), (left, gap))
+        draw.text((left, size + 2 * gap), words, "black", font)
+    return np.asarray(sheet)

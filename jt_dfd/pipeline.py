@@ -1,8 +1,8 @@
-"""The networks of one folder in memory, and each stage from arrays to arrays.  Importing this starts Jittor."""
+"""The networks of one folder in memory, and each step from arrays to arrays.  Importing this starts Jittor."""
 from __future__ import annotations
 
 import ctypes
-from typing import Callable, Dict, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -10,17 +10,17 @@ from . import networks
 from .backend import jt, nn
 from .checkpoints import Folder
 from .components import COMPONENTS
-from .kernels import merge, shadow
+from .kernels import merge, rows, shadow
 from .networks import channels_last, half
-from .networks.folding import fold
-from .networks.layers import Res, Up
+from .networks.layers import Res, Up, fold
 from .networks.loading import load_arrays
 from .runtime import tf32, ways
 
 #: bytes of one layer's output up to which pictures are decoded together (ours, measured: more in one batch falls out
 #: of the processor's caches and gets slower)
 BATCH_BYTES = 40 << 20
-#: neighbours with which the image decoders' ways are timed: the most that a face usually has (release)
+#: neighbours of a component that a face usually has at most (release).  The image decoders' ways are timed with so
+#: many, and on a GPU so many are decoded at once, always: cuDNN looks for its algorithms anew for every other number
 NEIGHBOURS = 15
 #: size of a feature map from which scratch is given back at every step (ours)
 STEP_BYTES = 24 << 20
@@ -35,9 +35,9 @@ def device() -> str:
 
 
 def release_memory() -> None:
-    """Give memory that no stage holds any more back to the system: Jittor and the C library would both keep it.
+    """Give memory that no step holds any more back to the system: Jittor and the C library would both keep it.
 
-    Called between the stages of a full-size face, whose scratch is a few hundred megabytes each, in different sizes.
+    Called between the steps of a full-size face, whose scratch is a few hundred megabytes each, in different sizes.
     """
     jt.gc()
     if _trim is not None:
@@ -55,13 +55,21 @@ _trim = _find_trim()
 
 
 def to_input(crop: np.ndarray) -> np.ndarray:
-    """(S, S) uint8 -> (1, 1, S, S) float32 in [-1, 1] (release)."""
-    return ((crop.astype(np.float32) - 127.5) / 127.5)[None, None]
+    """(S, S) uint8 -> (S, S) float32 in [-1, 1] (release)."""
+    return (crop.astype(np.float32) - 127.5) / 127.5
 
 
-def to_picture(output: np.ndarray) -> np.ndarray:
-    """(3, H, W) float32 in [-1, 1] -> (H, W, 3) uint8, clipped and truncated (release)."""
-    return np.clip((output.transpose(1, 2, 0) + 1) / 2 * 255, 0, 255).astype(np.uint8)
+def store(number: int, size: int) -> "jt.Var":
+    """Room for pictures: (number, size, size) float32, with anything in it."""
+    made = jt.empty((number, size, size))
+    made.sync()
+    return made
+
+
+def together(vectors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
+    """{component: (latent,) float32} -> {component: (1, latent) ``Var``} by one copy to the device."""
+    packed: Any = jt.array(np.stack(list(vectors.values()))) if vectors else None
+    return {c: packed[i:i + 1] for i, c in enumerate(vectors)}
 
 
 class Networks:
@@ -76,7 +84,7 @@ class Networks:
 
     def __init__(self, folder: Folder, precision: str = "single"):
         self.config, self.geometry, self.precision = folder.config, folder.config.geometry, precision
-        self._of: Dict[Tuple[str, str], object] = {}
+        self._of: Dict[Tuple[str, str], Any] = {}
         self._folder, self._runs = folder, {}
         # the large ones first: while a file is read its contents are in memory twice
         self.generator = self._read(folder, "generator", "rest")
@@ -101,7 +109,7 @@ class Networks:
         """The convolutional part of a decoder or the generator: [(layer, function from picture to picture)]."""
         if (kind, component) not in self._runs:
             plain = jt.flags.use_cuda or self.precision == "half" \
-                or ways.taken(self._way_name(kind, component)) == ways.PLAIN
+                or (ways.taken(self._way_name(kind, component)) or ways.default()) == ways.PLAIN
             network = self.generator if kind == "generator" else self._of[kind, component]
             self._runs[kind, component] = self._steps(kind, network, plain)
         return self._runs[kind, component]
@@ -114,10 +122,10 @@ class Networks:
             return list(zip(layers, layers))
         return [(None, channels_last.enter), *zip(layers, channels_last.steps(layers)), (None, channels_last.leave)]
 
-    def choose_ways(self, progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+    def choose_ways(self, progress: Callable[[str, int, int], None] = lambda step, done, total: None
                     ) -> Dict[str, Dict]:
         """Time both ways of every network on this CPU that was not timed before, and take the quicker; see
-        ``runtime.ways``.  Returns what is kept for these networks; {} on a GPU, where there is one way.
+        ``runtime.ways``.  Returns what is kept for these networks, nothing on a GPU, where there is one way.
 
         progress  called with (network, done, total)
         """
@@ -132,7 +140,7 @@ class Networks:
                 self._choose_way(kind, component, name)
         progress("", len(every), len(every))
         kept = ways.read().get(ways.machine(), {})
-        return {name: kept[name] for name in (self._way_name(*which) for which in every)}
+        return {name: kept[name] for name in (self._way_name(*which) for which in every) if name in kept}
 
     def _choose_way(self, kind: str, component: str, name: str) -> None:
         pictures = self._most(component) if kind == "image_decoder" else 1
@@ -164,54 +172,76 @@ class Networks:
         size = self.geometry.window(component).size
         return min(NEIGHBOURS, max(1, BATCH_BYTES // (size * size * self.config.image_widths[-1] * 4)))
 
-    def encode(self, crops: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
-        """{component: (S, S) uint8} -> {component: (latent,) float32}."""
+    def encode(self, crops: Mapping[str, np.ndarray]) -> Dict[str, "jt.Var"]:
+        """{component: (S, S) uint8} -> {component: (1, latent) Var}, by one copy to the device."""
+        if not crops:
+            return {}
         # without TF32: a latent that is off by a thousandth has other neighbours
         with jt.no_grad(), tf32.exact(jt):
-            latents = {c: self._of["encoder", c](jt.array(to_input(crop))) for c, crop in crops.items()}
-            latents = {c: v[0].copy() for c, v in _fetch(latents).items()}
+            packed, at, latents = jt.array(np.concatenate([to_input(c).ravel() for c in crops.values()])), 0, {}
+            for component, crop in crops.items():
+                latents[component] = self._of["encoder", component](
+                    packed[at:at + crop.size].reshape((1, 1, *crop.shape)))
+                at += crop.size
+            jt.sync(list(latents.values()))  # at once, so that what must be compiled is compiled in parallel
         self._tidy()
         return latents
 
     def decode(self, component: str, vectors: np.ndarray) -> np.ndarray:
-        """(k, latent) float32 -> (k, size, size) float32: sketches as the image decoder sees them, in one batch where
-        that fits, else in a few."""
-        network, size = self._of["image_decoder", component], self.geometry.window(component).size
+        """(k, latent) float32 -> (k, size, size) float32: sketches as the image decoder sees them."""
+        return np.concatenate([made.numpy()[:, 0] for made in self._decoded(component, jt.array(vectors))])
+
+    def decode_into(self, store, places: Sequence[int], component: str, bank, which: List[int]) -> None:
+        """Decode the rows ``which`` of a bank (N, latent) Var into the ``places`` of ``store`` (n, size, size) Var."""
+        padding = -len(which) % NEIGHBOURS if jt.flags.use_cuda else 0
+        done = 0
+        for made in self._decoded(component, rows.take(bank, [*which, *which[-1:] * padding])):
+            rows.keep(made, store, places[done:done + made.shape[0]])
+            done += made.shape[0]  # tidied by what comes after the last component
+
+    def _decoded(self, component: str, vectors) -> List["jt.Var"]:
+        """(n, latent) -> pictures (b, 1, size, size), those of the first b vectors, then of the next; not computed
+        yet."""
+        network, count, size = self._of["image_decoder", component], len(vectors), self.geometry.window(component).size
         most = max(1, self.batch_bytes // (size * size * self.config.image_widths[-1] * 4))
-        batches = -(-len(vectors) // most)
-        out = np.empty((len(vectors), size, size), np.float32)
+        step = NEIGHBOURS if jt.flags.use_cuda else -(-count // -(-count // most))
         with jt.no_grad():
             # the linear layer in one batch: its weights are larger than its pictures
-            grids = network.start(jt.array(vectors)).numpy()
-            for rows in np.array_split(np.arange(len(grids)), batches):
-                # scratch is kept from one batch to the next: its pages would have to be cleared for each again
-                made = self._in_steps("image_decoder", component, jt.array(grids[rows]), tidy=False)
-                out[rows] = made.numpy()[:, 0]
-        return out  # tidied by what comes after the last component
+            grids = network.start(vectors)
+            # scratch is kept from one batch to the next: its pages would have to be cleared for each again
+            return [self._in_steps("image_decoder", component, grids[first:first + step], tidy=False)
+                    for first in range(0, count, step)]
 
-    def map_features(self, vectors: Dict[str, np.ndarray]) -> Dict[str, "jt.Var"]:
-        """{component: (latent,) float32} -> {component: (1, channels, size, size) Var}."""
+    def map_features(self, vectors: Mapping[str, Any]) -> Dict[str, "jt.Var"]:
+        """{component: (1, latent) Var, or all of them (latent,) arrays} -> {component: (1, channels, size, size)
+        Var}."""
+        if isinstance(next(iter(vectors.values()), None), np.ndarray):
+            vectors = together(vectors)
         with jt.no_grad():
             features = {}
             for component, vector in vectors.items():
                 decoder = self._of["feature_decoder", component]
-                features[component] = self._in_steps("feature_decoder", component,
-                                                     decoder.start(jt.array(vector[None])))
+                features[component] = self._in_steps("feature_decoder", component, decoder.start(vector))
             jt.sync(list(features.values()))
         self._tidy()
         return features
 
-    def photograph(self, features: Dict[str, "jt.Var"]) -> np.ndarray:
-        """All five feature maps -> (512, 512, 3) uint8 RGB."""
+    def photograph(self, features: Dict[str, "jt.Var"], beside=None):
+        """All five feature maps -> (512, 512, 3) uint8 RGB; with ``beside``, a (n,) uint8 Var that is copied to the
+        host along with it, (picture, (n,) uint8)."""
         with jt.no_grad():
-            merged = merge.merge(features, self.geometry)
-            face = to_picture(self._in_steps("generator", "rest", merged).numpy()[0])
+            made = self._in_steps("generator", "rest", merge.merge(features, self.geometry))[0]
+            # clipped and truncated (release)
+            made = ((made + 1) / 2 * 255).maximum(0.0).minimum(255.0).uint8().transpose((1, 2, 0)).reshape((-1,))
+            size = made.shape[0]
+            got = (made if beside is None else jt.concat([made, beside])).numpy().view(np.uint8)
         self._tidy()
+        face = got[:size].reshape(self.config.canvas, self.config.canvas, 3)
         if face.shape[0] != 512:
             import cv2
 
             face = cv2.resize(face, (512, 512), interpolation=cv2.INTER_CUBIC)
-        return face
+        return face if beside is None else (face, got[size:])
 
     def _frugal(self) -> bool:
         # smaller canvases have no scratch worth the milliseconds
@@ -235,17 +265,10 @@ class Networks:
             x = step(x)
         return x
 
-    def shadow(self, decoded: Dict[str, np.ndarray], weights: Dict[str, np.ndarray]):
-        """Decoded neighbours and their weights -> (page (canvas, canvas) uint8, {component: (size, size) uint8})."""
-        made = shadow.shadow({c: jt.array(d) for c, d in decoded.items()},
-                             {c: jt.array(w) for c, w in weights.items()}, self.geometry)
-        got = _fetch({"page": made.page, **made.components})
+    def shadow(self, stores: Dict[str, "jt.Var"], places: Mapping[str, Sequence[int]], weights: Dict[str, np.ndarray]):
+        """The neighbours in those places of each component's store, and their weights -> all pictures in one Var; see
+        ``kernels.shadow``."""
+        made = shadow.shadow(stores, weights, self.geometry, places)
+        made.sync()
         self._tidy()
-        return got.pop("page").copy(), {c: p.copy() for c, p in got.items()}
-
-
-def _fetch(variables: Dict[str, "jt.Var"]) -> Dict[str, np.ndarray]:
-    """All at once, so that what must be compiled is compiled in parallel."""
-    if not variables:
-        return {}
-    return dict(zip(variables, jt.fetch_sync(list(variables.values()))))
+        return made

@@ -13,7 +13,8 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Mapping, Optional, Tuple, Union
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -21,14 +22,15 @@ from . import drawings
 from .checkpoints import open_folder
 from .components import COMPONENTS, MERGE_ORDER
 from .errors import InputError
-from .memory import Recent, digest
+from .guidance import visible
+from .memory import Places, Recent, digest
 from .pictures import to_sketch
 from .selection import check_anchor, check_k
 
 #: neighbours projected on (release; the paper says 10)
 DEFAULT_K = 15
-#: bytes of decoded neighbours kept (ours): about two sketches' worth at the release's sizes
-DECODED_BYTES = 48 << 20
+#: decoded neighbours of a component that are kept (ours): two sketches' worth, 46 MB at the release's sizes
+DECODED = 32
 #: precisions of inference
 PRECISIONS = ("single", "half")
 
@@ -38,17 +40,18 @@ class Result:
     """What became of one sketch.
 
     face      (512, 512, 3) uint8 RGB, enlarged where the preset's canvas is smaller
-    shadow    (512, 512) uint8, the guidance under the strokes at full strength, white = none
+    shadow    (512, 512) uint8, the guidance under the strokes at full strength, white = none; None where it was not
+              asked for
     latents   {component: (latent,) float32}, as the encoders see the sketch
     vectors   the same after projection and refinement: what the face was made of
-    shadows   {component: (size, size) uint8}, each component's guidance before masks
+    shadows   {component: (size, size) uint8}, each component's guidance before masks; {} without a shadow
     rows, weights   {component: (k,)}: the bank's rows that were projected on, the anchor first, and their weights
-    milliseconds    {stage: time spent}
+    milliseconds    {step: time spent}
     reading   what was done to the sketch before it became a face, and what is wrong with it (drawings.Reading)
     """
 
     face: np.ndarray
-    shadow: np.ndarray
+    shadow: Optional[np.ndarray]
     latents: Dict[str, np.ndarray]
     vectors: Dict[str, np.ndarray]
     shadows: Dict[str, np.ndarray]
@@ -84,7 +87,8 @@ class Synthesizer:
     where the device has no half precision.
     """
 
-    def __init__(self, params="Params/demo", device: str = "auto", precision: str = "single"):
+    def __init__(self, params: Union[str, Path] = "Params/demo", device: str = "auto",
+                 precision: str = "single"):
         if precision not in PRECISIONS:
             raise InputError(f"precision must be 'single' or 'half', not {precision!r}")
         folder = open_folder(params)
@@ -113,7 +117,7 @@ class Synthesizer:
     def forget(self) -> None:
         """Let go what is remembered of earlier drawings; weights and banks stay.  The next face is computed whole."""
         self._latents, self._neighbours = Recent(64), Recent(64)
-        self._decoded = Recent(size_limit=DECODED_BYTES)
+        self._decoded: Dict[str, Tuple[Places, Any]] = {}
         self._shadow, self._features, self._face = Recent(2), {}, Recent(8)
 
     @property
@@ -124,7 +128,7 @@ class Synthesizer:
     def synthesize(self, sketch, gender: str = "female", refine: Union[float, Mapping[str, float]] = 1.0,
                    k: int = DEFAULT_K, anchor: str = "nearest",
                    on_shadow: Optional[Callable[[np.ndarray], None]] = None, as_is: bool = False,
-                   place: bool = False) -> Result:
+                   place: bool = False, shadow: bool = True) -> Result:
         """One sketch to one face.
 
         sketch     a path, a Pillow image, an (H, W), (H, W, 3) or (H, W, 4) uint8 array, or a drawings.Reading: strokes
@@ -137,6 +141,7 @@ class Synthesizer:
         on_shadow  called with the (512, 512) uint8 shadow as soon as it is there, before the face
         as_is      take the sketch's red channel, squeezed to a square, and correct nothing
         place      move and scale the drawn face to where a face belongs
+        shadow     False: no neighbour is decoded, which is more than half of a face's time; without ``on_shadow`` only
 
         ValueError (PictureError for the sketch) says which argument is wrong.
         """
@@ -147,42 +152,33 @@ class Synthesizer:
         clock = _Clock()
         reading = sketch if isinstance(sketch, drawings.Reading) else drawings.read(sketch, as_is=as_is, place=place)
         canvas = to_sketch(reading.page, self.config.canvas)
-        latents = self.encode(canvas)
+        latents = self._encoded(canvas)
         clock.lap("encode")
-        near = {c: self._nearest(c, gender, latents[c], k, anchor) for c in COMPONENTS}
-        vectors = {c: self._refined(latents[c], near[c].vector, amounts[c]) for c in COMPONENTS}
+        near = self._nearest(latents, gender, int(k), anchor, amounts)
+        vectors = {c: n.vector.copy() for c, n in near.items()}
         clock.lap("project")
-        page, shadows = self._guidance(near)
-        clock.lap("shadow")
+        pending = self._guidance(near) if shadow or on_shadow is not None else None
         if on_shadow is not None:
-            on_shadow(page)
-        face = self.face_from_vectors(vectors)
+            pending = self._shown(near, pending)
+            on_shadow(pending[0].copy())
+        clock.lap("shadow")
+        face, pending = self._face_of(vectors, lambda changed: {c: near[c].variable for c in changed}, pending)
+        page, shadows = (None, {}) if pending is None else self._shown(near, pending)
         clock.lap("face")
-        return Result(face, page, latents, vectors, shadows, {c: n.rows for c, n in near.items()},
-                      {c: n.weights for c, n in near.items()}, clock.milliseconds(), reading)
+        return Result(face, page if page is None else page.copy(), {c: n.latent.copy() for c, n in near.items()},
+                      vectors, {c: p.copy() for c, p in shadows.items()}, {c: n.rows.copy() for c, n in near.items()},
+                      {c: n.weights.copy() for c, n in near.items()}, clock.milliseconds(), reading)
 
     def encode(self, canvas: np.ndarray) -> Dict[str, np.ndarray]:
         """{component: (latent,) float32} of a sketch that is already (canvas, canvas) uint8."""
-        crops = {c: np.ascontiguousarray(self.geometry.crop(canvas, c)) for c in COMPONENTS}
-        keys = {c: (c, digest(crops[c])) for c in COMPONENTS}
-        new = {c: crops[c] for c in COMPONENTS if keys[c] not in self._latents}
-        for component, latent in self.networks.encode(new).items():
-            self._latents[keys[component]] = latent
-        return {c: self._latents[keys[c]] for c in COMPONENTS}
+        return {c: latent.numpy()[0] for c, (latent, _) in self._encoded(canvas).items()}
 
     def face_from_vectors(self, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
         """(512, 512, 3) uint8 RGB out of {component: (latent,) float32}, as found in ``Result.vectors``."""
+        from .pipeline import together
+
         vectors = {c: self._vector(vectors, c) for c in COMPONENTS}
-        keys = {c: digest(v) for c, v in vectors.items()}
-        whole = tuple(keys[c] for c in COMPONENTS)
-        if whole not in self._face:
-            changed = [c for c in COMPONENTS if self._features.get(c, (None,))[0] != keys[c]]
-            for component in changed:  # the old map goes before the new one comes: they are large
-                self._features.pop(component, None)
-            for component, features in self.networks.map_features({c: vectors[c] for c in changed}).items():
-                self._features[component] = keys[component], features
-            self._face[whole] = self.networks.photograph({c: f for c, (_, f) in self._features.items()})
-        return self._face[whole].copy()
+        return self._face_of(vectors, lambda changed: together({c: vectors[c] for c in changed}))[0]
 
     def sample_vectors(self, gender: str = "female", seed: int = 0) -> Tuple[Dict[str, np.ndarray], np.ndarray]:
         """A plausible face that is nobody's: one row's surroundings in the bank, mixed at random.
@@ -195,8 +191,7 @@ class Synthesizer:
         person = int(rng.integers(min(r.shape[0] for r in rows.values())))
         vectors = {}
         for component in COMPONENTS:
-            start = rows[component][person].numpy()
-            near = self.bank.project(component, gender, start, 6, "nearest")
+            near = self.bank.project({component: rows[component][person:person + 1]}, gender, 6, "nearest")[component]
             shares = rng.dirichlet([3.0] + [1.0] * (len(near.rows) - 1)).astype(np.float32)
             vectors[component] = shares @ rows[component][near.rows].numpy()
         return vectors, self.sketch_from_vectors(vectors)
@@ -211,62 +206,97 @@ class Synthesizer:
         return _enlarge(np.clip((page + 1) * 127.5, 0, 255).astype(np.uint8))
 
     def warm(self, progress: Optional[Callable[[str, int, int], None]] = None) -> None:
-        """Compile what a face needs, so that the first one does not wait; ``progress(stage, done, total)``."""
-        stages = ("encoders", "neighbours", "shadow", "feature maps", "photograph")
-        report = progress or (lambda stage, done, total: None)
+        """Compile what a face needs, so that the first one does not wait; ``progress(step, done, total)``."""
+        steps = ("encoders", "neighbours", "shadow", "feature maps", "photograph")
+        report = progress or (lambda step, done, total: None)
         blank = np.full((self.config.canvas,) * 2, 255, np.uint8)
         gender = self.genders[0] if self.genders else "female"
-        report(stages[0], 0, len(stages))
-        latents = self.encode(blank)
-        report(stages[1], 1, len(stages))
-        near = {c: self._nearest(c, gender, latents[c], DEFAULT_K, "nearest") for c in COMPONENTS}
-        report(stages[2], 2, len(stages))
-        self._guidance(near)
-        report(stages[3], 3, len(stages))
-        self.face_from_vectors({c: self._refined(latents[c], near[c].vector, 1.0) for c in COMPONENTS})
-        report(stages[4], len(stages), len(stages))
+        report(steps[0], 0, len(steps))
+        latents = self._encoded(blank)
+        report(steps[1], 1, len(steps))
+        near = self._nearest(latents, gender, DEFAULT_K, "nearest", {c: 1.0 for c in COMPONENTS})
+        report(steps[2], 2, len(steps))
+        pending = self._guidance(near)
+        report(steps[3], 3, len(steps))
+        self._face_of({c: n.vector for c, n in near.items()}, lambda changed: {c: near[c].variable for c in changed},
+                      pending)
+        report(steps[4], len(steps), len(steps))
 
-    # -- the steps, each with its memory
+    # -- the steps, each with its memory.  What a step hands to the next stays on the device.
 
-    def _nearest(self, component, gender, latent, k, anchor):
-        key = (self.bank.key(component, gender), digest(latent), int(k), anchor)
-        if key not in self._neighbours:
-            self._neighbours[key] = self.bank.project(component, gender, latent, int(k), anchor)
-        return self._neighbours[key]
+    def _encoded(self, canvas) -> Dict[str, Tuple[Any, Tuple]]:
+        """{component: ((1, latent) Var, what it is remembered by)}."""
+        crops = {c: np.ascontiguousarray(self.geometry.crop(canvas, c)) for c in COMPONENTS}
+        keys = {c: (c, digest(crops[c])) for c in COMPONENTS}
+        new = {c: crops[c] for c, _ in self._latents.missing(keys.values())}
+        for component, latent in self.networks.encode(new).items():
+            self._latents[keys[component]] = latent
+        return {c: (self._latents[keys[c]], keys[c]) for c in COMPONENTS}
 
-    @staticmethod
-    def _refined(latent, projected, amount):
-        from .manifold import refine
+    def _nearest(self, latents, gender, k, anchor, amounts):
+        """{component: manifold.Neighbours}."""
+        keys = {c: (self.bank.key(c, gender), key, k, anchor, amounts[c]) for c, (_, key) in latents.items()}
+        missing = self._neighbours.missing(keys.values())
+        new = {c: latents[c][0] for c in COMPONENTS if keys[c] in missing}
+        for component, near in self.bank.project(new, gender, k, anchor, amounts).items():
+            self._neighbours[keys[component]] = near
+        return {c: self._neighbours[keys[c]] for c in COMPONENTS}
 
-        return refine(latent, projected, amount)
+    def _guidance(self, near):
+        """The shadow as it is remembered, else a Var that holds it."""
+        if _shadow_key(near) in self._shadow:
+            return self._shadow[_shadow_key(near)]
+        wanted = {c: visible(n.weights) for c, n in near.items()}
+        places = {c: self._decode(c, n.key, n.rows[wanted[c]].tolist()) for c, n in near.items()}
+        return self.networks.shadow({c: store for c, (_, store) in self._decoded.items()}, places,
+                                    {c: n.weights[wanted[c]] for c, n in near.items()})
 
-    def _guidance(self, near) -> Tuple[np.ndarray, Dict[str, np.ndarray]]:
-        key = tuple((n.key, n.rows.tobytes(), n.weights.tobytes()) for n in near.values())
-        if key not in self._shadow:
-            decoded = {c: self._decode(c, n) for c, n in near.items()}
-            page, pictures = self.networks.shadow(decoded, {c: n.weights for c, n in near.items()})
-            self._shadow[key] = _enlarge(page), pictures
-        page, pictures = self._shadow[key]
-        return page.copy(), {c: p.copy() for c, p in pictures.items()}
+    def _shown(self, near, pending) -> Tuple[np.ndarray, Dict[str, np.ndarray]]:
+        """(page (512, 512), {component: picture}) of what ``_guidance`` returned or what was copied of it."""
+        if not isinstance(pending, tuple):
+            from .kernels.shadow import pictures
 
-    def _decode(self, component, near) -> np.ndarray:
-        """(k, size, size) float32, the decoded neighbours; rows that were decoded before are remembered.  Rows without
-        a positive weight leave no shadow, so they are not decoded."""
-        size = self.geometry.window(component).size
-        out = np.ones((len(near.rows), size, size), np.float32)
-        wanted = [i for i, w in enumerate(near.weights) if w > 0]
-        missing = [i for i in wanted if (near.key, int(near.rows[i])) not in self._decoded]
-        if missing:
-            rows = self.bank.rows(*near.key)[near.rows[missing]].numpy()
-            for i, picture in zip(missing, self.networks.decode(component, rows)):
-                out[i] = picture
-        fresh = set(missing)
-        for i in wanted:
-            if i not in fresh:
-                out[i] = self._decoded[near.key, int(near.rows[i])]
-        for i in missing:
-            self._decoded[near.key, int(near.rows[i])] = out[i].copy()
-        return out
+            page, parts = pictures(pending if isinstance(pending, np.ndarray) else pending.numpy(), self.geometry)
+            pending = self._shadow[_shadow_key(near)] = _enlarge(page), parts
+        return pending
+
+    def _decode(self, component, key, rows):
+        """Places of a bank's rows, decoded, in the component's store; those that lie there already are not decoded
+        again."""
+        from .pipeline import store
+
+        places, kept = self._decoded.get(component, (None, None))
+        if places is None or len(rows) > places.limit:
+            size = self.geometry.window(component).size
+            places = Places(max(DECODED, len(rows)))
+            kept = store(places.limit, size)
+        keys = [(key, row) for row in rows]
+        # not remembered while it is written: an interrupted decoder leaves half of it
+        self._decoded.pop(component, None)
+        new = places.take(keys)
+        if new:
+            self.networks.decode_into(kept, [places[n] for n in new], component, self.bank.rows(*key),
+                                      [row for _, row in new])
+        self._decoded[component] = places, kept
+        return [places[n] for n in keys]
+
+    def _face_of(self, vectors, variables, pending=None):
+        """(picture, ``pending``) of the vectors; ``variables`` gives those of some components as Vars, and a
+        ``pending`` that is one is copied to the host together with the picture."""
+        keys = {c: digest(v) for c, v in vectors.items()}
+        whole = tuple(keys[c] for c in COMPONENTS)
+        if whole not in self._face:
+            changed = [c for c in COMPONENTS if self._features.get(c, (None,))[0] != keys[c]]
+            for component in changed:  # the old map goes before the new one comes: they are large
+                self._features.pop(component, None)
+            for component, features in self.networks.map_features(variables(changed)).items():
+                self._features[component] = keys[component], features
+            maps = {c: f for c, (_, f) in self._features.items()}
+            if pending is None or isinstance(pending, tuple):
+                self._face[whole] = self.networks.photograph(maps)
+            else:
+                self._face[whole], pending = self.networks.photograph(maps, pending)
+        return self._face[whole].copy(), pending
 
     # -- arguments
 
@@ -303,6 +333,10 @@ def refine_amounts(refine: Union[float, Mapping[str, float]]) -> Dict[str, float
             raise InputError(f"refine {name}: expected a number from 0 (follow the drawing) to 1 (full projection), "
                              f"not {value!r}")
     return {c: given.get(c, given.get("all", 1.0)) for c in COMPONENTS}
+
+
+def _shadow_key(near):
+    return tuple((n.key, n.rows.tobytes(), n.weights.tobytes()) for n in near.values())
 
 
 def _enlarge(picture: np.ndarray) -> np.ndarray:

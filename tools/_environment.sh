@@ -144,20 +144,23 @@ system_packages() {
         return 0
     fi
     say "installing system packages:$needed$wanted"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
+    local said package
+    said="$(mktemp)"
+    apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >"$said" 2>&1; }
+    apt update || say "apt-get update failed ($(tail -n 1 "$said")); trying with the lists that are there"
     # shellcheck disable=SC2086
     if [ -n "$needed" ]; then
-        apt-get install -y -qq --no-install-recommends $needed >/dev/null || fail "apt-get could not install$needed"
+        apt install -y --no-install-recommends $needed || { cat "$said"; fail "apt-get could not install$needed"; }
     fi
     # one by one would be slow; all at once fails over a single name that this release does not have
     # shellcheck disable=SC2086
-    if [ -n "$wanted" ] && ! apt-get install -y -qq --no-install-recommends $wanted >/dev/null; then
+    if [ -n "$wanted" ] && ! apt install -y --no-install-recommends $wanted; then
         for package in $wanted; do
-            apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 ||
+            apt install -y --no-install-recommends "$package" ||
                 say "apt-get has no $package; the drawing window may not open"
         done
     fi
+    rm -f "$said"
 }
 
 make_venv() {

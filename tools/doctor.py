@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What this machine has for jt_dfd, what is chosen, what is missing and the command that mends it."""
+"""What this machine has for jt_dfd, what is chosen, what is missing and the command that fixes it."""
 import sys
 from pathlib import Path
 

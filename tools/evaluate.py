@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Figures and a sheet of pictures on a held-out split."""
+"""Scores and a sheet of pictures on a held-out split."""
 import sys
 from pathlib import Path
 

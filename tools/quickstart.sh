@@ -17,7 +17,7 @@ done
 set_up ""
 
 say "what this machine has, and the first compile (once, some minutes)"
-"$PYTHON" tools/doctor.py --warm || fail "Jittor cannot start yet: mend what is listed above, then run this again."
+"$PYTHON" tools/doctor.py --warm --quick || fail "Jittor cannot start yet: fix what is listed above, then run this again."
 
 params="Params/demo"
 face="quickstart_face.png"
@@ -28,10 +28,10 @@ if [ ! -e "$params/config.json" ] && [ ! -d "$params/AE_whole" ]; then
     echo "    or train your own; README.md says how.  Everything else is ready."
 else
     say "a face from tests/sketches/a.png"
-    "$PYTHON" tools/synthesize.py tests/sketches/a.png --params "$params" -o "$face" || fail "The face could not be made; the reason is above."
+    "$PYTHON" tools/synthesize.py tests/sketches/a.png --params "$params" --sheet -o "$face" || fail "The face could not be made; the reason is above."
     [ -f "$face" ] || fail "$face was not written."
     made=yes
-    say "done: $ROOT/$face"
+    say "done: $ROOT/$face, and ${face%.png}_sheet.png beside it: the drawing, its shadow, three amounts of refinement"
 fi
 
 if [ "$window" = yes ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
@@ -40,3 +40,4 @@ if [ "$window" = yes ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
 fi
 [ "$window" = no ] || say "no screen here; on one:  $PYTHON tools/draw.py"
 [ $made = no ] || say "your own sketches:  $PYTHON tools/synthesize.py SKETCH.png -o FACE.png"
+say "training: $PYTHON tools/train_all.py --help; sharper faces with: $PYTHON -m pip install --no-deps stlpips-pytorch==0.0.2"

@@ -60,13 +60,15 @@ provide_torch() {
 }
 case " $folders " in *" converter "* | *" evaluation "*) provide_torch ;; esac
 
-# the code's own rules, in a second: unused names, order of imports, lines of 120 columns (pyproject.toml)
-style() {
-    "$PYTHON" -m ruff --version >/dev/null 2>&1 || { say "ruff is not installed: the code's style is not looked at"; return 0; }
-    say "ruff"
-    "$PYTHON" -m ruff check "$ROOT"
+# the code's own rules, in seconds (pyproject.toml): unused names, order of imports, lines of 120 columns; then types,
+# without those of other packages, which an interpreter that finds none sees to
+check() {
+    "$PYTHON" -c "import $1" 2>/dev/null || { say "$1 is not installed: the code is not checked by it"; return 0; }
+    say "$1"
+    "$PYTHON" -m "$@"
 }
-style || fail "ruff found the above; many are mended by:  $PYTHON -m ruff check --fix"
+check ruff check "$ROOT" || fail "ruff found the above; it fixes many by itself:  $PYTHON -m ruff check --fix"
+check basedpyright --project "$ROOT" --pythonpath "$(type -P true)" || fail "basedpyright found the above"
 
 # What preparing photographs needs beyond the core; its tests are skipped where it cannot be had.
 provide_data() {

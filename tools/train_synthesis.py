@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stage II: train feature mapping and image synthesis behind stage I's frozen encoders."""
+"""Stage II: train feature mapping and image synthesis on stage I's frozen encoders."""
 import sys
 from pathlib import Path
 

@@ -7,9 +7,8 @@ turn, so that whatever else the machine does hits all of them, and ratios are me
     stages        what can be measured, and by whom
     inputs        sketches, strokes, weights and pictures made from seeds
     flops         operations of each network, counted from the table of layers
-    side          the stages, in a worker process; the frameworks' steps for them are in jittor_side, release_side (with
-                  release_layers) and torch_side (with torch_training)
+    side          the stages, in a worker process; the frameworks' steps for them are in jittor_side, release_side and
+                  torch_side
     run           workers (``jt_dfd.child``): warm up, alternate, collect; what goes wrong becomes a row that says so
-    rows          what follows from a row's timings
-    report        the table and the JSON; machine: what it was measured on
+    report        what follows from a row's timings, the table and the JSON; machine: what it was measured on
 """

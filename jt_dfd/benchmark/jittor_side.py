@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,12 @@ class JittorSide(Side):
             return {}
         return {"gpu_bytes": machine.gpu_bytes(os.getpid()) or int(jt.get_mem_info().total_cuda_used)}
 
+    def count(self):
+        from .counts import counted
+
+        given = self.task.make()
+        return counted(lambda: self.task.run(given))[1]
+
     def tensor(self, array):
         return np.ascontiguousarray(array)
 
@@ -79,7 +86,7 @@ class Jittor(JittorSide):
         return self.synthesizer.networks
 
     def close(self):
-        self.synthesizer = None
+        self.synthesizer: Any = None
         super().close()
 
     def forget(self):
@@ -88,8 +95,9 @@ class Jittor(JittorSide):
     def read_bank(self, component, gender):
         self.synthesizer.bank.rows(component, gender).sync(True)
 
-    def project(self, component, latent):
-        return self.synthesizer.bank.project(component, self.gender, latent, K, "nearest")
+    def project(self, latents):
+        return self.synthesizer.bank.project({c: jt.array(v[None]) for c, v in latents.items()}, self.gender, K,
+                                             "nearest")
 
     def onto(self, rows):
         from ..kernels import projection
@@ -140,8 +148,8 @@ class Jittor(JittorSide):
             number = next(numbers)
             arrays = inputs.batch(self.config, mine, number * parallel.world() + rank)
             crops = {c: jt.array(np.ascontiguousarray(arrays[c])) for c in COMPONENTS}
-            pages = (jt.array(arrays[name]) for name in ("sketch", "photo"))
-            return Batch(crops, *pages, [], tuple(range(mine)), 0, number)
+            sketch, photo = (jt.array(arrays[name]) for name in ("sketch", "photo"))
+            return Batch(crops, sketch, photo, [], tuple(range(mine)), 0, number)
 
         def run(given):
             losses, apply = precision.step(trainer, given, given.step, trainer.parts)

@@ -1,11 +1,20 @@
-"""The release's way of working, in Jittor: the neighbours decoded one by one, encoders, feature decoders and generator
-through Jittor's own layers, everything again for every stroke."""
+"""The release's way of working, in Jittor: the neighbours decoded one by one, everything again for every stroke.
+
+Its networks are nothing but Jittor's own layers, as its program runs them: a yardstick that is to stay as slow as it
+is, whatever becomes of ``jt_dfd/networks``.  So nothing is shared with those but the table of layers; normalisations
+are not folded, feature decoders use BatchNorm in training mode (a batch of one: the picture's own statistics), and the
+LeakyReLU of slope 1 after every Down and Up is computed.
+"""
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
-from ..backend import jt
+from .. import layout
+from ..backend import jt, nn
 from ..components import COMPONENTS, MERGE_ORDER
+from ..config import Config
 from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask
 from ..kernels import merge
 from ..pictures import to_sketch
@@ -22,18 +31,19 @@ class Release(JittorSide):
     def load(self):
         from ..manifold import FeatureBank
 
-        self.bank = FeatureBank(self.folder)
+        self.banks = FeatureBank(self.folder)
         return Networks(self.folder)
 
     def close(self):
-        self.bank = None
+        self.banks: Any = None
         super().close()
 
     def read_bank(self, component, gender):
-        self.bank.rows(component, gender).sync(True)
+        self.banks.rows(component, gender).sync(True)
 
-    def project(self, component, latent):
-        return self.bank.project(component, self.gender, latent, K, "nearest")
+    def project(self, latents):
+        """One after the other, its results fetched before the next begins."""
+        return {c: self.banks.project({c: jt.array(v[None])}, self.gender, K, "nearest")[c] for c, v in latents.items()}
 
     def merge(self, features):
         merge.reference(features, self.geometry).sync(True)
@@ -43,7 +53,7 @@ class Release(JittorSide):
         it is costs nothing."""
         networks, canvas = self.networks, to_sketch(sketch, self.config.canvas)
         latents = networks.encode(self.geometry.crops(canvas))
-        near = {c: self.project(c, latents[c]) for c in COMPONENTS}
+        near = self.project(latents)
         decoded, weights = {}, {}
         for c in COMPONENTS:
             rows, weights[c] = near[c].rows, near[c].weights
@@ -72,7 +82,6 @@ class Networks:
 
     def __init__(self, folder):
         from ..networks.loading import load_arrays
-        from .release_layers import build
 
         self.geometry, self._of = folder.config.geometry, {}
         for kind in ("encoder", "image_decoder", "feature_decoder"):
@@ -101,3 +110,55 @@ class Networks:
     def photograph(self, features):
         face = self._of["generator", "rest"](merge.reference(features, self.geometry)).numpy()[0]
         return np.clip((face.transpose(1, 2, 0) + 1) / 2 * 255, 0, 255).astype(np.uint8)
+
+
+class _Block(nn.Module):
+    """Its parts one after the other; kind "res": plus the input, else the release's LeakyReLU of slope 1."""
+
+    def __init__(self, block: layout.Block):
+        self.order, self.residual = [name for name, _ in block.parts], block.kind == "res"
+        for name, part in block.parts:
+            setattr(self, name, _make(part))
+        self.slope: Any = None if self.residual else nn.LeakyReLU(1.0)
+
+    def execute(self, x):
+        y = x
+        for name in self.order:
+            y = getattr(self, name)(y)
+        return x + y if self.residual else self.slope(y)
+
+
+def _norm(record: layout.Norm):
+    if record.kind == "instance":
+        return nn.InstanceNorm2d(record.channels)
+    return nn.BatchNorm(record.channels, momentum=record.momentum)
+
+
+_make = layout.maker(nn, nn.Conv, nn.ConvTranspose, _norm, _Block)
+
+
+class _Network(nn.Module):
+    """A network's sequences in order.  Decoders reshape the first one's latent onto their grid, encoders flatten the
+    last one's map."""
+
+    def __init__(self, sequences: layout.Network):
+        self.order = [(s.name, s.size, layout.channels(s.layers)) for s in sequences]
+        for sequence in sequences:
+            setattr(self, sequence.name, _make(sequence.layers))
+
+    def execute(self, x):
+        for name, size, channels in self.order:
+            if size and x.ndim == 2:
+                x = x.reshape((x.shape[0], channels, size, size))
+            elif not size and x.ndim == 4:
+                x = x.reshape((x.shape[0], -1))
+            x = getattr(self, name)(x)
+        return x
+
+
+def build(kind: str, config: Config, component: str = "rest"):
+    """As the release's program has it when it computes a face.  kind: one of layout.KINDS."""
+    network = _Network(layout.network(kind, config, component))
+    # its feature decoders lie in a dict, which Jittor's eval() does not enter
+    (network.train if kind == "feature_decoder" else network.eval)()
+    return network

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 from ..child import Child, ChildEnded, ChildError, ChildLate
 from ..errors import UserError
-from . import rows as table
+from . import report
 from .stages import SIDES, Stage
 
 #: seconds that a round of quick calls is to take, and the most calls in one
@@ -37,7 +37,7 @@ class Worker:
         self.environment = {"JT_DFD_TF32": "1" if opening.get("tf32", True) else "0"}
         if threads:
             self.environment.update({f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")})
-        self.child: Optional[Child] = None
+        self.child: Any = None  #: a Child once it is started
         self.facts: Dict[str, Any] = {}
         self.missing = ""
         self._started = 0
@@ -129,7 +129,7 @@ def measure(stages: Sequence[Stage], workers: Dict[str, Worker], settings: Setti
                   if side in stage.sides and (stage.family != "device" or side != "release")}
         new = (_ranks if "ranks" in stage.options else _first_face if stage.new else _in_turn)(stage, chosen, settings)
         rows += new
-        table.finish(rows)
+        report.finish(rows)
         for row in new:
             said = row["reason"] and "not measured: " + row["reason"] or "%.4g s" % row["seconds"]["median"]
             print(f"  {row['stage']:<16} {row['side']:<20} {said}", file=sys.stderr, flush=True)
@@ -138,7 +138,7 @@ def measure(stages: Sequence[Stage], workers: Dict[str, Worker], settings: Setti
 
 
 def _in_turn(stage: Stage, workers: Dict[str, Worker], settings: Settings) -> List[Dict]:
-    rows, calls = {side: table.row(stage, side) for side in workers}, {}
+    rows, calls = {side: report.row(stage, side) for side in workers}, {}
 
     def begin(row, worker, side):
         # the release does for a stroke what it did for a face, and that takes its time
@@ -165,7 +165,7 @@ def _in_turn(stage: Stage, workers: Dict[str, Worker], settings: Settings) -> Li
 
 def _first_face(stage: Stage, workers: Dict[str, Worker], settings: Settings) -> List[Dict]:
     """New processes to their first face.  cold: with nothing compiled, once."""
-    rows, cold = {side: table.row(stage, side) for side in workers}, stage.options.get("cold", False)
+    rows, cold = {side: report.row(stage, side) for side in workers}, stage.options.get("cold", False)
 
     def begun(row, worker, number):
         home, environment = tempfile.mkdtemp(prefix="jt_dfd-cold-") if cold else "", {}
@@ -192,7 +192,7 @@ def _first_face(stage: Stage, workers: Dict[str, Worker], settings: Settings) ->
 
 def _ranks(stage: Stage, workers: Dict[str, Worker], settings: Settings) -> List[Dict]:
     """Training steps under mpirun."""
-    rows, processes = {side: table.row(stage, side) for side in workers}, stage.options["ranks"]
+    rows, processes = {side: report.row(stage, side) for side in workers}, stage.options["ranks"]
     # one process as well as several: what MPI costs by itself is not to be taken for what a second process costs
     words = ["mpirun", "-np", str(processes), "--oversubscribe", "--bind-to", "none"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:

@@ -62,7 +62,7 @@ class Side:
     wait: Callable                   #: () -> None; until the device has finished
     memory: Callable                 #: () -> {"gpu_bytes": n}, or {} on a CPU
     tensor: Callable                 #: (array) -> what the steps take
-    project: Callable                #: (component, latent) -> its neighbours in the bank of the weights
+    project: Callable                #: ({component: latent}) -> their neighbours in the banks of the weights
     onto: Callable                   #: (rows (N, latent)) -> function from a latent to its neighbours among them
     merge: Callable                  #: (feature maps) -> None
     synthesize: Callable             #: (sketch) -> (picture, {part: milliseconds})
@@ -100,9 +100,10 @@ class Side:
         self.task, took = self.stage(stage, options), []
         while len(took) < warmup or (len(took) < 3 * warmup and took[-1] > 2 * min(took)):
             took.append(self._call()[0])
+        counts = self.count() if stage.split(".")[0] in ("face", "stroke") else None
         self.reset_memory()
         self.peak.begin()
-        return {**self.task.facts, "warmup": took}
+        return {**self.task.facts, "warmup": took, "counts": counts}
 
     def time(self, calls: int):
         """[(seconds, facts)] of so many runs."""
@@ -168,7 +169,8 @@ class Side:
 
     def close(self) -> None:
         """Let the weights go: training and loading are measured without a second set of them in memory."""
-        self._networks = self.work = None
+        self._networks: Any = None
+        self.work: Any = None
         self.tidy()
 
     def tidy(self) -> None:
@@ -179,6 +181,9 @@ class Side:
 
     def reset_memory(self) -> None:
         """Begin to count the framework's own memory anew."""
+
+    def count(self):
+        """Operators, copies and waits of one run of the task; None where a framework does not say."""
 
     def fetch(self, result):
         """A step's result, on the CPU."""
@@ -248,7 +253,7 @@ class Side:
             return Task(lambda latent: self.fetch(run(latent)),
                         lambda: self.tensor(rng.standard_normal(width, dtype=np.float32)), bytes=4 * rows * width)
         self.ready()
-        return Task(lambda latents: [self.fetch(self.project(c, latents[c])) for c in COMPONENTS], self.latents(),
+        return Task(lambda latents: self.fetch(self.project(latents)), self.latents(),
                     bytes=sum(self.rows(c).nbytes for c in COMPONENTS))
 
     def _decode(self, name, options):
@@ -329,8 +334,11 @@ class Work:
         self.counts: Dict[str, Dict[str, int]] = {}
         self._wrap(networks, "encode", "encode", lambda crops: {c: 1 for c in crops})
         self._wrap(networks, "decode", "decode", lambda component, vectors: {component: len(vectors)})
+        if hasattr(networks, "decode_into"):
+            self._wrap(networks, "decode_into", "decode", lambda store, places, component, bank, rows:
+                       {component: len(rows)})
         self._wrap(networks, "map_features", "features", lambda vectors: {c: 1 for c in vectors})
-        self._wrap(networks, "photograph", "generator", lambda features: {"rest": 1})
+        self._wrap(networks, "photograph", "generator", lambda features, *more: {"rest": 1})
 
     def _wrap(self, networks, method, step, say):
         plain = getattr(networks, method)

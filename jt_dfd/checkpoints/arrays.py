@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import UserError
 
-_LONGEST_MESSAGE = 3000
+_MAX_MESSAGE = 3000
 
 
 class CheckpointError(UserError, ValueError):
@@ -16,8 +16,8 @@ class CheckpointError(UserError, ValueError):
     found and, where there is one, the way out.  Text out of a file is shown without control characters, and cut."""
 
     def __init__(self, message: str):
-        plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in message[:_LONGEST_MESSAGE])
-        super().__init__(plain + ("..." if len(message) > _LONGEST_MESSAGE else ""))
+        plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in message[:_MAX_MESSAGE])
+        super().__init__(plain + ("..." if len(message) > _MAX_MESSAGE else ""))
 
 
 class Widened(np.ndarray):

@@ -29,8 +29,8 @@ from ..config import PRESETS, Config
 from ..layout import KINDS
 from . import formats
 from .arrays import CheckpointError
-from .banks import read_bank, write_bank
 from .foreign import XU_JUSTIN
+from .formats import read_bank, write_bank
 from .recognise import BANK, Layout, combined_config, recognise, sizes_of
 
 #: genders a bank may be split by, and the word for each in the release's file names
@@ -127,8 +127,8 @@ class Folder:
 
     def members(self) -> List[Member]:
         """Every network and bank that is there, in a fixed order."""
-        found = [(*wanted[:3], place(*wanted[:3]), self.find(*wanted[:3])) for wanted in self._wanted()]
-        return [Member(*entry) for entry in found if entry[-1] is not None]
+        found = ((wanted[:3], self.find(*wanted[:3])) for wanted in self._wanted())
+        return [Member(*which, place(*which), path) for which, path in found if path is not None]
 
     def missing(self) -> List[str]:
         """Places of networks and banks that belong there and are not."""

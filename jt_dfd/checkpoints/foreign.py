@@ -72,7 +72,7 @@ def discriminator(arrays: Arrays) -> Tuple[Arrays, List[str]]:
     for scale in scales:
         own = {name: array for name, array in arrays.items() if name.startswith(f"scale{scale}_")
                and name.rpartition(".")[2] not in _STATISTICS}
-        layers = max(int(re.match(r"scale\d+_layer(\d+)", name).group(1)) for name in own)
+        layers = max(int(re.findall(r"scale\d+_layer(\d+)", name)[0]) for name in own)
         for name, array in own.items():
             place = re.sub(r"^scale\d+", f"scale{len(scales) - 1 - scale}", name)
             out[place] = array
@@ -161,13 +161,13 @@ VGGS = ("vgg16", "vgg19")
 
 def vgg_places(kind: str) -> Dict[str, Tuple[str, Tuple[int, ...]]]:
     """Name of each convolution ("conv1_1" ... "conv5_4") -> (torchvision's name "features.N", shape of its weight)."""
-    out, stage, number = {}, 1, 0
+    out, level, number = {}, 1, 0
     for index, layer in enumerate(layout.vgg(kind)):
         if isinstance(layer, layout.Pool):
-            stage, number = stage + 1, 0
+            level, number = level + 1, 0
         elif isinstance(layer, layout.Conv):
             number += 1
-            out[f"conv{stage}_{number}"] = (f"features.{index}", layout.shapes_of(layer)["weight"])
+            out[f"conv{level}_{number}"] = (f"features.{index}", layout.shapes_of(layer)["weight"])
     return out
 
 

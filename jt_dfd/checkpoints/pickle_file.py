@@ -17,7 +17,7 @@ _CHUNK = 1 << 20
 
 
 def read_pickle(stream, size: int) -> Any:
-    """The value in a pickle of ``size`` bytes, with Jittor's checksum behind it or without; UnpicklingError where it is
+    """The value in a pickle of ``size`` bytes, with Jittor's checksum after it or without; UnpicklingError where it is
     damaged."""
     length = _checked_length(stream, size)
     limited = safe_pickle.Limited(stream, length)
@@ -64,7 +64,7 @@ class _Hashing:
 
 def write_arrays(path, arrays: Dict[str, np.ndarray]) -> None:
     """Write name -> array atomically: a pickle any reader of the release's files understands, with Jittor's
-    checksum behind it.  Element types are kept."""
+    checksum after it.  Element types are kept."""
     plain = {str(name): np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def write(temporary):

@@ -40,9 +40,9 @@ class Layout:
 
     kind: str
     component: str = ""
-    config: Optional[Config] = None
+    config: Any = None
     preset: Optional[str] = None
-    sizes: Optional[Dict[str, Any]] = None
+    sizes: Any = None
 
     def __str__(self):
         what = {"image_decoder": "image decoder", "feature_decoder": "feature decoder", "bank": "feature bank",
@@ -123,8 +123,8 @@ def _config(known: Dict[str, Any]) -> Config:
         if all(getattr(config, field) == value for field, value in known.items()):
             return config
     canvas = known.get("canvas", 512)
-    stages = (1,) * (int(canvas).bit_length() - 5)
-    filler = Config(canvas=canvas, encoder_widths=stages, image_widths=stages, feature_widths=stages,
+    halvings = (1,) * (int(canvas).bit_length() - 5)
+    filler = Config(canvas=canvas, encoder_widths=halvings, image_widths=halvings, feature_widths=halvings,
                     generator_downs=1)
     return filler.with_changes(preset="unnamed", **known)
 
@@ -169,7 +169,7 @@ def _unknown(found: Shapes, source, known: Optional[Tuple[str, Shapes]], renamed
 
 
 def _likeliest(found: Shapes) -> Tuple[str, Shapes]:
-    best, most = None, -1.0
+    best, most = ("", {}), -1.0
     for config in PRESETS.values():
         for kind in (*KINDS, "discriminator"):
             shapes = specification(kind, config)

@@ -110,7 +110,7 @@ def unpack(archive: Path, name: str, folder: Path) -> List[str]:
     return sorted(wanted.values())
 
 
-def verify(folder, progress: Optional[Callable[[str], None]] = None) -> None:
+def verify(folder, progress: Optional[Callable[[str], object]] = None) -> None:
     """Read every file of the release strictly, one at a time.  CheckpointError names the first that does not fit."""
     opened = open_folder(folder)
     if opened.path != Path(folder):

@@ -15,17 +15,17 @@ from __future__ import annotations
 import pickle
 import struct
 from collections import OrderedDict
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 
 #: a checkpoint nests a few levels (networks, optimiser state, options); what lies deeper is left out
-_DEEPEST = 12
+_MAX_DEPTH = 12
 #: element types an array in a checkpoint may have; others are left out
 _DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 #: a checkpoint of a thousand parameters with its optimiser has 100,000; this many take about two seconds
-_MOST_INSTRUCTIONS = 1_000_000
-_LONGEST_LINE = 4096
+_MAX_INSTRUCTIONS = 1_000_000
+_MAX_LINE = 4096
 
 
 class UnsafePickle(pickle.UnpicklingError):
@@ -136,7 +136,7 @@ def _frombuffer(data, dtype, shape, order):
 
 
 def _scalar(dtype, data):
-    return dtype if isinstance(dtype, Inert) else _build((), dtype, data, "C").item()
+    return dtype if isinstance(dtype, Inert) else np.asarray(_build((), dtype, data, "C")).item()
 
 
 def _jittor_var(*arguments):
@@ -240,18 +240,26 @@ _MAKERS = ("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newob
 class _Counting(dict):
     """Instruction -> what carries it out; counts those taken."""
 
-    left = _MOST_INSTRUCTIONS
+    left = _MAX_INSTRUCTIONS
 
     def __getitem__(self, key):
         self.left -= 1
         if self.left < 0:
-            raise UnsafePickle(f"has more than {_MOST_INSTRUCTIONS:,} instructions, more than any checkpoint needs")
+            raise UnsafePickle(f"has more than {_MAX_INSTRUCTIONS:,} instructions, more than any checkpoint needs")
         return dict.__getitem__(self, key)
 
 
 class Reader(pickle._Unpickler):
     """Reads one pickle from a binary stream of ``size`` bytes.  ``names`` says what each (module, name) the pickle may
     ask for stands for; readers of other formats extend it and ``persistent_load``."""
+
+    # of Python's own reader, of which the checkers' stubs say nothing
+    dispatch: dict
+    stack: list
+    append: Callable
+    pop_mark: Callable
+    read: Callable
+    readline: Callable
 
     names: Dict[tuple, Any] = _ALLOWED
     #: classes whose instances take a state (the ``BUILD`` instruction)
@@ -383,7 +391,7 @@ class _Lines:
         self.read, self._readline = stream.read, stream.readline
 
     def readline(self):
-        return self._readline(_LONGEST_LINE)
+        return self._readline(_MAX_LINE)
 
 
 class Limited:
@@ -422,7 +430,7 @@ def resolve(value, _depth: int = 0, _seen: Optional[Dict[int, Any]] = None):
     if not isinstance(value, (dict, list, tuple)):
         return Inert("a class or function")
     if id(value) not in seen:
-        if _depth > _DEEPEST:
+        if _depth > _MAX_DEPTH:
             return Inert("nested too deep")
         seen[id(value)] = Inert("within itself")
         if isinstance(value, dict):

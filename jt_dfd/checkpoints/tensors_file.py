@@ -2,7 +2,7 @@
 
     8 bytes    length of the header, little-endian
     header     JSON: name -> {"dtype", "shape", "data_offsets": [begin, end]}, and "__metadata__": text -> text
-    data       the arrays one behind the other, without holes
+    data       the arrays one after the other, without holes
 
 Files written here carry a SHA-256 over names, types, shapes and data in their metadata, which is verified when it is
 there: the format itself would not notice a changed number.
@@ -25,8 +25,8 @@ _CODES = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bf16", "I64": "i8", "I
 _NAMES = {np.dtype(code): name for name, code in _CODES.items() if code != "bf16"}
 #: types that the format has, and no network here
 _OTHERS = {"C64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F6_E2M3", "F6_E3M2", "F4"}
-_LONGEST_HEADER = 8_000_000  # the format's own bound is 100 MB, half a minute and a gigabyte of names
-_MOST_ENTRIES = 20_000
+_MAX_HEADER = 8_000_000  # the format's own bound is 100 MB, half a minute and a gigabyte of names
+_MAX_ENTRIES = 20_000
 _CHECKSUM = "jt_dfd.sha256"
 
 
@@ -89,7 +89,7 @@ def _header(stream, size: int) -> Tuple[Dict[str, Any], Dict[str, str], int]:
     length = struct.unpack("<Q", head)[0] if len(head) == 8 else None
     if length is None or length > size - 8:
         raise ValueError(f"its header would be {length} bytes long in a file of {size}")
-    if length > _LONGEST_HEADER:
+    if length > _MAX_HEADER:
         raise ValueError(f"its header has {length} bytes, more than any checkpoint's")
     try:
         header = json.loads(stream.read(length).decode("utf-8"), object_pairs_hook=_unique, parse_int=_number)
@@ -104,7 +104,7 @@ def _header(stream, size: int) -> Tuple[Dict[str, Any], Dict[str, str], int]:
         # damage to the name of the checksum would switch it off
         if key != _CHECKSUM and difflib.SequenceMatcher(None, key[:64], _CHECKSUM).ratio() > 0.75:
             raise ValueError(f"its checksum is called {key!r:.40} instead of {_CHECKSUM!r}: the header is damaged")
-    if len(header) > _MOST_ENTRIES:
+    if len(header) > _MAX_ENTRIES:
         raise ValueError(f"it has {len(header)} entries, more than any checkpoint")
     return header, metadata, length
 

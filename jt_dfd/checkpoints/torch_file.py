@@ -1,7 +1,7 @@
 """PyTorch's files read without PyTorch and without executing anything.
 
 Both layouts are read: the zip archive of PyTorch 1.6 and later (a pickle ``data.pkl`` that refers to one raw record
-per storage) and the older one (pickles, then the storages one behind the other), in which pix2pixHD's and torchvision's
+per storage) and the older one (pickles, then the storages one after the other), in which pix2pixHD's and torchvision's
 first models were published.  Pickles go through the same strict reader as the release's files, with the few names of
 PyTorch's dense tensors added; sparse, quantised, complex and other tensors are left out, TorchScript programs refused.
 
@@ -27,8 +27,8 @@ LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _LEGACY_PROTOCOL = 1001
 _CHUNK = 1 << 20
 #: an archive of more records, or a longer list of them, is no checkpoint and would take minutes
-_MOST_RECORDS = 20_000
-_LONGEST_DIRECTORY = 8 << 20
+_MAX_RECORDS = 20_000
+_MAX_DIRECTORY = 8 << 20
 #: compressed records may unpack to so many times the file, and to so many bytes besides; weights hardly compress
 _UNPACKED, _UNPACKED_BESIDE, _UNPACKED_MOST = 20, 64 << 20, 3 << 29
 #: bytes of tensors larger than their storage (``expand``), which are written out when they are used
@@ -60,7 +60,8 @@ class _Storage(StandIn):
     """A piece of raw data that tensors are views of; ``raw`` is filled when its bytes were read."""
 
     def __init__(self, kind: _StorageKind, count: int):
-        self.kind, self.count, self.raw = kind, count, None  # type: Any
+        self.kind, self.count = kind, count
+        self.raw: Any = None
 
     def values(self, code: str) -> np.ndarray:
         if self.raw is None:
@@ -124,7 +125,7 @@ def _rebuild_parameter(data, *_):
 
 
 def _rebuild_marked(function, kind, arguments, *_):
-    """A tensor with notes of a training script's own on it, which stay behind."""
+    """A tensor with notes of a training script's own on it, which are left out."""
     if function not in (_rebuild_tensor, _rebuild_parameter, _rebuild_of_type) or not isinstance(arguments, tuple):
         return function if isinstance(function, Inert) else Inert("a tensor of a class of its own")
     return function(*arguments)
@@ -231,7 +232,7 @@ def _check_directory(stream, size: int) -> None:
         far = data.rfind(b"PK\x06\x06", 0, end)
         if (count == 0xFFFF or length == 0xFFFFFFFF) and far >= 0 and len(data) >= far + 48:
             count, length = struct.unpack("<QQ", data[far + 32:far + 48])
-        if count > _MOST_RECORDS or length > _LONGEST_DIRECTORY:
+        if count > _MAX_RECORDS or length > _MAX_DIRECTORY:
             raise UnsafePickle(f"an archive of {count} records, more than any checkpoint has")
     stream.seek(0)
 

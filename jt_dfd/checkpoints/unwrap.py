@@ -21,15 +21,15 @@ _PREFIXES = ("module.", "_orig_mod.")
 BANK = "feature"
 #: how the notes begin that say what of a file was not taken
 LEFT_OUT = "left out what is no"
-_DEEPEST = 4
-_MOST_ENTRIES = 100_000
+_MAX_DEPTH = 4
+_MAX_ENTRIES = 100_000
 
 
 def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Arrays, List[str]]:
     """(name -> array, notes) of a possibly wrapped checkpoint, names as the network itself has them.
 
     key: which network to take where there are several: an entry, entries within entries ("gen/state_dict"), or the
-    prefix of its names ("netG").  Optimiser state, counters and other entries are left behind and noted.
+    prefix of its names ("netG").  Optimiser state, counters and other entries are left out and noted.
     """
     value = _unslashed(value)
     if not isinstance(value, dict) or not value:
@@ -45,11 +45,11 @@ def unwrap(value: Any, source, key: Optional[str] = None) -> Tuple[Arrays, List[
             raise CheckpointError(f"{source}: holds no network: its entries are {_listed(value)}"
                                   + "".join(f"; {note}" for note in left_out))
         if not flat and not states:
-            notes.append(f"left behind {_listed(name for name in value if name not in arrays)}")
+            notes.append(f"left out {_listed(name for name in value if name not in arrays)}")
     else:
         arrays, key = _arrays_of(states[path]), None
         left = [name for name in value if name != path.split("/")[0] and name != path]
-        notes = [f"unwrapped {path!r}" + (f", left behind {_listed(left)}" if left else "")]
+        notes = [f"unwrapped {path!r}" + (f", left out {_listed(left)}" if left else "")]
     arrays, more = tidy(arrays)
     arrays, prefix = _without_prefix(arrays, source, key, list(states))
     arrays, last = tidy(arrays)
@@ -66,9 +66,9 @@ def _left_out(value) -> List[str]:
     return [f"{LEFT_OUT} array, nothing was run: {_listed(found)}"] if found else []
 
 
-def _entries(value, deep: int = _DEEPEST) -> Iterator[Tuple[str, Any]]:
+def _entries(value, deep: int = _MAX_DEPTH) -> Iterator[Tuple[str, Any]]:
     """("a/b", item) of every entry of the value and of the dictionaries in it, each dictionary gone through once."""
-    waiting, seen, left = [("", value, deep)], set(), _MOST_ENTRIES
+    waiting, seen, left = [("", value, deep)], set(), _MAX_ENTRIES
     while waiting:
         path, inner, deep = waiting.pop(0)
         if id(inner) in seen:
@@ -156,7 +156,7 @@ def _without_prefix(arrays: Arrays, source, key: Optional[str], states: List[str
                               f"{'array' if len(rest) == 1 else 'arrays'} of something else ({_listed(rest, 3)}); "
                               f"take it alone with --key {prefix[:-1]}")
     return ({name[len(prefix):]: array for name, array in arrays.items() if name.startswith(prefix)},
-            [f"took the prefix {prefix!r} off every name" + (f", left behind {_listed(rest)}" if rest else "")])
+            [f"took the prefix {prefix!r} off every name" + (f", left out {_listed(rest)}" if rest else "")])
 
 
 def tidy(arrays: Arrays) -> Tuple[Arrays, List[str]]:

@@ -1,7 +1,7 @@
 """Checkpoints from Jittor to PyTorch and back, with proof.
 
 torch_modules    the whole system as PyTorch modules; ``load_pretrained``, ``save_pretrained``
-convert          one file; convert_folder a whole folder
+convert          one file, or a whole folder
 verify           that two files hold the same network and both frameworks compute the same
 onnx_export      sketch to face as an ONNX model
 

@@ -34,12 +34,12 @@ ends; a folder becomes a folder that jt_dfd.converter.torch_modules.load_pretrai
 ends; a folder becomes a folder in the release's layout that every tool here reads."""}
 _CONVERSION = """\
 SRC may be of either framework and of any of the formats: ours, the release's, what Jittor or PyTorch saved
-({"state_dict": ...}; optimiser state, options and other objects, module. prefixes and counters are left behind),
+({"state_dict": ...}; optimiser state, options and other objects, module. prefixes and counters are left out),
 pix2pixHD's latest_net_G.pth and
 latest_net_D.pth of any size, torchvision's VGG16 and VGG19. Anything else is refused with the nearest names.
 
 Where both frameworks are installed each network is run in both, before saving and after loading again, and refused
-where a stage differs by more than 5e-5 of its scale. DST is written whole or not at all."""
+where a layer differs by more than 5e-5 of its scale. DST is written whole or not at all."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,7 +161,7 @@ def _convert(options) -> int:
         return 0
     from tqdm import tqdm
 
-    from .convert_folder import convert_folder
+    from .convert import convert_folder
 
     with tqdm(unit="B", unit_scale=True, unit_divisor=1000, leave=False) as bar:
         def progress(text, position, total):
@@ -186,7 +186,7 @@ def _say_proof(dones) -> None:
     proofs = [done.proof for done in dones if done.proof is not None]
     if proofs:
         print(f"  {len(proofs)} networks run in Jittor and PyTorch, before saving and after loading again: largest "
-              f"difference {max(proofs):.1e} of a stage's scale (accepted: {TOLERANCE:.0e})")
+              f"difference {max(proofs):.1e} of a layer's scale (accepted: {TOLERANCE:.0e})")
     reasons = sorted({done.unproven for done in dones if done.unproven and "not asked" not in done.unproven
                       and "bank" not in done.unproven})
     for reason in reasons:
@@ -203,9 +203,9 @@ def _inspect(options) -> int:
 
 
 def _verify(options) -> int:
-    from . import command_verify
+    from . import verify
 
-    return command_verify.main(options)
+    return verify.main(options)
 
 
 def _onnx(options) -> int:

@@ -1,30 +1,32 @@
-"""Conversion of one file: read, recognise, check, write beside its place, prove, rename.
+"""Conversion of one file: read, recognise, check, write beside its place, prove, rename; and of a whole folder, one
+network after the other, into a folder beside the destination, which takes its place at the very end.
 
 Whatever goes wrong, the destination is as it was before.
 """
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ..atomic import replace_file, scratch_beside
-from ..checkpoints import CheckpointError, formats, read_bank, write_bank
-from ..checkpoints.folder import bank_format
+from ..checkpoints import CheckpointError, Folder, formats, new_folder, open_folder, read_bank, write_bank
+from ..checkpoints.folder import NOTICES, Member, bank_format
 from ..checkpoints.recognise import BANK, Layout, recognise
 from ..checkpoints.torch_file import import_torch
-from .sides import Jittor, Unavailable, check_torch, torch_outputs
-from .stages import Saved
-from .verify import NETWORKS, Finding, agreement, fingerprints, refuse, reload, same_bits
+from .sides import Jittor, Saved, Unavailable, check_torch, torch_outputs
+from .verify import NETWORKS, Finding, agreement, difference_or_refuse, fingerprints, reload, same_bits
 
 #: element types that are not kept: no network here computes with more than float32
 _KEPT = {np.dtype("float64"): "float32"}
 
 
 class Done(NamedTuple):
-    """layout of the file, how many numbers it holds, notes for people; proof: the worst stage's relative difference,
+    """layout of the file, how many numbers it holds, notes for people; proof: the worst layer's relative difference,
     or None where the networks were not run, ``unproven`` saying why."""
 
     layout: Layout
@@ -118,13 +120,14 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
         notes = notes + ["rounded float64 to float32, which the networks compute with"]
     for name in list(arrays):
         arrays[name] = as_type(arrays[name], dtype or _KEPT.get(arrays[name].dtype.newbyteorder("=")), name, source)
-    numbers, proof = sum(array.size for array in arrays.values()), None
+    numbers = sum(array.size for array in arrays.values())
+    proof: Any = None
     if reference is not None:
-        proof = refuse(_in_torch(reference, layout, arrays), source, "after cross-loading")
+        proof = difference_or_refuse(_in_torch(reference, layout, arrays), source, "after cross-loading")
     marks = fingerprints(arrays) if jittor is not None else None
     formats.write(target, arrays)
     del arrays
-    if marks is not None:
+    if marks is not None and jittor is not None:
         saved = reload(target, layout)
         same_bits(marks, saved, target)
         if reference is not None and to == "torch":
@@ -133,7 +136,7 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
             del saved
             again = agreement(jittor.outputs(layout, target, True), lambda given: reference)
         if reference is not None:
-            proof = max(proof, refuse(again, source, "after saving and loading again"))
+            proof = max(proof, difference_or_refuse(again, source, "after saving and loading again"))
             reference.discard()
     return Done(layout, numbers, notes, proof, unproven)
 
@@ -178,3 +181,82 @@ def convert_bank(source: Path, target: Path, dtype: Optional[str], latent: int, 
         back = reload(target, Layout("bank"))[BANK]
     same_bits(fingerprints({BANK: rows}), {BANK: back}, target)
     return Done(Layout("bank"), rows.size, [], None, "a bank is not run")
+
+
+_MAX_NOTICE = 1 << 20
+
+
+def convert_folder(source, destination, to: str, suffix: str = ".pth", dtype: Optional[str] = None,
+                   force: bool = False, verify: bool = True, partial: bool = False, progress=None) -> List[Done]:
+    """A folder in the release's layout, with or without config.json, to PyTorch or back to Jittor.
+
+    to        "torch" or "jittor"
+    suffix    of the networks written: ".pth", ".pt" or ".safetensors"; to Jittor always ".pkl" with ".bin" banks
+    partial   convert what is there where networks or banks are missing
+    progress  called with (text, bytes done, bytes in all) before each file and once at the end
+
+    CheckpointError names the file and the cause; the destination is untouched then, and after Ctrl-C.
+    """
+    source, destination = Path(source), Path(destination)
+    folder = open_folder(source, sizes_from_files=True)
+    members, missing = folder.members(), folder.missing()
+    if destination.suffix.lower() in (*formats.SUFFIXES, ".bin"):
+        raise CheckpointError(f"{destination}: is named like a file, and {source} is a folder, which becomes a folder")
+    if missing and not partial:
+        raise CheckpointError(f"{source}: {len(missing)} files are missing: {', '.join(missing[:4])}"
+                              f"{' and more' if len(missing) > 4 else ''}. Fetch them, or convert what is there "
+                              "with --partial.")
+    if to == "jittor":
+        suffix = ".pkl"
+    elif suffix not in formats.TORCH_SUFFIXES:
+        raise CheckpointError(f"format {suffix!r}: expected one of {', '.join(formats.TORCH_SUFFIXES)}")
+    elif suffix != ".safetensors":
+        import_torch(destination)
+    _check_apart(source, destination)
+    dones: List[Done] = []
+    total = sum(member.path.stat().st_size for member in members)
+    with ExitStack() as stack:
+        made = stack.enter_context(new_folder(destination, folder.config, suffix, force))
+        jittor = stack.enter_context(Jittor()) if verify else None
+        bank_types = set()
+        position = 0
+        for member in members:
+            if progress:
+                progress(member.place, position, total)
+            position += member.path.stat().st_size
+            dones.append(_convert_member(folder, member, made, to, dtype, jittor, bank_types))
+        if progress:
+            progress("config.json", total, total)
+        _copy_notices(folder, made.path)
+        made.write_config(folder.meta.get("provenance"), "float16" if bank_types == {2} else "float32")
+    return dones
+
+
+def _convert_member(folder: Folder, member: Member, made: Folder, to: str, dtype: Optional[str],
+                    jittor: Optional[Jittor], bank_types: set) -> Done:
+    folder.check_sum(member.path)
+    target = made.target(member.kind, member.component, member.gender)
+    if member.kind != "bank":
+        layout = Layout(member.kind, member.component, folder.config)
+        return convert_network(member.path, target, to, dtype, jittor, None, layout)
+    done = convert_bank(member.path, target, dtype, folder.config.latent, folder.bank_dtype)
+    if to == "jittor":
+        bank_types.add(target.stat().st_size // done.numbers)
+        if len(bank_types) > 1:
+            raise CheckpointError(f"{member.path}: its element type differs from the banks before; a folder's banks "
+                                  "have one type: convert with --dtype")
+    return done
+
+
+def _copy_notices(folder: Folder, staging: Path) -> None:
+    for pattern in NOTICES:
+        for file in sorted(folder.path.glob(pattern)):
+            if file.is_file() and file.stat().st_size <= _MAX_NOTICE:
+                shutil.copyfile(str(file), str(staging / file.name))
+
+
+def _check_apart(source: Path, destination: Path) -> None:
+    """CheckpointError where one folder lies within the other."""
+    here, there = source.resolve(), destination.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise CheckpointError(f"{destination}: lies within {source} or the other way round; name a folder beside it")

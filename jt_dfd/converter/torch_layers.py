@@ -78,23 +78,8 @@ class Up(_Block):
 
 
 _BLOCKS = {"res": Res, "down": Down, "up": Up}
-_ACTIVATIONS = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: nn.Tanh(), "leaky_relu": lambda a: nn.LeakyReLU(a.slope)}
-_MAKERS = {
-    tuple: lambda layers: nn.Sequential(*[make(layer) for layer in layers]),
-    layout.Block: lambda b: _BLOCKS[b.kind](b),
-    layout.Linear: lambda r: nn.Linear(r.into, r.out),
-    layout.Conv: lambda c: nn.Conv2d(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding),
-    layout.ConvTranspose: lambda c: nn.ConvTranspose2d(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding,
-                                                       output_padding=c.output_padding),
-    layout.Norm: _norm,
-    layout.Reflect: lambda r: nn.ReflectionPad2d(r.padding),
-    layout.Activation: lambda a: _ACTIVATIONS[a.name](a),
-}
-
-
-def make(layer) -> nn.Module:
-    """The module of a record of layout.py; of a tuple of them an ``nn.Sequential``."""
-    return _MAKERS[type(layer)](layer)
+#: the module of a record of layout.py
+make = layout.maker(nn, nn.Conv2d, nn.ConvTranspose2d, _norm, lambda block: _BLOCKS[block.kind](block))
 
 
 class _Network(nn.Module):
@@ -161,21 +146,11 @@ class MultiScaleDiscriminator(_Network):
 
     def __init__(self, config: Config):
         super().__init__("discriminator", config)
-        self.scales, self.layers = config.discriminator_scales, config.discriminator_layers
+        self.config = config
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
     def forward(self, features: Tensor, picture: Tensor) -> List[List[Tensor]]:
-        x = torch.cat([features, picture], 1)
-        out = []
-        for scale in range(self.scales):
-            maps, y = [], x
-            for layer in range(self.layers + 2):
-                y = getattr(self, f"scale{scale}_layer{layer}")(y)
-                maps.append(y)
-            out.append(maps)
-            if scale + 1 < self.scales:
-                x = self.halve(x)
-        return out
+        return layout.discriminate(self, torch.cat([features, picture], 1), self.config, self.halve)
 
 
 def initialise(network: nn.Module) -> nn.Module:

@@ -12,7 +12,7 @@ import numpy as np
 from ..components import CANONICAL_POINTS, RELEASE_CANVAS
 
 #: the eyes may miss their places by so much, in pixels of the 512 frame
-MOST_EYE_ERROR = 6.0
+MAX_EYE_ERROR = 6.0
 #: from this error on the eyes are pulled harder (ours: leaves room for another detector's opinion)
 GOOD_EYE_ERROR = 4.0
 

@@ -1,4 +1,4 @@
-"""What is wrong with a training set: every pair read and measured."""
+"""What is wrong with a training set: every pair read and measured; and contact sheets of it, to look at."""
 from __future__ import annotations
 
 from collections import Counter
@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
+import cv2
+import numpy as np
+
 from .. import drawings
-from ..components import RELEASE_CANVAS, Geometry
-from ..pictures import PictureError, read_picture, to_sketch
-from . import index, outlines
+from ..components import PARTS, RELEASE_CANVAS, Geometry
+from ..pictures import PictureError, read_picture, to_sketch, write_png
+from . import hand, index, outlines
 from .workers import Workers
 
 #: what is said of a sketch by the code of its reading (drawings.UNFIT)
@@ -60,7 +63,7 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
         if row.gender not in ("", *index.GENDERS):
             result.errors.append((row.file, f"unknown gender: {row.gender!r}, expected female, male or blank"))
         if row.landmarks is not None:
-            _check_landmarks(row, result)
+            _check_landmarks(row.file, row.landmarks, result)
     with Workers(max(1, workers), f"{__name__}:make") as pool:
         jobs = [(str(Path(folder) / r.file), str(Path(folder) / r.sketch),
                  str(Path(folder) / r.drawn) if r.drawn else "")
@@ -74,14 +77,14 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
     return result
 
 
-def _check_landmarks(row: index.Row, result: Result) -> None:
+def _check_landmarks(file: str, landmarks: index.Landmarks, result: Result) -> None:
     geometry = Geometry()
     homes = {"left_eye": "eye1", "right_eye": "eye2", "nose": "nose", "mouth_left": "mouth", "mouth_right": "mouth"}
-    away = [point for point, part in homes.items() if not geometry.window(part).contains(*row.landmarks[point])]
-    if row.landmarks["left_eye"][0] >= row.landmarks["right_eye"][0]:
-        result.errors.append((row.file, "landmarks: left and right eye mixed up"))
+    away = [point for point, part in homes.items() if not geometry.window(part).contains(*landmarks[point])]
+    if landmarks["left_eye"][0] >= landmarks["right_eye"][0]:
+        result.errors.append((file, "landmarks: left and right eye mixed up"))
     elif away:
-        result.warnings.append((row.file, f"landmarks outside their windows: {', '.join(away)}"))
+        result.warnings.append((file, f"landmarks outside their windows: {', '.join(away)}"))
 
 
 def make():
@@ -119,3 +122,58 @@ def check_pair(face_path: str, sketch_path: str, drawn_path: str = "") -> List[T
         elif picture.std() < 4:
             found.append((which, "blank photograph"))
     return found
+
+
+#: colour (RGB) of each window on a contact sheet
+COLOURS = {"eye1": (220, 40, 40), "eye2": (40, 90, 230), "nose": (20, 150, 60), "mouth": (200, 120, 0)}
+LEGEND = "eye1 red, eye2 blue, nose green, mouth orange; dots are the landmarks"
+_EDGE, _CAPTION, _GAP = 256, 18, 6
+
+
+def pair_tile(folder, row: index.Row) -> np.ndarray:
+    """Photograph, sketch and, where there are curves, a drawing of them, of one row, windows drawn, with a caption:
+    (274, 512 or 768, 3) uint8 RGB.  What cannot be read is grey with a cross."""
+    halves = []
+    for which in ("file", "sketch", "drawn") if row.drawn else ("file", "sketch"):
+        path = Path(folder) / getattr(row, which)
+        try:
+            picture = (read_picture(path) if which == "file" else to_sketch(path) if which == "sketch" else
+                       hand.draw(outlines.read(path), hand.generator(path.stem)))
+            if picture.ndim == 2:
+                picture = np.repeat(picture[:, :, None], 3, 2)
+            half = cv2.resize(picture, (_EDGE, _EDGE), interpolation=cv2.INTER_AREA)
+        except PictureError:
+            half = np.full((_EDGE, _EDGE, 3), 200, np.uint8)
+            cv2.line(half, (0, 0), (_EDGE, _EDGE), (120, 0, 0), 2)
+            cv2.line(half, (0, _EDGE), (_EDGE, 0), (120, 0, 0), 2)
+        geometry = Geometry(_EDGE)
+        for part in PARTS:
+            w = geometry.window(part)
+            cv2.rectangle(half, (w.x, w.y), (w.x + w.size - 1, w.y + w.size - 1), COLOURS[part], 1)
+        for x, y in (row.landmarks or {}).values():
+            cv2.circle(half, (int(round(x / 2)), int(round(y / 2))), 2, (255, 0, 200), -1)
+        halves.append(half)
+    tile = np.full((_EDGE + _CAPTION, len(halves) * _EDGE, 3), 255, np.uint8)
+    tile[:_EDGE] = np.hstack(halves)
+    caption = "  ".join(filter(None, [row.name, row.gender or "gender blank", row.split]))
+    cv2.putText(tile, caption.encode("ascii", "replace").decode(), (3, _EDGE + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42,
+                (0, 0, 0), 1, cv2.LINE_AA)
+    return tile
+
+
+def write_sheet(folder, path, pairs: int = 24, columns: int = 3) -> int:
+    """Draw ``pairs`` pairs, spread evenly over the index, into a PNG; returns how many."""
+    rows = index.read(folder)
+    if not rows:
+        raise index.SetError(f"{index.index_path(folder)}: no pairs to draw")
+    chosen = [rows[i] for i in sorted({int(i) for i in np.linspace(0, len(rows) - 1, min(pairs, len(rows)))})]
+    tiles = [pair_tile(folder, row) for row in chosen]
+    columns = min(columns, len(tiles))
+    height, width = tiles[0].shape[0], max(tile.shape[1] for tile in tiles)
+    lines = -(-len(tiles) // columns)
+    picture = np.full((lines * (height + _GAP), columns * (width + _GAP), 3), 255, np.uint8)
+    for i, tile in enumerate(tiles):
+        y, x = i // columns * (height + _GAP), i % columns * (width + _GAP)
+        picture[y:y + height, x:x + tile.shape[1]] = tile
+    write_png(path, picture)
+    return len(tiles)

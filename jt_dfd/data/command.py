@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from ..cli import when_stopped
@@ -13,7 +14,9 @@ _PREPARE = """Photographs into a training set, and a check of a set.
   prepare_data.py SRC --out DIR           any folder of portraits: faces found, aligned, sketched, indexed
   prepare_data.py SRC --out DIR --aligned               FFHQ, CelebA-HQ or this project's own frame: taken as they are
   prepare_data.py SRC --out DIR --celeba-landmarks F    CelebA's landmark file instead of detection
+  prepare_data.py --celebamask-hq FOLDER --out DIR      CelebAMask-HQ's own folder, chosen as the paper did
   prepare_data.py check DIR               what is wrong with a set, and a contact sheet of pairs to look at
+  prepare_data.py join DIR DIR --out DIR  several sets as one
 
 Stopping (Ctrl-C, or worse) costs nothing: the same command goes on.  report.csv has the reason for every picture left \
 out.
@@ -40,6 +43,8 @@ def prepare_data(argv=None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["check"]:
         return _check(argv[1:])
+    if argv[:1] == ["join"]:
+        return _join(argv[1:])
     return _prepare(argv)
 
 
@@ -57,21 +62,41 @@ def _share(text: str) -> float:
     return float(text)
 
 
-def _add_sketches(parser: argparse.ArgumentParser, where: str = "") -> None:
-    """The options for sketches; ``where`` ends the words on when curves for drawn ones are made."""
+def _add_set(parser: argparse.ArgumentParser, max_yaw: int, where: str = "") -> None:
+    """The options of a set in the making; ``where`` ends the words on when curves for drawn sketches are made."""
+    parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
     parser.add_argument("--style", choices=("lines", "photocopy", "drawn"), default="lines",
                         help="of the sketches (default lines)")
     parser.add_argument("--drawn", choices=("yes", "no"), default="yes",
                         help="curves for drawn sketches besides, which training draws anew each epoch; a set without "
                              f"them gets them (default yes{where})")
+    parser.add_argument("--min-confidence", type=_share, default=0.9, metavar="P",
+                        help="leave the gender blank where the table is less sure than this (default 0.9)")
+    parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
+    parser.add_argument("--max-yaw", type=float, default=max_yaw, metavar="DEG",
+                        help=f"turned left or right at most (default {max_yaw})")
+    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG",
+                        help="tilted up or down at most (default 30)")
+    parser.add_argument("--test-share", type=_share, default=0.05, metavar="P",
+                        help="share set aside for testing, where no table says otherwise (default 0.05)")
+
+
+def _tell(out: str, summary, things: str) -> None:
+    """What a run made and left out."""
+    print(f"{out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
+          f"{len(summary.rejected)} {things} left out")
+    for reason, count in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
+        print(f"  {count:6d}  {reason}")
 
 
 def _prepare(argv) -> int:
     parser = argparse.ArgumentParser(prog="prepare_data.py", description=_PREPARE,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", metavar="SRC", help="folder of photographs, subfolders included")
-    parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
-    _add_sketches(parser, ", where mediapipe's networks are installed")
+    parser.add_argument("source", metavar="SRC", nargs="?", help="folder of photographs, subfolders included")
+    parser.add_argument("--celebamask-hq", metavar="FOLDER", help="the dataset's unpacked folder instead of SRC: "
+                        "frontal by its pose table, no glasses, no hats, background white by its masks, gender as its "
+                        "attributes say")
+    _add_set(parser, 20, ", where mediapipe's networks are installed")
     parser.add_argument("--sketch-dir", metavar="DIR", help="your own sketches instead, paired with the photographs by "
                         "path, or by name alone; drawn of the aligned faces (they are resized, not aligned), so mostly "
                         "with --aligned")
@@ -80,55 +105,69 @@ def _prepare(argv) -> int:
                        help="the pictures are aligned already: only resize them to 512")
     frame.add_argument("--celeba-landmarks", metavar="FILE", help="CelebA's landmark file, instead of detecting faces")
     parser.add_argument("--labels", metavar="FILE",
-                        help="table with gender and split: a CSV with a column file, or list_attr_celeba.txt (default: "
-                             "index.csv or faces.csv in or above SRC; one in SRC also says which pictures are meant)")
-    parser.add_argument("--min-confidence", type=_share, default=0.9, metavar="P",
-                        help="leave the gender blank where the table is less sure than this (default 0.9)")
-    parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
+                        help="table with gender and split: a CSV with a column file, list_attr_celeba.txt, or "
+                             "ffhq-dataset-v2.json (default: index.csv or faces.csv in or above SRC; one in SRC also "
+                             "says which pictures are meant)")
     parser.add_argument("--min-eyes", type=float, default=32, metavar="PX",
                         help="pixels between the eyes at least (default 32)")
-    parser.add_argument("--max-yaw", type=float, default=20, metavar="DEG",
-                        help="turned left or right at most (default 20)")
-    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG",
-                        help="tilted up or down at most (default 30)")
-    parser.add_argument("--test-share", type=_share, default=0.05, metavar="P",
-                        help="share set aside for testing, where no table says otherwise (default 0.05)")
     parser.add_argument("--limit", type=_whole, metavar="N", help="look at the first N pictures only")
     parser.add_argument("--workers", type=_whole, default=None, metavar="N",
                         help="processes for finding and aligning (default: as many as CPU cores, at most 16)")
     args = parser.parse_args(argv)
 
-    from collections import Counter
-
     from tqdm import tqdm
 
+    from . import index
     from . import prepare as data
     from .portrait import Options
 
-    labels = args.labels
+    labels, paper, reason = args.labels, None, None
+    if (args.source is None) == (args.celebamask_hq is None):
+        parser.error("expected either SRC or --celebamask-hq FOLDER")
+    if args.celebamask_hq:
+        from . import celebamask as paper
+
+        catalogue = paper.Catalogue(args.celebamask_hq)
+        args.source, args.aligned = str(Path(args.celebamask_hq) / paper.PICTURES), True
+        labels = labels or str(Path(args.celebamask_hq) / paper.ATTRIBUTES)
+        reason = lambda picture: catalogue.reason(picture, options)  # noqa: E731
     if labels is None:
         labels = next((str(p) for p in (Path(args.source) / "index.csv", Path(args.source) / "faces.csv",
                                         Path(args.source).parent / "faces.csv") if p.is_file()), None)
     options = Options(frame="aligned" if args.aligned else "landmarks" if args.celeba_landmarks else "detect",
-                      background="keep" if args.keep_background else "white", min_eyes=args.min_eyes,
-                      max_yaw=args.max_yaw, max_pitch=args.max_pitch)
+                      background="keep" if args.keep_background else "masks" if paper else "white",
+                      min_eyes=args.min_eyes, max_yaw=args.max_yaw, max_pitch=args.max_pitch)
     with when_stopped(_STOPPED):
         summary = data.prepare_folder(
             args.source, args.out, options, style=args.style, sketch_dir=args.sketch_dir, labels=labels,
             landmarks=args.celeba_landmarks, min_confidence=args.min_confidence, test_share=args.test_share,
             limit=args.limit, drawn=args.drawn == "yes", workers=args.workers or min(16, os.cpu_count() or 1),
+            reason=reason,
             progress=lambda items, total: tqdm(items, total=total, unit="picture", smoothing=0.05))
-    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
-          f"{len(summary.rejected)} pictures left out")
-    for reason, count in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
-        print(f"  {count:6d}  {reason}")
+    _tell(args.out, summary, "pictures")
     if summary.rejected:
         print(f"  each with its reason in {Path(args.out) / 'report.csv'}")
+    if paper:
+        splits = Counter(row.split for row in index.read(args.out))
+        print(f"the paper's: {paper.PAPER:,} pictures, {paper.PAPER_TRAIN:,} to train on and {paper.PAPER_TEST} to "
+              f"test; here: {summary.pairs:,}, {splits['train']:,} and {splits['test']:,}")
     if summary.left:
         print(f"interrupted with {summary.left} pictures to go; the same command goes on from here")
         return 130
     print(f"look at it: python tools/prepare_data.py check {args.out}")
     return 0 if summary.pairs else 1
+
+
+def _join(argv) -> int:
+    parser = argparse.ArgumentParser(prog="prepare_data.py join", description="Several sets as one: their splits and "
+                                     "genders stay. Exit status 0.")
+    parser.add_argument("sets", metavar="DIR", nargs="+", help="folders with index.csv")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the new set")
+    args = parser.parse_args(argv)
+    from .join import join
+
+    print(f"{args.out}: {join(args.sets, args.out)} pairs of {len(args.sets)} sets")
+    return 0
 
 
 def _check(argv) -> int:
@@ -145,7 +184,7 @@ def _check(argv) -> int:
 
     from tqdm import tqdm
 
-    from . import checking, sheet
+    from . import checking
 
     if args.pairs < 0:
         parser.error("--pairs: expected 0 or more")
@@ -154,41 +193,28 @@ def _check(argv) -> int:
     print(result.text())
     if args.pairs and result.pairs:
         path = args.sheet or str(Path(args.folder) / "sheet.png")
-        drawn = sheet.write_sheet(args.folder, path, args.pairs)
-        print(f"{path}: {drawn} pairs; windows of {sheet.LEGEND}")
+        drawn = checking.write_sheet(args.folder, path, args.pairs)
+        print(f"{path}: {drawn} pairs; windows of {checking.LEGEND}")
     return 1 if result.errors else 0
-
 
 
 def generate_faces(argv=None) -> int:
     parser = argparse.ArgumentParser(description=_GENERATE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, required=True, metavar="N", help="pairs in the set")
-    parser.add_argument("--out", required=True, metavar="DIR", help="the set: index.csv, faces/, sketches/, report.csv")
-    _add_sketches(parser)
+    _add_set(parser, 12)
     parser.add_argument("--first-seed", type=int, default=0, metavar="S",
                         help="go through the seeds from here (default 0)")
     parser.add_argument("--seeds", metavar="FILE", help="these seeds only: one a line, or a CSV with a column seed")
     parser.add_argument("--labels", metavar="FILE",
                         help="CSV with seed (or file), gender and split, for those that have one")
-    parser.add_argument("--min-confidence", type=float, default=0.9, metavar="P",
-                        help="leave the gender blank where the table is less sure than this (default 0.9)")
     parser.add_argument("--leave-out", default="all", metavar="WHAT", help="faces that are passed over because of what "
                         "their style shows, separated by commas: hat, hand, sunglasses, second (a face beside it), "
                         "dark (odd light); or none (default: all of these)")
     parser.add_argument("--truncation", type=float, default=0.7, metavar="T",
                         help="0 always the mean face, 1 the widest variety and more broken ones (default 0.7)")
-    parser.add_argument("--max-yaw", type=float, default=12, metavar="DEG",
-                        help="turned left or right at most (default 12)")
-    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG",
-                        help="tilted up or down at most (default 30)")
-    parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
-    parser.add_argument("--test-share", type=float, default=0.05, metavar="P",
-                        help="share set aside for testing, where no table says otherwise (default 0.05)")
     parser.add_argument("--workers", type=int, default=None, metavar="N",
                         help="processes that generate (default: one for every 8 CPU cores)")
     args = parser.parse_args(argv)
-
-    from collections import Counter
 
     from tqdm import tqdm
 
@@ -206,15 +232,11 @@ def generate_faces(argv=None) -> int:
                                           background="keep" if args.keep_background else "white"),
             style=args.style, first_seed=args.first_seed, seeds=generate.read_seeds(args.seeds) if args.seeds else None,
             labels=args.labels, truncation=args.truncation, min_confidence=args.min_confidence,
-            leave_out=leave_out,
-            test_share=args.test_share, workers=workers, threads=max(1, cores // workers),
+            leave_out=leave_out, test_share=args.test_share, workers=workers, threads=max(1, cores // workers),
             drawn=args.drawn == "yes",
             progress=lambda total, initial, iterable=None: tqdm(iterable, total=total, initial=initial, unit="face",
                                                                 smoothing=0.05))
-    print(f"{args.out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
-          f"{len(summary.rejected)} seeds left out")
-    for reason, number in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
-        print(f"  {number:6d}  {reason}")
+    _tell(args.out, summary, "seeds")
     if summary.left:
         print(f"{summary.left} to go; the same command goes on from here" if not args.seeds else
               f"{summary.left} fewer than asked for: interrupted, or no seeds left")

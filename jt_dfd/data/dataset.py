@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Batch:
 
     crops: Dict[str, "jt.Var"]
     sketch: "jt.Var"
-    photo: Optional["jt.Var"]
+    photo: Any
     rows: List[index.Row]
     items: Tuple[int, ...]
     epoch: int
@@ -88,7 +88,7 @@ class FaceDataset(jt.dataset.Dataset):
         self.geometry, self.stage, self.seed = geometry, stage, seed
         self.rank, self.world_size, self.worker_count = rank, world_size, workers
         files, drawn = files_of(self.rows, folder, self.styles)
-        self.spec = Spec(str(folder), geometry.canvas, stage, seed, augmentation, files,
+        self.spec = Spec(str(index.root(folder)), geometry.canvas, stage, seed, augmentation, files,
                          (cache_mb << 20) // max(1, workers), index.sketch_style(folder), drawn)
         self.set_attrs(total_len=len(self.rows))
         self.epoch, self.step = 0, 0
@@ -162,7 +162,7 @@ class FaceDataset(jt.dataset.Dataset):
                 yield [self._loader.load(epoch, item) for item in items]
             return
         if self._pool is None:
-            self._pool = Workers(self.worker_count, "jt_dfd.data.dataset_worker:make", self.spec)
+            self._pool = Workers(self.worker_count, "jt_dfd.data.items:make", self.spec)
         pool = self._pool
         pending: deque = deque()
         ahead = max(2, -(-2 * self.worker_count * self.world_size // self.batch_size) + 1)

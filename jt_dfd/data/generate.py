@@ -11,12 +11,12 @@ import csv
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 
 from ..errors import InputError
-from . import drawing, index, models, sources
+from . import index, models, prepare, sources
 from .journal import Journal
 from .portrait import Options, PortraitJob, Rejected
 from .prepare import INDEX_EVERY, Summary, finish, write_report
@@ -47,7 +47,7 @@ class FaceGenerator:
             raise models.ModelMissing("the face generator runs on OpenVINO: pip install openvino") from None
         core = openvino.Core()
         # 32-bit floats whatever the processor offers: bfloat16 shifts the picture by about a grey level
-        settings = {"INFERENCE_PRECISION_HINT": "f32"}
+        settings: Dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         self._mapping = core.compile_model(str(mapping), "CPU", settings)
@@ -148,7 +148,7 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
         raise InputError(f"cannot leave out {', '.join(sorted(unknown))}: only {', '.join(UNWANTED)}")
     needed = ["face_mapping", "face_synthesis", "face_short", "face_full", "mesh"]
     lacking = models.missing(*needed, *(["person"] if options.background == "white" else []),
-                             *(["hed"] if style == "lines" else drawing.NEEDED if style == index.DRAWN else []))
+                             *(["hed"] if style == "lines" else prepare.CURVES_NEED if style == index.DRAWN else []))
     if lacking:
         raise models.ModelMissing("\n".join(lacking))
     out = Path(out)
@@ -168,11 +168,11 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
             if kept < count:
                 _run(out, count, _seeds(first_seed, seeds, journal), options, style, truncation, leave_out, workers,
                      threads, journal, progress, write_index)
-            if style == index.DRAWN or drawn and drawing.possible():
+            if style == index.DRAWN or drawn and prepare.can_find_curves():
                 write_index()
                 bar = None if progress is None else lambda items, total: progress(
                     total=total, initial=0, iterable=items)
-                drawing.add_drawn(out, journal, lambda e: sources.glasses_of(_labels_of(e, table)),
+                prepare.add_drawn(out, journal, lambda e: sources.glasses_of(_labels_of(e, table)),
                                   max(workers, threads), bar, style == index.DRAWN)
         except KeyboardInterrupt:
             pass
@@ -180,7 +180,7 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
         write_index()
         write_report(out, journal.entries)
         rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
-        undrawn = drawing.lacking(out, journal) if drawn and drawing.possible() else 0
+        undrawn = prepare.without_curves(out, journal) if drawn and prepare.can_find_curves() else 0
     pairs = len(journal.entries) - len(rejected)
     return Summary(pairs, pairs - before, rejected, max(0, count - pairs, undrawn),
                    sum(bool(e.get("drawn")) for e in journal.entries.values()))

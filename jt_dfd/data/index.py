@@ -17,9 +17,10 @@ import io
 import json
 import os
 import zlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from ..components import CANONICAL_POINTS
 from ..errors import UserError
@@ -32,6 +33,11 @@ SPLITS = ("train", "test")
 POINTS: Tuple[str, ...] = tuple(CANONICAL_POINTS)
 #: share of the pictures set aside for testing (842 of 17,703 in the paper)
 TEST_SHARE = 0.05
+
+#: columns that may hold the gender, whatever their case, and the words for it; -1 and 1 are CelebA's for Male
+GENDER_COLUMNS = ("gender", "sex", "male")
+GENDER_WORDS = {"female": "female", "f": "female", "woman": "female", "w": "female", "-1": "female", "0": "female",
+                "male": "male", "m": "male", "man": "male", "1": "male", "": ""}
 
 Landmarks = Dict[str, Tuple[float, float]]
 
@@ -80,15 +86,21 @@ def parse_landmarks(text: str) -> Optional[Landmarks]:
     return {point: (numbers[2 * i], numbers[2 * i + 1]) for i, point in enumerate(POINTS)}
 
 
-def flip_landmarks(landmarks: Landmarks, size: int = 512) -> Landmarks:
-    """The landmarks of the picture mirrored left to right: left and right change names."""
-    swap = {"left_eye": "right_eye", "right_eye": "left_eye", "mouth_left": "mouth_right", "mouth_right": "mouth_left"}
-    return {swap.get(p, p): (size - 1 - x, y) for p, (x, y) in landmarks.items()}
-
-
 def split_of(name: str, test_share: float = TEST_SHARE) -> str:
     """"test" or "train", from the name alone: the same whatever else is in the set and in whatever order it came."""
     return "test" if zlib.crc32(name.encode("utf-8")) % 10_000 < test_share * 10_000 else "train"
+
+
+def folders(data: Union[str, os.PathLike]) -> List[Path]:
+    """The sets that ``data`` names: a folder, or several with ``os.pathsep`` between them."""
+    text = os.fspath(data)
+    return [Path(text)] if os.path.exists(text) else [Path(part) for part in text.split(os.pathsep) if part]
+
+
+def root(data: Union[str, os.PathLike]) -> Path:
+    """What the rows' paths are relative to: the set, or the folder that several sets lie in."""
+    several = folders(data)
+    return several[0] if len(several) == 1 else Path(os.path.commonpath([os.path.abspath(f) for f in several]))
 
 
 def index_path(folder: Union[str, os.PathLike]) -> Path:
@@ -98,7 +110,7 @@ def index_path(folder: Union[str, os.PathLike]) -> Path:
 def write(folder: Union[str, os.PathLike], rows: List[Row]) -> None:
     """Write ``folder/index.csv`` atomically, rows sorted by file name."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer: Any = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in sorted(rows, key=lambda r: r.file):
         writer.writerow(row.as_strings())
@@ -108,8 +120,14 @@ def write(folder: Union[str, os.PathLike], rows: List[Row]) -> None:
 def read(folder: Union[str, os.PathLike], split: Optional[str] = None, gender: Optional[str] = None) -> List[Row]:
     """The rows of ``folder/index.csv`` in its order, only those of a split or gender where one is named.
 
-    SetError names the file and line for what cannot be read; a path that leaves the folder is refused.
+    SetError names the file and line for what cannot be read; a path that leaves the folder is refused.  Of several
+    folders (``folders``) the rows of all, one after the other, relative to their ``root``.
     """
+    several = folders(folder)
+    if len(several) > 1:
+        return [replace(row, **{column: (Path(os.path.relpath(one, root(folder))) / getattr(row, column)).as_posix()
+                                for column in ("file", "sketch", "drawn") if getattr(row, column)})
+                for one in several for row in read(one, split, gender)]
     path = index_path(folder)
     if not path.is_file():
         raise SetError(f"{path}: no such file; tools/prepare_data.py and tools/generate_faces.py make a set with one")
@@ -135,14 +153,50 @@ def _row(path: Path, line: int, record: Dict[str, Optional[str]]) -> Row:
                 continue
             if not value or os.path.isabs(value) or ".." in Path(value).parts:
                 raise ValueError(f"{column} must be a path inside the set, not {value!r}")
-        gender, split = get("gender").lower(), get("split").lower() or "train"
+        column = gender_column(record) or "gender"
+        word, split = get(column).lower(), get("split").lower() or "train"
         if split not in SPLITS:
             raise ValueError(f"split must be train or test, not {split!r}")
         seed = get("seed")
-        return Row(get("file"), get("sketch"), gender, split, parse_landmarks(get("landmarks")), get("source"),
-                   int(seed) if seed else None, get("drawn"))
+        return Row(get("file"), get("sketch"), GENDER_WORDS.get(word, word), split, parse_landmarks(get("landmarks")),
+                   get("source"), int(seed) if seed else None, get("drawn"))
     except ValueError as error:
         raise SetError(f"{path}, line {line}: {error}") from None
+
+
+def gender_column(header) -> Optional[str]:
+    """The column of a table that holds the gender, or None."""
+    return next((name for wanted in GENDER_COLUMNS for name in header if name and name.lower() == wanted), None)
+
+
+def remarks(data: Union[str, os.PathLike]) -> List[str]:
+    """What training should say of a set before it begins.  SetError where a word for the gender means nothing here."""
+    found = []
+    for folder in folders(data):
+        path, rows = index_path(folder), read(folder)
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            header = reader.fieldnames or []
+            column = gender_column(header)
+            words = {(record[column] or "").strip().lower() for record in reader} if column else set()
+        unknown = sorted(words - set(GENDER_WORDS))
+        if unknown:
+            raise SetError(f"{path}: {column} must be female, male or blank, not {', '.join(unknown[:4])}")
+        genders = Counter(row.gender for row in rows)
+        if column != "gender" and column or words - {*GENDERS, ""}:
+            found.append(f"{path}: gender taken from the column {column!r} ({', '.join(sorted(words))}): "
+                         + ", ".join(f"{n} {g or 'blank'}" for g, n in sorted(genders.items())))
+        elif not (genders["female"] and genders["male"]):
+            found.append(f"{path}: "
+                         + (f"only {max(genders)} faces" if any(genders) else "no genders in it" if column else
+                            f"no column gender, only {', '.join(header)}") + ": one feature bank for everybody")
+        twice = [name for name, count in Counter(row.file for row in rows).items() if count > 1]
+        if twice:
+            found.append(f"{path}: {len(twice)} pictures are named more than once ({twice[0]}), and count as often")
+    tests = len(read(data, "test"))
+    if 0 < tests < 20:
+        found.append(f"only {tests} held-out pictures: which checkpoint is best is much a matter of chance")
+    return found
 
 
 # -- the styles of a set's sketches
@@ -153,6 +207,13 @@ DRAWN = "drawn"
 
 def sketch_style(folder: Union[str, os.PathLike]) -> str:
     """The style of the sketches in the column ``sketch``: lines, photocopy, own or drawn."""
+    several = folders(folder)
+    if len(several) > 1:
+        styles = sorted({sketch_style(one) for one in several})
+        if len(styles) > 1:
+            raise SetError(f"{', '.join(map(str, several))}: their sketches are of different styles "
+                           f"({', '.join(styles)}) and cannot be trained on together")
+        return styles[0]
     try:
         style = json.loads((Path(folder) / "settings.json").read_text(encoding="utf-8")).get("sketch")
     except (OSError, ValueError, AttributeError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -52,7 +52,7 @@ class ItemLoader:
             raise ValueError(f"no stage {spec.stage!r}; there are {', '.join(STAGES)}")
         self.spec = spec
         self.geometry = Geometry(spec.canvas)
-        self._cache: Dict[Tuple[str, int], object] = {}
+        self._cache: Dict[Tuple[str, int], Any] = {}
         self._room = spec.cache_bytes
 
     def load(self, epoch: int, item: int) -> Item:
@@ -165,8 +165,7 @@ def _moves(strength: augment.Augmentation) -> bool:
 def files_of(rows: List[index.Row], folder, styles: Optional[Tuple[str, ...]] = None):
     """(files, drawn) as Spec takes them, of index rows and the styles that are wanted (None: all).  PictureError names
     the first file missing."""
-    folder = Path(folder)
-    style = index.sketch_style(folder)
+    style, folder = index.sketch_style(folder), index.root(folder)
     files, drawn = [], []
     for row in rows:
         curves = row.drawn if styles is None or index.DRAWN in styles else ""
@@ -179,3 +178,8 @@ def files_of(rows: List[index.Row], folder, styles: Optional[Tuple[str, ...]] = 
         files.append((row.file, sketch))
         drawn.append(curves)
     return tuple(files), tuple(drawn) if any(drawn) else ()
+
+
+def make(spec: Spec):
+    """For the worker processes, which never import Jittor."""
+    return ItemLoader(spec).load

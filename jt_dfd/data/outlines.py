@@ -19,8 +19,7 @@ import numpy as np
 from ..components import CANONICAL_POINTS, RELEASE_CANVAS
 from ..pictures import PictureError, write_atomically
 from . import hair
-from .detect import FaceFinder
-from .person import PersonMask, interpreter, run
+from .detect import FaceFinder, PersonMask, interpreter, run
 from .strokes import smooth
 
 Curves = Dict[str, List[np.ndarray]]
@@ -389,7 +388,7 @@ def _glasses(grey: np.ndarray, eyes: Dict[str, np.ndarray], p: np.ndarray) -> Li
     across = float(middle["right"][0] - middle["left"][0])
     gradient = cv2.GaussianBlur(np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)), (0, 0),
                                 1.5)
-    best, score = None, -1.0
+    best, score = [], -1.0
     around = np.linspace(0, 2 * np.pi, 49)
     c, s = np.cos(around), np.sin(around)
     for power in (0.55, 0.8):

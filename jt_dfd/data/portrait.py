@@ -4,7 +4,7 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -22,7 +22,8 @@ class Options:
 
     frame         "detect" finds the face; "aligned" takes the picture as it is (this tool's own frame, FFHQ,
                   CelebA-HQ); "landmarks" takes five points that come with it (CelebA)
-    background    "white" paints everything but the person white, "keep" leaves it
+    background    "white" paints everything but the person white, "masks" does by CelebAMask-HQ's own masks, "keep"
+                  leaves it
     min_eyes      pixels between the eyes in the photograph at least
     max_yaw, max_pitch   degrees away from frontal at most (crude measures of the mesh)
     sketch        "photocopy" draws the sketch here; other styles are drawn elsewhere
@@ -38,7 +39,8 @@ class Options:
     quality: int = 95
 
     def __post_init__(self):
-        for name, allowed in (("frame", ("detect", "aligned", "landmarks")), ("background", ("white", "keep"))):
+        for name, allowed in (("frame", ("detect", "aligned", "landmarks")),
+                              ("background", ("white", "masks", "keep"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
 
@@ -47,11 +49,11 @@ class Options:
 LEVEL_PITCH = 7.3
 #: pixels of the aligned frame by which landmarks may come out elsewhere when they are looked for again (ours: upright
 #: faces differ by up to 6, heads upside down or cut in half mostly by more than 20)
-MOST_DISAGREEMENT = 14.0
+MAX_DISAGREEMENT = 14.0
 #: score of the mesh from which a face is upright without a doubt (ours: 0.99999 and more upright, 0.99 upside down)
 SURE = 0.9999
 #: share of the mesh that may lie outside the photograph (ours: a touch of chin or forehead)
-MOST_CUT_OFF = 0.03
+MAX_CUT_OFF = 0.03
 
 
 class Rejected(Exception):
@@ -73,8 +75,8 @@ class PortraitMaker:
 
     def __init__(self, options: Options):
         self.options = options
-        self._finder = None
-        self._mask = None
+        self._finder: Any = None
+        self._mask: Any = None
 
     def from_file(self, path, landmarks: Optional[Landmarks] = None) -> Portrait:
         """Rejected gives the reason where the file is no usable portrait."""
@@ -82,10 +84,16 @@ class PortraitMaker:
             picture = read_picture(path)
         except PictureError as error:
             raise Rejected(f"unreadable: {str(error).split(': ', 1)[-1]}") from None
-        return self.from_picture(picture, landmarks)
+        if self.options.background != "masks":
+            return self.from_picture(picture, landmarks)
+        from .celebamask import person_mask
 
-    def from_picture(self, picture: np.ndarray, landmarks: Optional[Landmarks] = None) -> Portrait:
-        """picture: uint8 (H, W) or (H, W, 3) RGB.  landmarks: the five points in it, for the frame "landmarks"."""
+        return self.from_picture(picture, landmarks, person_mask(path))
+
+    def from_picture(self, picture: np.ndarray, landmarks: Optional[Landmarks] = None,
+                     mask: Any = None) -> Portrait:
+        """picture: uint8 (H, W) or (H, W, 3) RGB.  landmarks: the five points in it, for the frame "landmarks".  mask:
+        (512, 512) from 0 (background) to 1 of the aligned face, where the background is not "keep" and it is known."""
         notes = []
         if picture.ndim == 2:
             picture = np.repeat(picture[:, :, None], 3, 2)
@@ -98,10 +106,10 @@ class PortraitMaker:
             portrait = self._by_landmarks(picture, landmarks, notes)
         else:
             portrait = self._by_detection(picture, notes)
-        if self.options.background == "white":
-            from .person import whiten_background
+        if self.options.background != "keep":
+            from .detect import whiten_background
 
-            mask = self._person(portrait.face)
+            mask = self._person(portrait.face) if mask is None else mask
             if mask[Geometry().window("nose").slices].mean() < 0.5:
                 raise Rejected("the person mask leaves the face out")
             portrait.face = whiten_background(portrait.face, mask)
@@ -185,7 +193,7 @@ class PortraitMaker:
 
     def _found_again(self, aligned: np.ndarray, expected: Landmarks) -> bool:
         again = self._finder(aligned, thorough=False)
-        return again is not None and all(np.hypot(*np.subtract(again.landmarks[p], expected[p])) <= MOST_DISAGREEMENT
+        return again is not None and all(np.hypot(*np.subtract(again.landmarks[p], expected[p])) <= MAX_DISAGREEMENT
                                          for p in expected)
 
     def _portrait(self, picture, face, aligned, matrix, notes) -> Portrait:
@@ -229,12 +237,12 @@ class PortraitMaker:
             if not all(window.contains(x, y) for x, y in points):
                 raise Rejected(f"{part} outside its window after alignment")
         off = align.eye_error(moved)
-        if off > align.MOST_EYE_ERROR:
+        if off > align.MAX_EYE_ERROR:
             raise Rejected(f"eyes {off:.0f} pixels off their place after alignment")
 
     def _person(self, face: np.ndarray) -> np.ndarray:
         if self._mask is None:
-            from .person import PersonMask
+            from .detect import PersonMask
 
             self._mask = PersonMask()
         return self._mask(face)
@@ -252,7 +260,7 @@ def _check_whole(face, shape: Tuple[int, ...]) -> None:
     room = 0.05 * face.eye_distance
     x, y = face.mesh[:, 0], face.mesh[:, 1]
     away = (x < -room) | (y < -room) | (x > shape[1] - 1 + room) | (y > shape[0] - 1 + room)
-    if away.mean() > MOST_CUT_OFF:
+    if away.mean() > MAX_CUT_OFF:
         raise Rejected(f"cut off: {away.mean():.0%} of the face lies outside the photograph")
 
 
@@ -303,7 +311,7 @@ class PortraitJob:
         face = write_webp(os.path.join(self.folder, "faces", f"{name}.webp"), portrait.face, options.quality)
         out = {"landmarks": portrait.landmarks, "notes": portrait.notes, "measures": portrait.measures}
         if options.sketch == "photocopy":
-            from .photocopy import photocopy
+            from .sketching import photocopy
 
             out["sketch"] = photocopy(face)
         elif options.sketch == "lines" and self.sketcher is not None:

@@ -7,11 +7,11 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from .. import drawings
-from ..pictures import PictureError, write_atomically, write_png
-from . import drawing, index, models, sources
+from ..pictures import PictureError, read_picture, write_atomically, write_png
+from . import index, models, sources
 from .journal import Journal
 from .portrait import Options
 from .sketching import DEFAULT_STYLE, Sketcher
@@ -35,7 +35,8 @@ class Summary:
 def prepare_folder(source, out, options: Options = Options(), *, style: str = DEFAULT_STYLE,
                    sketch_dir: Optional[str] = None, labels: Optional[str] = None, landmarks: Optional[str] = None,
                    min_confidence: float = 0.0, test_share: float = index.TEST_SHARE, limit: Optional[int] = None,
-                   drawn: bool = True, workers: int = 1, progress: Optional[Callable] = None) -> Summary:
+                   drawn: bool = True, workers: int = 1, progress: Optional[Callable] = None,
+                   reason: Optional[Callable[[str], str]] = None) -> Summary:
     """Make or go on with the set ``out`` from the pictures under ``source``.
 
     style       sketching style; ignored where ``sketch_dir`` holds the user's own sketches, paired by name
@@ -47,6 +48,7 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     min_confidence   labels less sure than this leave the gender blank
     limit       look at no more than this many pictures
     progress    wraps an iterable and takes ``total``, as tqdm does
+    reason      why a picture, by its path in ``source``, is left out without looking at it; "" where it is not
     The result does not depend on the number of workers, on the order of the files, or on interruptions.
     KeyboardInterrupt ends the run with everything so far in place: the index is written, and the same call goes on.
     SourceError, JournalError and ModelMissing say what is wrong before anything is made.
@@ -77,19 +79,23 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
         for path in (sources.printable(p) for p in nameless):
             if path not in journal.entries:
                 journal.add(path, rejected="its name is no text (UTF-8): rename it")
+        for path in pictures[:limit]:
+            why = reason(path) if reason is not None and path not in journal.entries else ""
+            if why:
+                journal.add(path, rejected=why)
         todo = [p for p in pictures[:limit] if p not in journal.entries]
         try:
             if todo:
                 _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress, write_index)
-            if alone or drawn and drawing.possible():
+            if alone or drawn and can_find_curves():
                 write_index()
-                drawing.add_drawn(out, journal, lambda e: sources.glasses_of(sources.labels_of(table, e["source"])),
+                add_drawn(out, journal, lambda e: sources.glasses_of(sources.labels_of(table, e["source"])),
                                   workers, progress, alone)
         except KeyboardInterrupt:
             pass
         left = sum(p not in journal.entries for p in pictures[:limit])
-        if drawn and drawing.possible():
-            left = max(left, drawing.lacking(out, journal))
+        if drawn and can_find_curves():
+            left = max(left, without_curves(out, journal))
         rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
         made = sum(p in journal.entries and "rejected" not in journal.entries[p] for p in todo)
         write_index()
@@ -131,7 +137,7 @@ def _jittor_device() -> str:
     return "cuda" if jt.flags.use_cuda else "cpu"
 
 
-def finish(out, name: str, answer: Dict, sketcher: Optional[Sketcher], journal: Journal, key: str, **entry) -> None:
+def finish(out, name: str, answer: Dict, sketcher: Any, journal: Journal, key: str, **entry) -> None:
     """Write the sketch of a face that a PortraitJob has made, then record the pair."""
     if "sketch" in answer or sketcher is not None:  # else: drawn from the stored faces later
         sketch = answer["sketch"] if "sketch" in answer else sketcher(answer["face"])
@@ -208,7 +214,94 @@ def _check_models(options: Options, style: Optional[str]) -> None:
     if style == "lines":
         needed.append("hed")
     if style == "drawn":
-        needed += drawing.NEEDED
+        needed += CURVES_NEED
     lacking = models.missing(*needed)
     if lacking:
         raise models.ModelMissing("\n".join(lacking))
+
+
+# -- curves, so that sketches of the style ``drawn`` can be made of the faces: drawn/NAME.json.  They come from the
+# faces as stored, after everything else is in place: the same pass serves a new set and one made before there were any
+
+#: what the curves are found with
+CURVES_NEED = ("face_short", "face_full", "mesh", "iris", "person")
+
+
+def can_find_curves() -> bool:
+    """Whether the networks that find the curves are installed."""
+    try:
+        import ai_edge_litert  # noqa: F401
+    except ImportError:
+        return False
+    return not models.missing(*CURVES_NEED)
+
+
+class DrawingJob:
+    """What a worker process runs: a face of the set in, its curves written; "" or why there are none.
+
+    pictures: a drawing of them too, ``sketches/NAME.png``
+    """
+
+    def __init__(self, folder: str, pictures: bool = False):
+        import cv2
+
+        from .outlines import OutlineFinder
+
+        cv2.setNumThreads(1)
+        self.folder, self.pictures, self.finder = folder, pictures, OutlineFinder()
+
+    def __call__(self, name: str, glasses: bool) -> str:
+        from . import hand, outlines
+
+        curves = self.finder(read_picture(os.path.join(self.folder, "faces", f"{name}.webp")), glasses)
+        if curves is None:
+            return "no face mesh found, so nothing drawn"
+        path = os.path.join(self.folder, "drawn", f"{name}.json")
+        outlines.write(path, curves)
+        if self.pictures:
+            picture = hand.draw(outlines.read(path), hand.generator(name))
+            write_png(os.path.join(self.folder, "sketches", f"{name}.png"), picture)
+        return ""
+
+
+def _lacks(out: Path, entry: Dict) -> bool:
+    """Whether a pair was not tried yet, or its curves are gone."""
+    if "rejected" in entry:
+        return False
+    return "drawn" not in entry or bool(entry["drawn"]) and not (out / entry["drawn"]).is_file()
+
+
+def without_curves(out, journal: Journal) -> int:
+    """How many pairs ``add_drawn`` would look at."""
+    return sum(_lacks(Path(out), e) for e in journal.entries.values())
+
+
+def add_drawn(out, journal: Journal, glasses: Callable[[Dict], bool], workers: int,
+              progress: Optional[Callable] = None, alone: bool = False) -> int:
+    """Find the curves of every pair of ``journal`` that was not tried yet or whose file is gone; how many were found.
+
+    glasses     a journal's entry -> whether the person is labelled as wearing some
+    progress    wraps an iterable and takes ``total``
+    alone       the set has no other sketches: pictures are drawn too, and a face without curves is rejected
+    Entries get ``drawn``: the path, or "" where no face mesh was found, which is noted.  KeyboardInterrupt leaves
+    everything so far in place.
+    """
+    out = Path(out)
+    todo = [e for e in journal.entries.values() if _lacks(out, e)]
+    if not todo:
+        return 0
+    found = 0
+    with Workers(max(1, min(workers, len(todo))), f"{__name__}:DrawingJob", str(out), alone) as pool:
+        answers = zip(todo, pool.map((e["name"], glasses(e)) for e in todo))
+        for entry, (_, why) in (progress(answers, total=len(todo)) if progress else answers):
+            if isinstance(why, Exception):
+                raise why
+            if why and alone:
+                journal.add(entry["key"], rejected=why)
+                (out / "faces" / f"{entry['name']}.webp").unlink(missing_ok=True)
+                continue
+            notes = [n for n in entry.get("notes", []) if "nothing drawn" not in n] + ([why] if why else [])
+            rest = {k: v for k, v in entry.items() if k not in ("key", "notes", "drawn")}
+            journal.add(entry["key"], **rest, notes=notes, drawn="" if why else f"drawn/{entry['name']}.json")
+            found += not why
+    return found

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import zlib
 from pathlib import Path
@@ -12,11 +13,8 @@ from ..pictures import SUFFIXES
 from . import index
 
 Labels = Dict[str, Dict[str, str]]
-#: columns that may name the picture, and those that may hold its gender, by preference
+#: columns that may name the picture, by preference
 _FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_id", "name", "path")
-_GENDER_COLUMNS = ("gender", "sex", "Male", "male")
-_GENDERS = {"female": "female", "f": "female", "woman": "female", "w": "female", "-1": "female", "0": "female",
-            "male": "male", "m": "male", "man": "male", "1": "male"}
 
 
 class SourceError(UserError, ValueError):
@@ -72,13 +70,16 @@ def read_labels(path) -> Labels:
     names it.
 
     Comma separated with a header (``index.csv`` and ``faces.csv`` of this project among others), or CelebA's
-    ``list_attr_celeba.txt``.  A column ``gender``, ``sex`` or ``Male`` (1 and -1) gives the gender.
+    ``list_attr_celeba.txt``, or FFHQ's ``ffhq-dataset-v2.json``, which has a split.  A column ``gender``, ``sex`` or
+    ``Male`` (1 and -1) gives the gender.
     """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: not a readable table ({error})") from None
+    if text.lstrip().startswith("{"):
+        return _ffhq_labels(path, text)
     lines = text.splitlines()
     out: Labels = {}
     if len(lines) > 2 and lines[0].strip().isdigit() and "Male" in lines[1].split():
@@ -107,6 +108,15 @@ def read_labels(path) -> Labels:
         row[column].strip())[0] == name}
 
 
+def _ffhq_labels(path: Path, text: str) -> Labels:
+    try:
+        return {Path(entry["image"]["file_path"]).stem: {"split": {"training": "train", "validation": "test"}[
+            entry["category"]]} for entry in json.loads(text).values()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(f"{path}: not FFHQ's ffhq-dataset-v2.json, which has an image and a category for each "
+                          f"number ({error!r})") from None
+
+
 def labels_of(labels: Labels, picture: str) -> Dict[str, str]:
     """The row of a picture by its relative path without ending, else by its name alone; {} where there is none."""
     return labels.get(os.path.splitext(picture)[0], labels.get(Path(picture).stem, {}))
@@ -122,14 +132,15 @@ def listed_files(path) -> List[str]:
 
 def gender_of(record: Dict[str, str], min_confidence: float = 0.0) -> str:
     """female, male or blank from a row of labels; blank where its ``sex_confidence`` is below ``min_confidence``."""
-    for column in _GENDER_COLUMNS:
-        value = record.get(column, "").strip().lower()
+    for column in sorted((c for c in record if c.lower() in index.GENDER_COLUMNS),
+                         key=lambda c: index.GENDER_COLUMNS.index(c.lower())):
+        value = record[column].strip().lower()
         if value:
             try:
                 sure = float(record.get(f"{column}_confidence") or 1)
             except ValueError:
                 sure = 1.0
-            return _GENDERS.get(value, "") if sure >= min_confidence else ""
+            return index.GENDER_WORDS.get(value, "") if sure >= min_confidence else ""
     return ""
 
 

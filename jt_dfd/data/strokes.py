@@ -112,7 +112,7 @@ def trace(skeleton: np.ndarray, min_length: int = 0) -> List[np.ndarray]:
         left.discard(start)
         here = start
         while True:
-            best, best_turn = None, None
+            best, best_turn = None, 9
             for bit in order:
                 there = here + offsets[bit]
                 if there not in left:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import traceback
 from collections import deque
-from typing import Any, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Tuple
 
 from ..errors import InputError, UserError
 from ..runtime.signals import die_with_parent, restore_signals
@@ -45,7 +45,7 @@ class Workers:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment[name] = "1"
         restore_signals()
-        self._processes: List[subprocess.Popen] = []
+        self._processes: List[Any] = []
         self._waiting: List[deque] = []
         try:
             for _ in range(count):
@@ -76,7 +76,7 @@ class Workers:
         try:
             ok, value = _receive(self._processes[worker].stdout)
         except EOFError:
-            self._died(worker)
+            raise self._died(worker) from None
         self._waiting[worker].popleft()
         if not ok:
             raise value
@@ -110,11 +110,11 @@ class Workers:
                 answer = error
             yield job, answer
 
-    def _died(self, worker: int) -> None:
+    def _died(self, worker: int) -> WorkerDied:
         code = self._processes[worker].wait()
         job = self._waiting[worker][0] if self._waiting[worker] else "nothing yet"
         how = f"signal {-code}" + (" (out of memory?)" if code == -9 else "") if code < 0 else f"exit status {code}"
-        raise WorkerDied(f"a worker process ended with {how} while it had {job!r}")
+        return WorkerDied(f"a worker process ended with {how} while it had {job!r}")
 
     def close(self) -> None:
         """End the processes; answers that nobody took are lost."""
@@ -172,7 +172,7 @@ def _serve() -> None:
         cv2.setNumThreads(1)
     except ImportError:
         pass
-    answer: Optional[Any] = None
+    answer: Any = None
     failure = None
     try:
         name, arguments = _receive(source)

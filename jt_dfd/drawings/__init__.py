@@ -24,14 +24,14 @@ from .words import ERRORS, NOTES, UNFIT, WARNINGS, Remark, remark
 __all__ = ["ERRORS", "NOTES", "UNFIT", "WARNINGS", "Reading", "Remark", "judge", "read"]
 
 #: a sketch with a smaller share of ink is empty; one with a larger is no drawing (ours)
-LEAST_INK, MOST_INK = 0.002, 0.6
+MIN_INK, MAX_INK = 0.002, 0.6
 #: less ink than this is nothing at all: a speck, not a stroke (ours)
 _NOTHING = 0.0001
 #: pictures with a shorter side than this have too few pixels for a face's lines (at 96 and 128 pixels faces differ by 4
 #: to 20 grey levels from those of the same drawings at 512, at 160 by 2 to 5)
 _COARSE = 150
 #: longer side of the page from which it is shrunk before anything else is done with it
-_LARGEST = 4608
+_MAX_EDGE = 4608
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ def judge(page: np.ndarray, photograph: bool = False) -> List[Remark]:
         return [remark("black")]
     if photograph:
         return []
-    if share > MOST_INK:
+    if share > MAX_INK:
         return [remark("ink", share=round(share, 3))]
-    if share < LEAST_INK:
+    if share < MIN_INK:
         return [remark("little", share=round(share, 5))]
     box = frame.ink_box(page)
     if box is not None and max(box[2] - box[0], box[3] - box[1]) < 0.4 * max(page.shape) and share < 0.03:
@@ -183,7 +183,7 @@ def _is_light(pixels: np.ndarray) -> bool:
 def _no_larger(pixels: np.ndarray) -> np.ndarray:
     import cv2
 
-    factor = max(pixels.shape[:2]) / _LARGEST
+    factor = max(pixels.shape[:2]) / _MAX_EDGE
     if factor <= 1:
         return pixels
     height, width = pixels.shape[:2]

@@ -26,14 +26,14 @@ _SMALL, _SMALL_SHARE = 256, 0.0003
 #: a ground lighter than this is never a dark one
 _DARK = 150
 #: longer side to which a page that has to be corrected is shrunk first: four times the canvas, for time and memory
-_LARGEST = 2048
+_MAX_EDGE = 2048
 #: less of the ink than this is no construction lines but the fringes of strokes
-_LEAST_LINES = 0.04
+_MIN_LINES = 0.04
 #: a lens makes the sides of strokes soft, and thin strokes pale: photographed ink is read as darker by this (halves
 #: the difference from the clean drawing's ink in pencil, chalk and pen on a dozen papers; blurred ones gain nothing)
 _SOFT = 1.35
 #: contrast below which a page holds nothing, of its paper's brightness
-_LEAST_CONTRAST = 0.05
+_MIN_CONTRAST = 0.05
 
 
 def neutral(pixels: np.ndarray) -> Optional[np.ndarray]:
@@ -51,14 +51,14 @@ def _is_screened(grey: np.ndarray) -> bool:
 
 
 def _dots(grey: np.ndarray) -> int:
-    dark = (paper.small(grey, _LARGEST) < 128).astype(np.uint8)
+    dark = (paper.small(grey, _MAX_EDGE) < 128).astype(np.uint8)
     return max(cv2.connectedComponents(part, connectivity=4)[0] for part in (dark, 1 - dark))
 
 
 def _without_screen(grey: np.ndarray) -> np.ndarray:
     """A screened page as the grey it stands for: dots on white become paper by their mean."""
     pitch = float(np.sqrt(grey.size / _dots(grey)))
-    return cv2.GaussianBlur(paper.small(grey, _LARGEST), (0, 0), 0.4 * pitch)
+    return cv2.GaussianBlur(paper.small(grey, _MAX_EDGE), (0, 0), 0.4 * pitch)
 
 
 def _luma(picture: np.ndarray) -> np.ndarray:
@@ -116,11 +116,11 @@ def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Rem
         grey = pixels = _without_screen(grey)
     if grey is not None and is_clean(grey) and (not turned or _is_black(grey)):
         return _without_ruling(grey, notes), notes, []
-    pixels = paper.small(pixels, _LARGEST)
-    grey = None if grey is None else paper.small(grey, _LARGEST)
+    pixels = paper.small(pixels, _MAX_EDGE)
+    grey = None if grey is None else paper.small(grey, _MAX_EDGE)
     luma = grey if grey is not None else np.round(_luma(pixels.astype(np.float32)))
     luma = luma.astype(np.float32)
-    if float(np.ptp(paper.small(luma))) <= 255 * _LEAST_CONTRAST and float(np.ptp(luma)) <= 40:
+    if float(np.ptp(paper.small(luma))) <= 255 * _MIN_CONTRAST and float(np.ptp(luma)) <= 40:
         page = np.full(luma.shape, 0 if np.median(luma) < 64 else 255, np.uint8)
         return page, notes, []
     coloured = pixels.max(2).astype(np.float32) - pixels.min(2) if grey is None else None
@@ -179,7 +179,7 @@ def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
     grain = _grain(ink, noise)
     ink = np.clip(ink - grain, 0, 1) / (1 - grain)
     strength = _strength(ink, noise)
-    if strength < _LEAST_CONTRAST or strength * lit < 0.02:
+    if strength < _MIN_CONTRAST or strength * lit < 0.02:
         return np.full(ink.shape, 255, np.uint8)
     if strength < 0.65:
         notes.append(remark("faint"))
@@ -260,7 +260,7 @@ def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
             gone |= coloured & (ratios[:, :, 0] > 0.6)
     elif float(lines.mean()) > _COLOURED_SHARE and dark.sum() > 0.3 * lines.sum() and _spans(dark, lines, 0.35):
         gone |= light & ~(beside & (spread < 0.12))
-    if float(ink[gone].sum()) < _LEAST_LINES * float(ink.sum()):
+    if float(ink[gone].sum()) < _MIN_LINES * float(ink.sum()):
         gone[:] = False
     if gone.any():
         notes.append(remark("construction"))

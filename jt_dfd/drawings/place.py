@@ -22,7 +22,7 @@ _FACE, _BLUR = (128, 192, 384, 416), 2.5
 #: sizes of the canonical frame against what is drawn, and turns in degrees, that are looked at
 _SIZES, _TURNS = np.geomspace(0.6, 1.7, 18), (0.0, -7.0, 7.0, -14.0, 14.0)
 #: correlation below which no face was found
-_LEAST = 0.4
+_MIN_SCORE = 0.4
 
 
 def plain_face() -> np.ndarray:
@@ -81,7 +81,7 @@ def find(page: np.ndarray, scales=(1.0,), turns=(0.0,)) -> Optional[Tuple[float,
             if score > best[0]:
                 best = (score, scale, turn, (at[0] - corner[0] - _BORDER, at[1] - corner[1] - _BORDER))
     score, scale, turn, (x, y) = best
-    if score < _LEAST:
+    if score < _MIN_SCORE:
         return None
     # the canonical frame lies in the page at (x, y), scaled and turned round its middle
     return scale, turn, _frame(scale, turn, x * 512 / _EDGE, y * 512 / _EDGE)

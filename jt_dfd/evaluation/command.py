@@ -1,4 +1,4 @@
-"""Figures and a sheet of pictures on a held-out split.
+"""Scores and a sheet of pictures on a held-out split.
 
     python tools/evaluate.py --params Params/demo --data SET --out evaluation
 

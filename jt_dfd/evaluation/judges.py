@@ -1,4 +1,4 @@
-"""Networks that judge pictures: the perceptual distance of two, and the features behind distances of two sets.
+"""Networks that judge pictures: the perceptual distance of two, and the features that two sets are compared by.
 
 Pictures are (H, W, 3) uint8, RGB.  Which network, from which file, stands in ``facts``, which json can write.
 """
@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 _FEW = ("With few pictures Frechet distances are biased upwards: here are {count} a side for {size} numbers, published "
-        "figures take 10,000 and more. Compare them only with figures on as many pictures; the kernel distance has no "
+        "scores take 10,000 and more. Compare them only with scores on as many pictures; the kernel distance has no "
         "such bias, but a spread.")
 
 
@@ -36,21 +36,21 @@ def perceptual(source: str = "auto") -> Tuple[Optional[Perceptual], str]:
     """
     from ..checkpoints import CheckpointError
     from ..checkpoints.folder import sha256
-    from ..networks import perceptual_weights
+    from ..networks import perceptual
 
     if source == "off":
         return None, "not computed, as asked"
     if source in ("auto", "stlpips"):
-        distance = perceptual_weights.load_distance()
+        distance = perceptual.load_distance()
         if distance is not None:
             note = "stlpips (VGG16, shift-tolerant), of stlpips-pytorch 0.0.2"
             return Perceptual(distance, {"network": note}), note
         if source == "stlpips":
-            raise CheckpointError(perceptual_weights.NOT_INSTALLED)
+            raise CheckpointError(perceptual.NOT_INSTALLED)
         return None, "not computed: pip install --no-deps stlpips-pytorch==0.0.2"
     from ..networks.perceptual import PerceptualLoss
 
-    network, what = perceptual_weights.load_features(source)
+    network, what = perceptual.load_features(source)
     facts = {"network": what, "file": Path(source).name, "sha256": sha256(source)}
     note = (f"mean absolute difference of relu1_1 to relu5_1, weighted 1/32 to 1 (training's perceptual loss), of "
             f"{what}, sha256 {facts['sha256']}")
@@ -74,7 +74,7 @@ class StlpipsFeatures:
             return self._network(_input(picture), ["relu5_3"])[0].mean(dims=(2, 3)).numpy()[0]
 
     def caveat(self, count: int, canvas: int) -> str:
-        return (f"Frechet and kernel distance are on {self.NAME}, not on Inception pool3: compare them with figures of "
+        return (f"Frechet and kernel distance are on {self.NAME}, not on Inception pool3: compare them with scores of "
                 f"this tool only, on the same pictures. With {count} pictures the Frechet distance is mostly sampling "
                 "error.")
 
@@ -83,8 +83,7 @@ class FidFeatures:
     """The last average of FID's Inception: 2048 numbers.  path: the user's file."""
 
     def __init__(self, path):
-        from ..networks.inception import FEATURES, SIZE
-        from ..networks.inception_weights import load_inception
+        from ..networks.inception import FEATURES, SIZE, load_inception
 
         self._network, found = load_inception(path)
         self.facts: Dict[str, Any] = {
@@ -113,7 +112,7 @@ class FidFeatures:
 
 def features(inception: Optional[str] = None):
     """FidFeatures of the file ``inception``; without one StlpipsFeatures; None where that is not installed."""
-    from ..networks.perceptual_weights import load_distance
+    from ..networks.perceptual import load_distance
 
     if inception:
         return FidFeatures(inception)

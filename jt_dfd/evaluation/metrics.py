@@ -34,6 +34,10 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     return float(value[5:-5, 5:-5].mean())
 
 
+#: what two pictures are compared by: name of the score -> (function, heading in the table, digits there)
+OF_PICTURES = {"l1": (l1, "L1", 2), "psnr": (psnr, "PSNR dB", 2), "ssim": (ssim, "SSIM", 3)}
+
+
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """Frechet distance between Gaussians fitted to two sets of features (N, D), (M, D); N and M at least 2."""
     ma, mb = a.mean(0), b.mean(0)

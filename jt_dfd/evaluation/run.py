@@ -22,15 +22,15 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
              train_count: int = 200, progress: bool = True, inception: Optional[str] = None,
              perceptual_network: str = "auto", styles: Optional[Tuple[str, ...]] = None,
              ready: Optional[Callable[[], None]] = None) -> Dict[str, Any]:
-    """All figures as a dictionary that json can write, and under "sheet" a picture (H, W, 3) uint8.
+    """All scores as a dictionary that json can write, and under "sheet" a picture (H, W, 3) uint8.
 
     count               pictures of the split, evenly chosen; 0 takes all
     refine              amounts of projection at which faces are made
-    train_count         training pictures behind the mean sketch and the mean face
+    train_count         training pictures in the mean sketch and the mean face
     inception           file of FID's Inception for Frechet and kernel distance; without one stlpips' VGG16
     perceptual_network  "auto", "stlpips", "off", or a torchvision VGG19 or VGG16 file (judges.perceptual)
     styles              styles of sketches, each judged by itself on the pictures that have it; None: all of the set's.
-                        The first one's figures are the dictionary's own, those of all are under "styles"
+                        The first one's scores are the dictionary's own, those of all are under "styles"
     ready               called once every file was read, before anything is computed
 
     ValueError (CheckpointError) names a file that cannot be used, before anything is computed.
@@ -59,8 +59,8 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     out: Dict[str, Any] = {
         "weights": Path(params).name, "preset": synthesizer.config.preset, "data": Path(data).name, "split": split,
         "pictures": first["pictures"], "canvas": canvas, "device": synthesizer.device, "style": styles[0],
-        "compared": f"faces of the split's own sketches with the photographs behind them, at {canvas} pixels, RGB, "
-                    "0 to 255; values are means, ± their standard error over pictures"}
+        "compared": f"faces of the split's own sketches with the photographs they were drawn from, at {canvas} "
+                    "pixels, RGB, 0 to 255; values are means, ± their standard error over pictures"}
     out.update((name, first[name]) for name in ("embedding", "synthesis"))
     if len(styles) > 1:
         out["styles"] = found
@@ -90,12 +90,12 @@ def _of_style(synthesizer, held_out, numbers, refine, distance, features, means,
         features = None
     real_features = judges.each(features, real) if features else None
 
-    def figures(faces):
+    def scores(faces):
         return _pictures(faces, real, distance, features, real_features)
 
     if means:
         faces = [means["photo"]] * len(real)
-        out["synthesis"]["mean face of the training split"] = figures(faces)
+        out["synthesis"]["mean face of the training split"] = scores(faces)
     examples = []
     for amount in refine:
         faces = []
@@ -103,9 +103,10 @@ def _of_style(synthesizer, held_out, numbers, refine, distance, features, means,
             gender = held_out.rows[n].gender or "female"
             face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount, as_is=True).face
             faces.append(_to_canvas(face, canvas))
-        out["synthesis"][f"refine {amount:g}"] = figures(faces)
+        out["synthesis"][f"refine {amount:g}"] = scores(faces)
         examples.append(faces)
-    return out, _sheet([held_out[n].sketch for n in numbers], examples, real, canvas)
+    words = ["sketch", *(f"refine {amount:g}" for amount in refine), "photograph"]
+    return out, _sheet([held_out[n].sketch for n in numbers], examples, real, canvas, words)
 
 
 def _chosen(available: int, count: int) -> List[int]:
@@ -156,20 +157,20 @@ def _embedding(synthesizer, held_out, numbers, means, progress, style) -> Dict[s
     return out
 
 
-def _pictures(made, real, distance, features, real_features) -> Dict[str, Any]:
+def _pictures(fake, real, distance, features, real_features) -> Dict[str, Any]:
     from ..backend import jt
 
     out = {}
-    for name, function in (("l1", metrics.l1), ("psnr", metrics.psnr), ("ssim", metrics.ssim)):
-        out[name], out[f"{name}_error"] = metrics.summary(function(a, b) for a, b in zip(made, real))
+    for name, (function, *_) in metrics.OF_PICTURES.items():
+        out[name], out[f"{name}_error"] = metrics.summary(function(a, b) for a, b in zip(fake, real))
     if distance is not None:
         values = []
-        for a, b in zip(made, real):
+        for a, b in zip(fake, real):
             values.append(distance(a, b))
             jt.gc()
         out["perceptual"], out["perceptual_error"] = metrics.summary(values)
     if features is not None:
-        ours = judges.each(features, made)
+        ours = judges.each(features, fake)
         out["frechet"] = metrics.frechet(ours, real_features)
         out["kernel"] = metrics.kernel_distance(ours, real_features)
     return out
@@ -183,16 +184,17 @@ def _to_canvas(face: np.ndarray, canvas: int) -> np.ndarray:
     return cv2.resize(face, (canvas, canvas), interpolation=cv2.INTER_AREA)
 
 
-def _sheet(sketches, examples, real, canvas, most: int = 12):
+def _sheet(sketches, examples, real, canvas, words, most: int = 12):
     """Sketch, a face for each amount of refinement, photograph; two sets a row."""
     chosen = _chosen(len(sketches), most)
     groups = [[np.repeat(sketches[i][:, :, None], 3, 2) for i in chosen]]
     groups += [[faces[i] for i in chosen] for faces in examples] + [[real[i] for i in chosen]]
-    return sheets.stack([sheets.row([g[i:i + 2] for g in groups], canvas) for i in range(0, len(chosen), 2)])
+    return sheets.stack([sheets.captions(words, canvas, min(2, len(chosen))),
+                         *(sheets.row([g[i:i + 2] for g in groups], canvas) for i in range(0, len(chosen), 2))])
 
 
 def as_table(result: Dict[str, Any]) -> str:
-    """The figures as Markdown."""
+    """The scores as Markdown."""
     several = result.get("styles")
     lines = [f"{result['pictures']} pictures of split {result['split']} of {result['data']}, weights "
              f"{result['weights']} ({result['preset']}, {result['canvas']} pixels).", "",
@@ -207,11 +209,13 @@ def as_table(result: Dict[str, Any]) -> str:
             plain = v["mse_of_the_mean_sketch"]
             lines.append(f"| {component} | {v['mse']:.4f} ± {v['mse_error']:.4f} | "
                          + (f"{plain:.4f} | {v['mse'] / plain:.2f} |" if plain else "- | - |"))
-        lines += ["", "| faces | L1 | PSNR dB | SSIM | perceptual | Frechet | kernel |",
-                  "|---|---|---|---|---|---|---|"]
+        compared = metrics.OF_PICTURES.items()
+        headings = ["faces", *(heading for _, (_, heading, _) in compared), "perceptual", "Frechet", "kernel"]
+        lines += ["", "| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+        digits = [(name, digits) for name, (_, _, digits) in compared] + [("perceptual", 4)]
         for name, v in one["synthesis"].items():
             cells = [f"{v[k]:.{d}f} ± {v[k + '_error']:.{d}f}" if k in v else "-"
-                     for k, d in (("l1", 2), ("psnr", 2), ("ssim", 3), ("perceptual", 4))]
+                     for k, d in digits]
             cells += [f"{v[k]:.4g}" if k in v else "-" for k in ("frechet", "kernel")]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += ["", f"Perceptual distance: {result['perceptual distance']}."]

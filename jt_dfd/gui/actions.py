@@ -24,7 +24,7 @@ from .theme import THEMES
 from .words import LANGUAGES, TEXTS, Words, plain, tr
 
 #: width of the window below which the tool bar's pictures are smaller, logical pixels (ours)
-_COMPACT = 800
+_COMPACT = 830
 
 
 class Actions(QObject):
@@ -95,7 +95,6 @@ class Actions(QObject):
         add("quick", "Ctrl+D", "quick")
         add("save_face", "Ctrl+E")
         add("export", "Ctrl+Shift+E")
-        add("save_both", "Ctrl+Alt+S")
         add("quit", "Ctrl+Q")
         add("undo", "Ctrl+Z", "undo")
         add("redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo")
@@ -105,6 +104,11 @@ class Actions(QObject):
         tools = QActionGroup(self)
         tools.addAction(add("brush", "B", "brush", check=True))
         tools.addAction(add("eraser", "E", "eraser", check=True))
+        tools.addAction(add("select", "V", "select", check=True))
+        # in lists and fields these keys mean other things
+        for action in (add("select_all", "Ctrl+A"), add("delete", ("Del", "Backspace"))):
+            action.setShortcutContext(Qt.WidgetShortcut)
+        add("reference", check=True)
         self["brush"].setChecked(True)
         add("mirror", "M", "mirror", check=True)
         add("smaller", "[")
@@ -144,10 +148,11 @@ class Actions(QObject):
             return made
 
         menu("menu.file", "new", "open", self.recent_menu, self.examples_menu, "next", "previous", "as_is", "-",
-             "save", "save_as", "quick", "save_face", "save_both", "export", "-", "quit")
+             "save", "save_as", "quick", "save_face", "export", "-", "quit")
         menu("menu.edit", "undo", "redo", "clear", "-", "copy", "paste", "-", "brush", "eraser", "mirror", "smaller",
-             "larger")
-        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "shadow", "-")
+             "larger", "-", "select", "select_all", "delete")
+        view = menu("menu.view", "zoom_in", "zoom_out", "fit", "full", "panel", "-", "guide", "reference", "shadow",
+                    "-")
         menu("menu.face", "convert", "real_time", "reset", "-", "random", "sweep", "morph")
         engine = menu("menu.engine", "folder")
         menu("menu.help", "keys", "about")
@@ -189,10 +194,12 @@ class Actions(QObject):
         self._words.bind(self.size.setToolTip, "bar.size")
         self._words.bind(self.size.setAccessibleName, "bar.size")
         self.size_label.setFixedWidth(bar.fontMetrics().horizontalAdvance("60 px "))
-        for group in (("open", "save", "quick"), ("brush", "eraser", self.size, self.size_label, "mirror"),
+        for group in (("open", "save", "quick"), ("brush", "eraser", "select", self.size, self.size_label, "mirror"),
                       ("undo", "redo", "clear"), ("zoom_out", "fit", "zoom_in")):
             for item in group:
-                bar.addWidget(item) if isinstance(item, QWidget) else bar.addAction(self[item])
+                added = bar.addWidget(item) if isinstance(item, QWidget) else bar.addAction(self[item])
+                if item is self.size_label:
+                    self._label_action = added
             if group[0] != "zoom_out":
                 bar.addSeparator()
         space = QWidget()
@@ -208,31 +215,38 @@ class Actions(QObject):
         self._window.setContextMenuPolicy(Qt.NoContextMenu)  # no menu that hides the tool bar
         return bar
 
-    def fit_bar(self, width: int) -> None:
-        """Words beside the pictures only where there is room for them; the window gets no narrower than the rest."""
+    def fit_bar(self, width: int, anew: bool = True) -> None:
+        """Words beside the pictures only where there is room for them; the window gets no narrower than the rest.
+        anew: words or fonts are others now."""
+        if anew:
+            self._dress(0)
+            self._window.setMinimumWidth(self.bar.sizeHint().width())
+        self._dress(width)
+
+    def _dress(self, width: int) -> None:
         self.size.setFixedWidth(110 if width >= self._roomy else 70 if width >= _COMPACT else 44)
+        self._label_action.setVisible(width >= _COMPACT)
         edge = 22 if width >= _COMPACT else 17
         self.bar.setIconSize(QSize(edge, edge))
         style = Qt.ToolButtonTextBesideIcon if width >= self._roomy else Qt.ToolButtonIconOnly
         for name in ("random", "sweep", "morph"):
             self.bar.widgetForAction(self[name]).setToolButtonStyle(style)
-        if style == Qt.ToolButtonIconOnly:
-            self._window.setMinimumWidth(min(_COMPACT, self.bar.sizeHint().width()))
 
     @property
     def _roomy(self) -> int:
         words = sum(self.bar.fontMetrics().horizontalAdvance(self[name].iconText())
                     for name in ("random", "sweep", "morph"))
-        return 870 + words
+        return 912 + words
 
     def show_size(self, low: int, high: int, size: int) -> None:
         self.size.blockSignals(True)
         self.size.setRange(low, high)
         self.size.setValue(size)
         self.size.blockSignals(False)
-        self.size_label.setText(f" {size} px")
+        self.size.setEnabled(size > 0)  # some tools have none
+        self.size_label.setText(f" {size} px" if size else "")
 
-    def show_recent(self, paths, opener: Callable[[str], None], forget: Callable[[], None]) -> None:
+    def show_recent(self, paths, opener: Callable[[str], object], forget: Callable[[], None]) -> None:
         self.recent_menu.clear()
         self.recent_menu.setEnabled(bool(paths))
         for n, path in enumerate(paths, 1):

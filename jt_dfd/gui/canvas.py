@@ -6,7 +6,7 @@ own are called ``pos``.
 from __future__ import annotations
 
 import math
-from typing import Optional
+from typing import Any, List, Optional
 
 import numpy as np
 from PyQt5.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, pyqtSignal
@@ -14,7 +14,8 @@ from PyQt5.QtGui import QColor, QImage, QPainter, QPen, QTabletEvent
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
 from .document import Document
-from .strokes import CANVAS, Growing, Raster, Stroke, to_image
+from .selection import Selection
+from .strokes import CANVAS, Growing, Item, Raster, Stroke, to_image
 
 #: pixels of the shown page for a canvas pixel: sharp lines on screens of up to 1,000 pixels and high-DPI ones
 DETAIL = 2
@@ -22,6 +23,11 @@ ZOOM = (1.0, 16.0)
 BRUSH_SIZES, ERASER_SIZES = (1, 20), (3, 60)
 #: points closer than this to the last one are left out, canvas pixels
 _NEAR = 0.4
+#: what the pointer looks like where the select tool would do this
+_CURSORS = {"move": Qt.SizeAllCursor, "scale": Qt.SizeFDiagCursor, "turn": Qt.PointingHandCursor,
+            "lasso": Qt.CrossCursor}
+#: arrow keys, in canvas pixels
+_ARROWS = {Qt.Key_Left: (-1, 0), Qt.Key_Right: (1, 0), Qt.Key_Up: (0, -1), Qt.Key_Down: (0, 1)}
 
 
 class Canvas(QWidget):
@@ -40,24 +46,29 @@ class Canvas(QWidget):
         self.tool = "brush"
         self.sizes = {"brush": 2, "eraser": 14}
         self.mirror = False
+        self.opacity = 1.0  # of the brush
         self._guide, self._blank = True, True
         self._raster = Raster(DETAIL)
         self._page = QImage(CANVAS * DETAIL, CANVAS * DETAIL, QImage.Format_RGB32)  # shadow times strokes, as shown
         self._shade: Optional[QImage] = None      # the shadow at its strength, as large as the canvas
         self._shadow: Optional[np.ndarray] = None  # the shadow as it came, full strength
         self._strength = 0.4
-        self.underlay: Optional[QImage] = None    # a photograph to trace, faded, as large as the canvas
-        self._live: Optional[Growing] = None  # the stroke at hand
+        self.underlay: Any = None    # a picture to trace, as large as the shown page
+        self.underlay_opacity = 0.35
+        self._live: Any = None  # the stroke at hand
         self._button = Qt.NoButton            # the one that leads it
         self._straight_from: Optional[list] = None
         self._zoom, self._centre = 1.0, QPointF(CANVAS / 2, CANVAS / 2)
         self._pan_from: Optional[QPointF] = None
         self._space = False
+        self._keyed = False  # has the focus come by a key?
         self._pointer: Optional[QPointF] = None
+        self._pressed = False  # has a pen ever told a pressure?
+        self.selection = Selection(self)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.StrongFocus)
         self.setAttribute(Qt.WA_OpaquePaintEvent)
-        self.setCursor(Qt.CrossCursor)
+        self._show_cursor()
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Ignored)
         document.changed.connect(self.refresh)
         self.refresh()
@@ -77,19 +88,21 @@ class Canvas(QWidget):
             self._shade = to_image(table[shadow])
         self._compose()
 
-    def set_underlay(self, photograph: Optional[np.ndarray], opacity: float = 0.35) -> None:
-        """photograph: (H, W, 3) uint8, shown under the strokes with its longer side as long as the page; None:
-        nothing."""
+    def set_underlay(self, picture: Optional[np.ndarray]) -> None:
+        """picture: (H, W, 3) uint8, shown under the strokes with its longer side as long as the page; None: nothing."""
         self.underlay = None
-        if photograph is not None and opacity > 0:
-            image = to_image(np.ascontiguousarray(photograph)).scaled(CANVAS * DETAIL, CANVAS * DETAIL,
-                                                                      Qt.KeepAspectRatio, Qt.SmoothTransformation)
+        if picture is not None:
+            image = to_image(picture).scaled(CANVAS * DETAIL, CANVAS * DETAIL, Qt.KeepAspectRatio,
+                                             Qt.SmoothTransformation)
             self.underlay = QImage(CANVAS * DETAIL, CANVAS * DETAIL, QImage.Format_RGB32)
             self.underlay.fill(Qt.white)
             painter = QPainter(self.underlay)
-            painter.setOpacity(min(1.0, opacity))
             painter.drawImage((CANVAS * DETAIL - image.width()) // 2, (CANVAS * DETAIL - image.height()) // 2, image)
             painter.end()
+        self._compose()
+
+    def set_underlay_opacity(self, opacity: float) -> None:
+        self.underlay_opacity = opacity
         self._compose()
 
     def refresh(self) -> None:
@@ -98,15 +111,22 @@ class Canvas(QWidget):
         self._blank = self.document.is_blank()
         self._compose()
 
+    def show_items(self, items: Optional[List[Item]]) -> None:
+        """Show these strokes and those that the selection has under the hand; None: the same as before, which may have
+        moved."""
+        if items is not None:
+            self._raster.show(items)
+        self._compose()
+
     def set_guide(self, on: bool) -> None:
         """on: an empty page shows where the parts of a face belong."""
         self._guide = on
         self.update()
 
-    def _compose(self, part: Optional[QRectF] = None) -> None:
+    def _compose(self, part: Any = None) -> None:
         """Shadow times strokes (and the stroke at hand) onto the shown page; ``part`` in canvas pixels."""
         whole = QRectF(0, 0, CANVAS, CANVAS)
-        part = whole if part is None else QRectF(part.toAlignedRect()).intersected(whole)
+        part = QRectF(part.toAlignedRect()).intersected(whole) if part is not None else whole
         if part.isEmpty():
             return
         strokes, box = self._raster.image, QRect(0, 0, self._page.width(), self._page.height())
@@ -123,7 +143,10 @@ class Canvas(QWidget):
             painter.drawImage(whole, self._shade)
         painter.setCompositionMode(QPainter.CompositionMode_Multiply)
         if self.underlay is not None:
+            painter.setOpacity(self.underlay_opacity)
             painter.drawImage(whole, self.underlay)
+            painter.setOpacity(1)
+        self.selection.paint_moved(painter)
         painter.resetTransform()
         painter.drawImage(box.topLeft(), strokes)
         painter.end()
@@ -145,11 +168,16 @@ class Canvas(QWidget):
             painter.setPen(QPen(QColor(47, 125, 225, 130), 1, Qt.DashLine))
             x = origin.x() + CANVAS / 2 * scale
             painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
+        self.selection.paint(painter)
+        if self.hasFocus() and self._keyed:
+            painter.setPen(QPen(self.palette().highlight(), 2))
+            painter.setBrush(Qt.NoBrush)
+            painter.drawRect(self.rect().adjusted(1, 1, -1, -1))
         self._paint_pointer(painter, scale)
 
     def _paint_pointer(self, painter: QPainter, scale: float) -> None:
         """A ring as large as the tool."""
-        r = (self._live.stroke.width if self._live is not None else self.sizes[self.tool]) / 2 * scale
+        r = (self._live.stroke.width if self._live is not None else self.sizes.get(self.tool, 0)) / 2 * scale
         if self._pointer is None or r < 3 or self._pan_from is not None:
             return
         painter.setBrush(Qt.NoBrush)
@@ -162,6 +190,11 @@ class Canvas(QWidget):
         """(scale, origin): widget pixels for a canvas pixel, and where the canvas' corner is in the widget."""
         scale = min(self.width(), self.height()) / CANVAS * self._zoom
         return scale, QPointF(self.width() / 2 - self._centre.x() * scale, self.height() / 2 - self._centre.y() * scale)
+
+    @property
+    def pixels(self) -> float:
+        """Widget pixels for a canvas pixel."""
+        return self._view()[0]
 
     def at(self, pos: QPointF) -> QPointF:
         scale, origin = self._view()
@@ -207,18 +240,38 @@ class Canvas(QWidget):
     # -- the tool --------------------------------------------------------------------------------------------------
     @property
     def size_range(self):
-        return BRUSH_SIZES if self.tool == "brush" else ERASER_SIZES
+        return ERASER_SIZES if self.tool == "eraser" else BRUSH_SIZES
+
+    def set_tool(self, tool: str) -> None:
+        """"brush", "eraser" or "select"."""
+        if self._live is not None:
+            self.finish()
+        self.tool = tool
+        if tool != "select":
+            self.selection.mode = ""
+            self.selection.choose([])
+        self._show_cursor()
+        self.update()
 
     def set_size(self, size: int) -> None:
         low, high = self.size_range
-        self.sizes[self.tool] = int(min(max(size, low), high))
+        if self.tool in self.sizes:
+            self.sizes[self.tool] = int(min(max(size, low), high))
         self.update()
+
+    def _show_cursor(self) -> None:
+        if self._pan_from is not None or self._space and self._live is None:
+            self.setCursor(Qt.OpenHandCursor if self._pan_from is None else Qt.ClosedHandCursor)
+        elif self.tool == "select" and self._pointer is not None:
+            self.setCursor(_CURSORS[self.selection.mode or self.selection.over(self._pointer)])
+        else:
+            self.setCursor(Qt.CrossCursor)
 
     def begin(self, at: QPointF, pressure: float = 1.0, erase: Optional[bool] = None) -> None:
         """Begin a stroke at a canvas point."""
         erase = self.tool == "eraser" if erase is None else erase
         stroke = Stroke(float(self.sizes["eraser" if erase else "brush"]), erase, self.mirror,
-                        [(at.x(), at.y(), pressure)])
+                        [_point(at, pressure)], 1.0 if erase else self.opacity)
         self._live = Growing(self._raster, stroke)
         self.document.begin_stroke(stroke)
         self._straight_from = None
@@ -235,7 +288,7 @@ class Canvas(QWidget):
             if snap:
                 at = _snapped(QPointF(last[0], last[1]), at)
             before = self._live_bounds(0)
-            points[:] = self._straight_from + [(at.x(), at.y(), pressure)]
+            points[:] = self._straight_from + [_point(at, pressure)]
             self._live.restart()
             self.document.grow_stroke(anew=True)
             self._compose(before.united(self._live_bounds(0)))
@@ -243,7 +296,7 @@ class Canvas(QWidget):
         self._straight_from = None
         if math.hypot(at.x() - points[-1][0], at.y() - points[-1][1]) < _NEAR:
             return
-        points.append((at.x(), at.y(), pressure))
+        points.append(_point(at, pressure))
         self._live.grow()
         self.document.grow_stroke()
         # the curve's last piece changes with a new point: repaint from three points back
@@ -282,7 +335,12 @@ class Canvas(QWidget):
             self.finish()  # its release was lost on the way
         if event.button() == Qt.MiddleButton or (event.button() == Qt.LeftButton and self._space):
             self._pan_from = event.localPos()
-            self.setCursor(Qt.ClosedHandCursor)
+            self._show_cursor()
+        elif self.tool == "select":
+            if event.button() == Qt.LeftButton and not self.selection.mode:
+                self._pointer = event.localPos()
+                self.selection.press(event.localPos(), bool(event.modifiers() & Qt.ShiftModifier))
+                self.stroke_begun.emit()
         elif event.button() in (Qt.LeftButton, Qt.RightButton):
             self._button = event.button()
             self.begin(self.at(event.localPos()), erase=True if self._button == Qt.RightButton else None)
@@ -295,12 +353,19 @@ class Canvas(QWidget):
             self._pan_from = event.localPos()
         elif self._live is not None:
             self._lead_to(event.localPos(), 1.0, event.modifiers())
+        elif self.selection.mode:
+            self.selection.lead(event.localPos(), bool(event.modifiers() & Qt.ShiftModifier))
+        elif self.tool == "select":
+            self._show_cursor()
         self.update()
 
     def mouseReleaseEvent(self, event) -> None:
         if self._pan_from is not None:
             self._pan_from = None
-            self.setCursor(Qt.OpenHandCursor if self._space else Qt.CrossCursor)
+            self._show_cursor()
+        elif self.selection.mode and event.button() == Qt.LeftButton:
+            self.selection.release(event.localPos(), bool(event.modifiers() & Qt.ShiftModifier))
+            self._show_cursor()
         elif self._live is not None and event.button() == self._button:
             self._lead_to(event.localPos(), 1.0, event.modifiers())  # a fast hand reports no move before it
             self.finish()
@@ -311,10 +376,20 @@ class Canvas(QWidget):
     # -- the pen ---------------------------------------------------------------------------------------------------
     def tabletEvent(self, event: QTabletEvent) -> None:
         kind = event.type()
+        if self.tool == "select" and self._live is None:
+            event.ignore()  # comes again as a mouse event
+            return
         self._pointer = event.posF()
-        pressure = min(max(event.pressure(), 0.0), 1.0)
-        if pressure >= 0.999:
-            pressure = 0.999  # exactly 1 is a mouse's: a steady width
+        pressure = min(max(event.pressure(), 0.0), 0.999)  # exactly 1 is a mouse's: a steady width
+        if pressure > 0 and not self._pressed:
+            self._pressed = True
+            if self._live is not None:  # it began lightly
+                self._live.stroke.points[:] = [(x, y, 0.0) for x, y, _ in self._live.stroke.points]
+                self._live.restart()
+                self.document.grow_stroke(anew=True)
+                self._compose()
+        elif not self._pressed:
+            pressure = 0.999  # a pen that knows no pressure
         if kind == QTabletEvent.TabletPress and self._live is None:
             if event.button() == Qt.MiddleButton or self._space:
                 event.ignore()  # comes again as a mouse event, which pans
@@ -332,8 +407,11 @@ class Canvas(QWidget):
 
     # -- the rest --------------------------------------------------------------------------------------------------
     def event(self, event) -> bool:
-        if event.type() in (QEvent.WindowBlocked, QEvent.Hide) and self._live is not None:
-            self.finish()  # a dialog came up under the hand: the release will not come here
+        if event.type() in (QEvent.WindowBlocked, QEvent.Hide):  # as a dialog under the hand: no release comes here
+            if self._live is not None:
+                self.finish()
+            elif self.selection.mode:
+                self.selection.cancel()
         return super().event(event)
 
     def enterEvent(self, event) -> None:
@@ -345,25 +423,33 @@ class Canvas(QWidget):
         self._pointer = None
         self.update()
 
+    def focusInEvent(self, event) -> None:
+        self._keyed = event.reason() in (Qt.TabFocusReason, Qt.BacktabFocusReason)  # a frame tells where the keys go
+        super().focusInEvent(event)
+
     def focusOutEvent(self, event) -> None:
         self._space = False
-        self.setCursor(Qt.CrossCursor)
+        self._show_cursor()
         super().focusOutEvent(event)
 
     def keyPressEvent(self, event) -> None:
         if event.key() == Qt.Key_Space and not event.isAutoRepeat():
             self._space = True
-            if self._live is None:
-                self.setCursor(Qt.OpenHandCursor)
+            self._show_cursor()
         elif event.key() == Qt.Key_Escape and self._live is not None:
             self.abandon()
+        elif event.key() == Qt.Key_Escape and (self.selection.mode or self.selection.chosen):
+            self.selection.cancel()
+        elif event.key() in _ARROWS and self.selection.chosen and not self.selection.mode:
+            far = 10 if event.modifiers() & Qt.ShiftModifier else 1
+            self.selection.nudge(*(far * way for way in _ARROWS[event.key()]))
         else:
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event) -> None:
         if event.key() == Qt.Key_Space and not event.isAutoRepeat():
             self._space = False
-            self.setCursor(Qt.CrossCursor)
+            self._show_cursor()
         else:
             super().keyReleaseEvent(event)
 
@@ -385,6 +471,11 @@ def _paint_guide(painter: QPainter, scale: float, origin: QPointF) -> None:
     painter.drawArc(QRectF(202, 350, 110, 44), 190 * 16, 160 * 16)
     painter.drawArc(QRectF(202, 372, 110, 16), 10 * 16, 160 * 16)
     painter.restore()
+
+
+def _point(at: QPointF, pressure: float):
+    """As finely as files have it: what is opened is what was drawn."""
+    return round(at.x(), 2), round(at.y(), 2), round(pressure, 4)
 
 
 def _snapped(start: QPointF, end: QPointF) -> QPointF:

@@ -1,4 +1,4 @@
-"""The panel beside the face: gender, refinement, shadow, neighbours, real time."""
+"""The panel beside the face: gender, refinement, shadow, pencil, picture to trace, neighbours, real time."""
 from __future__ import annotations
 
 import time
@@ -56,14 +56,12 @@ class Controls(QWidget):
     shade_changed    the shadow's switch or strength: only the page
     convert_wanted   the button
     real_time_changed(bool)
-    return_borrowed(str)   give a borrowed component back
     """
 
     changed = pyqtSignal(str)
     shade_changed = pyqtSignal()
     convert_wanted = pyqtSignal()
     real_time_changed = pyqtSignal(bool)
-    return_borrowed = pyqtSignal(str)
 
     def __init__(self, words: Words, parent=None):
         super().__init__(parent)
@@ -128,14 +126,12 @@ class Controls(QWidget):
         grid.addLayout(ends, 1, 0, 1, 3)
         self.sliders, self.values = {}, {}
         for n, name in enumerate(COMPONENTS + ("all",), 2):
-            label, slider, value = QLabel(), Slider(), QLabel("100")
+            label, slider, value = QLabel(), Slider(), self._number("100")
             self._words.bind(label.setText, f"part.{name}")
             self._words.bind(lambda text, slider=slider: slider.setAccessibleName(plain(text)), f"part.{name}")
             for widget in (label, slider):
                 self._words.bind(lambda text, widget=widget: widget.setToolTip(
                     text + "\n" + tr("refine.tip")), f"part.{name}.tip")
-            value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
-            value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
             label.setBuddy(slider)
             grid.addWidget(label, n, 0)
             grid.addWidget(slider, n, 1)
@@ -163,12 +159,11 @@ class Controls(QWidget):
         self.shadow.setChecked(True)
         self._words.bind(self.shadow.setText, "shadow")
         self._words.bind(self.shadow.setToolTip, "shadow.tip")
-        self.strength = Slider(0, 100, 40)
-        self._words.bind(self.strength.setToolTip, "shadow.strength")
-        self._words.bind(self.strength.setAccessibleName, "shadow.strength")
-        self.strength_value = QLabel("40")
-        self.strength_value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
-        self.strength_value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
+        self.strength = self._percent(grid, 0, self.shadow, 40, "shadow.strength")
+        self.pencil = self._percent(grid, 1, "pencil", 100, "pencil.tip")
+        self.pencil.setMinimum(10)
+        self.reference = self._percent(grid, 2, "reference", 35, "photo.opacity")
+        self.show_reference(False)
         label, self.k = QLabel(), QSpinBox()
         self.k.setRange(*K_RANGE)
         self.k.setValue(15)
@@ -177,18 +172,16 @@ class Controls(QWidget):
         self._words.bind(self.k.setAccessibleName, "neighbours")
         for widget in (label, self.k):
             self._words.bind(widget.setToolTip, "neighbours.tip")
-        grid.addWidget(self.shadow, 0, 0)
-        grid.addWidget(self.strength, 0, 1)
-        grid.addWidget(self.strength_value, 0, 2)
         self.advanced = QToolButton()
+        self.advanced.setObjectName("fold")
         self.advanced.setCheckable(True)
         self.advanced.setAutoRaise(True)
         self.advanced.setToolButtonStyle(Qt.ToolButtonTextBesideIcon)
         self.advanced.setArrowType(Qt.RightArrow)
         self._words.bind(self.advanced.setText, "advanced")
-        grid.addWidget(self.advanced, 1, 0, 1, 3, Qt.AlignLeft)
-        grid.addWidget(label, 2, 0)
-        grid.addWidget(self.k, 2, 1, 1, 2, Qt.AlignLeft)
+        grid.addWidget(self.advanced, 3, 0, 1, 3, Qt.AlignLeft)
+        grid.addWidget(label, 4, 0)
+        grid.addWidget(self.k, 4, 1, 1, 2, Qt.AlignLeft)
 
         def unfold(open_: bool) -> None:
             self.advanced.setArrowType(Qt.DownArrow if open_ else Qt.RightArrow)
@@ -202,6 +195,33 @@ class Controls(QWidget):
         self.strength.valueChanged.connect(self._shade)
         self.k.valueChanged.connect(lambda v: self._emit("k"))
         return grid
+
+    def _percent(self, grid, row: int, head, value: int, tip: str) -> Slider:
+        """A slider from 0 to 100 after a box or a label (its code), and its value."""
+        slider, shown = Slider(0, 100, value), self._number(str(value))
+        if isinstance(head, str):
+            code, head = head, QLabel()
+            head.setBuddy(slider)
+            self._words.bind(head.setText, code)
+            self._words.bind(head.setToolTip, tip)
+        self._words.bind(slider.setToolTip, tip)
+        self._words.bind(slider.setAccessibleName, tip)
+        slider.valueChanged.connect(lambda v: shown.setText(str(v)))
+        for column, widget in enumerate((head, slider, shown)):
+            grid.addWidget(widget, row, column)
+        slider.row = (head, slider, shown)
+        return slider
+
+    def show_reference(self, there: bool) -> None:
+        """Is there a picture under the page?"""
+        for widget in self.reference.row:
+            widget.setVisible(there)
+
+    def _number(self, text: str) -> QLabel:
+        value = QLabel(text)
+        value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
+        value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
+        return value
 
     def _make_running(self):
         row = QHBoxLayout()
@@ -285,7 +305,6 @@ class Controls(QWidget):
             self._emit(name)
 
     def _shade(self) -> None:
-        self.strength_value.setText(str(self.strength.value()))
         self.strength.setEnabled(self.shadow.isChecked())
         if not self._quiet:
             self.shade_changed.emit()
@@ -299,7 +318,7 @@ class Controls(QWidget):
                 button.setToolTip(tr("borrowed.tip"))
                 button.setObjectName("borrowed")
                 button.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)  # the panel stays as wide as it is
-                button.clicked.connect(lambda checked, name=name: self.return_borrowed.emit(name))
+                button.clicked.connect(lambda checked, name=name: self.give_back(name))
                 self._borrowed_row.addWidget(button)
         self.borrowed_box.setVisible(bool(self._borrowed))
 

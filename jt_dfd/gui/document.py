@@ -4,7 +4,7 @@ No widget in here; the canvas draws what this says, the window asks it for pixel
 """
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 from PyQt5.QtCore import QObject, pyqtSignal
@@ -17,46 +17,15 @@ from .strokes import CANVAS, Growing, Item, Picture, Raster, Stroke, to_array
 UNDO_LIMIT = 1000
 
 
-class _Add(QUndoCommand):
-    """One item onto the drawing; with settings, those change too and come back on undo."""
+class _Change(QUndoCommand):
+    """Other items, other settings, or both; changes of the same ``gesture`` in a row (a slider's drag) are one step."""
 
-    def __init__(self, document: "Document", item: Item, text: str, settings: Optional[FaceSettings] = None):
+    def __init__(self, document: "Document", text: str, items: Optional[List[Item]] = None,
+                 settings: Optional[FaceSettings] = None, gesture: str = "", shown: bool = False):
         super().__init__(text)
-        self._document, self._item = document, item
-        self._after = settings.copy() if settings else None
-        self._before: Optional[FaceSettings] = None
-
-    def redo(self):
-        if self._after is not None:
-            self._before = self._document.settings.copy()
-        self._document._push(self._item, self._after)
-
-    def undo(self):
-        self._document._pop(self._before)
-
-
-class _Put(QUndoCommand):
-    """Other strokes in place of all that is drawn."""
-
-    def __init__(self, document: "Document", items: List[Item], text: str):
-        super().__init__(text)
-        self._document, self._before, self._after = document, document.items, items
-
-    def redo(self):
-        self._document._put(self._after)
-
-    def undo(self):
-        self._document._put(self._before)
-
-
-class _Set(QUndoCommand):
-    """Other settings; with a ``gesture``, changes of the same one (a slider's drag) are one step."""
-
-    def __init__(self, document: "Document", settings: FaceSettings, gesture: str):
-        super().__init__("settings")
-        self._document, self._gesture = document, gesture
-        self._before, self._after = document.settings.copy(), settings.copy()
-        self._first = True
+        self._document, self._gesture, self._shown = document, gesture, shown
+        self._before = document.items if items is not None else None, document.settings.copy() if settings else None
+        self._after: Any = items, settings.copy() if settings else None
 
     def id(self):
         return 1 if self._gesture else -1
@@ -68,11 +37,11 @@ class _Set(QUndoCommand):
         return True
 
     def redo(self):
-        self._document._set(self._after, shown=self._first)
-        self._first = False
+        self._document._become(*self._after, shown=self._shown)
+        self._shown = False
 
     def undo(self):
-        self._document._set(self._before)
+        self._document._become(*self._before)
 
 
 class Document(QObject):
@@ -120,16 +89,7 @@ class Document(QObject):
     def change_settings(self, settings: FaceSettings, gesture: str = "") -> None:
         """What a person did to the settings, as a step of undo; steps of the same ``gesture`` in a row are one."""
         if settings.face_key() != self._settings.face_key():
-            self.stack.push(_Set(self, settings, gesture))
-
-    def _set(self, settings: FaceSettings, shown: bool = False) -> None:
-        """shown: whoever asked for it shows it already."""
-        settings = settings.copy()  # how the shadow looks is no part of the step
-        settings.shadow, settings.strength = self._settings.shadow, self._settings.strength
-        self.settings = settings
-        if not shown:
-            self.settings_changed.emit()
-            self.changed.emit()
+            self.stack.push(_Change(self, "settings", settings=settings, gesture=gesture, shown=True))
 
     # -- pixels ----------------------------------------------------------------------------------------------------
     def pixels(self) -> np.ndarray:
@@ -144,7 +104,7 @@ class Document(QObject):
     def add_stroke(self, stroke: Stroke) -> None:
         """Add a finished stroke, as one step of undo.  A stroke without points is ignored."""
         if stroke.points:
-            self.stack.push(_Add(self, stroke, "eraser" if stroke.erase else "stroke"))
+            self._add(stroke, "eraser" if stroke.erase else "stroke")
 
     def begin_stroke(self, stroke: Stroke) -> None:
         """A stroke is being drawn: its pixels are made ready as it grows, so that its end takes no time."""
@@ -169,34 +129,34 @@ class Document(QObject):
     def clear(self) -> None:
         """An empty page, as one step of undo."""
         if self.items and not self.is_blank():
-            self.stack.push(_Add(self, Picture(np.full((CANVAS, CANVAS), 255, np.uint8)), "clear"))
+            self._add(Picture(np.full((CANVAS, CANVAS), 255, np.uint8)), "clear")
 
     def replace(self, pixels: np.ndarray, settings: Optional[FaceSettings] = None, text: str = "picture") -> None:
         """Another picture on the page, and other settings where given, as one step of undo."""
-        self.stack.push(_Add(self, Picture(_checked(pixels)), text, settings))
+        self._add(Picture(_checked(pixels)), text, settings)
 
-    def put(self, items: List[Item], text: str = "strokes") -> None:
-        """Other strokes on the page in place of what is drawn, as one step of undo."""
-        self.stack.push(_Put(self, list(items), text))
+    def _add(self, item: Item, text: str, settings: Optional[FaceSettings] = None) -> None:
+        self.stack.push(_Change(self, text, self.items + [item], settings))
 
-    def _put(self, items: List[Item]) -> None:
-        self.items = items
-        self._after_change(None)
+    def put(self, items: Sequence[Item], text: str = "strokes", gesture: str = "",
+            settings: Optional[FaceSettings] = None) -> None:
+        """Other strokes on the page in place of what is drawn, and other settings where given, as one step of undo, or
+        as one with those before it of the same ``gesture``."""
+        self.stack.push(_Change(self, text, list(items), settings, gesture))
 
-    def _push(self, item: Item, settings: Optional[FaceSettings]) -> None:
-        self.items = self.items + [item]
-        self._after_change(settings)
-
-    def _pop(self, settings: Optional[FaceSettings]) -> None:
-        self.items = self.items[:-1]
-        self._after_change(settings)
-
-    def _after_change(self, settings: Optional[FaceSettings]) -> None:
-        self.revision += 1
+    def _become(self, items: Optional[List[Item]], settings: Optional[FaceSettings], shown: bool = False) -> None:
+        """One step; None leaves things as they are.  shown: whoever asked for the settings shows them already."""
+        if items is not None:
+            self.items = items
+            self.revision += 1
         if settings is not None:
-            self.settings = settings.copy()
-            self.settings_changed.emit()
-        self.changed.emit()
+            settings = settings.copy()  # how the shadow looks is no part of the step
+            settings.shadow, settings.strength = self._settings.shadow, self._settings.strength
+            self.settings = settings
+            if not shown:
+                self.settings_changed.emit()
+        if not shown:
+            self.changed.emit()
         self._tell_modified()
 
     # -- the file --------------------------------------------------------------------------------------------------
@@ -225,13 +185,17 @@ class Document(QObject):
         self.items = [] if pixels is None else [Picture(_checked(pixels))]
         blocked = self.blockSignals(True)
         for item in strokes:
-            self.stack.push(_Add(self, item, "stroke"))
+            self._add(item, "stroke")
         self.blockSignals(blocked)
         self._saved = list(self.items)
         self._recovered = unsaved
         self.path = path
         self._stored = (settings or self._settings).face_key()
-        self._after_change(settings)
+        self.revision += 1
+        if settings is not None:
+            self.settings = settings.copy()
+            self.settings_changed.emit()
+        self.changed.emit()
         self.path_changed.emit(self.path)
         self._said = self.modified
         self.modified_changed.emit(self._said)

@@ -12,13 +12,14 @@ import sys
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import numpy as np
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
+from ..runtime import lock_watch
 from .mailbox import Mailbox, Post
 from .settings import FaceSettings
 
@@ -27,10 +28,12 @@ REAL = "jt_dfd.gui.engine_process:load_synthesizer"
 BACK_OFF = (300, 1000, 3000, 8000)
 #: crashes in a row after which one is asked instead
 MOST_CRASHES = len(BACK_OFF)
-#: stages of a start, besides those of a first compile (runtime.first_compile.STAGES)
+#: stages of a start, besides those of a first compile (runtime.display.STAGES)
 STAGES = ("start", "weights", "warm")
 #: a request that took the engine down this often is not sent again
 MOST_TRIES = 2
+#: milliseconds between two looks whether the process waits for Jittor's lock (ours; told when two in a row say so)
+LOOK = 1000
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 # -c and an explicit first path entry rather than -m: the latter would put the current folder first, where a
@@ -73,8 +76,8 @@ class _Job:
 class _Process:
     """One engine process and its threads' shared state."""
 
-    popen: subprocess.Popen
-    connection: Connection
+    popen: Any
+    connection: Any
     lifeline: int
     post: Post                                        # to the window's thread
     wake: threading.Condition = field(default_factory=threading.Condition)
@@ -98,6 +101,7 @@ class Engine(QObject):
     job_failed(int, str)          job, message
     failed(bool, str, str)        the engine cannot run: is it the weights?, message, details
     notice(str, str)              something the person should know: message, details
+    held_up(bool)                 the process waits, or no longer, for another one that holds Jittor's lock
     A message is a code of the languages' files, or what an exception says.
     """
 
@@ -112,6 +116,7 @@ class Engine(QObject):
     job_failed = pyqtSignal(int, str)
     failed = pyqtSignal(bool, str, str)
     notice = pyqtSignal(str, str)
+    held_up = pyqtSignal(bool)
 
     def __init__(self, params, device: str = "auto", factory: str = REAL, environment: Optional[dict] = None,
                  parent=None):
@@ -122,7 +127,7 @@ class Engine(QObject):
         self.state = STOPPED
         self.sent = 0      # face requests made
         self.dropped = 0   # of these, superseded before they were computed
-        self._process: Optional[_Process] = None
+        self._process: Any = None
         self._id = 0
         self._wanted: Optional[_Face] = None                   # asked for, not yet handed to a process
         self._open: "OrderedDict[int, _Face]" = OrderedDict()  # handed over, not yet answered
@@ -131,6 +136,10 @@ class Engine(QObject):
         self._restart = QTimer(self)
         self._restart.setSingleShot(True)
         self._restart.timeout.connect(self.start)
+        self.is_held_up, self._waited = False, False
+        self._watch = QTimer(self)
+        self._watch.setInterval(LOOK)
+        self._watch.timeout.connect(self._look_for_lock)
         self._mailbox = Mailbox(self)
         self._mailbox.arrived.connect(self._on_message)
 
@@ -418,7 +427,19 @@ class Engine(QObject):
         # reaping may take a moment; nobody waits for it
         threading.Thread(target=_reap, args=(process,), name="engine").start()
 
+    def _look_for_lock(self) -> None:
+        waits = lock_watch.waits(self.pid)
+        held, self._waited = waits and self._waited, waits
+        if held != self.is_held_up:
+            self.is_held_up = held
+            self.held_up.emit(held)
+
     def _set_state(self, state: str) -> None:
+        if state in (STARTING, BUSY):
+            self._watch.start()
+        else:
+            self._watch.stop()
+            self.is_held_up = self._waited = False
         if state != self.state:
             self.state = state
             self.state_changed.emit(state)

@@ -23,11 +23,12 @@ import time
 import traceback
 from collections import deque
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, UserError
-from .tracing import trace
+from ..runtime import priority
 
 #: seconds that a face is new: where the one shown is older, the next is finished, superseded or not (ours)
 OLD = 0.6
@@ -64,7 +65,7 @@ class Server:
         self.newest = None      # the face request to do next
         self.jobs = deque()     # sweeps, morphs, samples, in order
         self.cancelled = set()
-        self.synthesizer = None
+        self.synthesizer: Any = None
         self._progress_at = 0.0
         self._face_at = -OLD    # when the window was last told a face
 
@@ -193,6 +194,8 @@ class Server:
         self.tell("done", id=job["id"])
 
     def sample(self, job) -> None:
+        from .tracing import trace  # OpenCV, which nothing else here needs
+
         _, sketch = self.synthesizer.sample_vectors(job["gender"], job["seed"])
         self.tell("done", id=job["id"], sketch=np.ascontiguousarray(sketch), lines=trace(sketch))
 
@@ -213,6 +216,8 @@ def main(argv=None) -> int:
     os.dup2(2, 1)
     try:
         os.nice(2)  # the window comes first where both want the same core
+        if os.getsid(0) == os.getppid():  # the guard's session, which is ours alone
+            priority.pass_on(os.getpid())
         module, name = args.factory.split(":")
         factory = getattr(importlib.import_module(module), name)
         Server(connection, factory, args.params, args.device).run()

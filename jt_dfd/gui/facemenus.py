@@ -1,6 +1,7 @@
-"""The menus of the right button: on past faces, and on the face beside the page."""
+"""What is done with faces: sweep, morph, a random one, and the menus of the right button."""
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 from PyQt5.QtCore import QObject
@@ -8,8 +9,12 @@ from PyQt5.QtWidgets import QInputDialog, QMenu
 
 from ..components import COMPONENTS
 from . import files, films
-from .series import ask_film_path
+from .series import Morph, Series, Sweep, ask_film_path
+from .strokes import Stroke
 from .words import tr
+
+#: milliseconds that a sentence of weight stays in the status bar (ours)
+NOTICE = 8000
 
 
 class FaceMenus(QObject):
@@ -18,6 +23,58 @@ class FaceMenus(QObject):
     def __init__(self, window):
         super().__init__(window)
         self._window = window
+        self._sample, self._sample_for = 0, 0  # the job, and the drawing's revision when it was asked for
+        window.engine.job_done.connect(self._job_done)
+
+    # -- jobs ------------------------------------------------------------------------------------------------------
+    def random(self) -> None:
+        w = self._window
+        if self._sample:
+            w.engine.cancel(self._sample)
+        w.say(tr("random.looking"))
+        self._sample_for = w.document.revision
+        self._sample = w.engine.submit("sample", gender=w.controls.settings().gender, seed=random.randrange(2 ** 31))
+
+    def _job_done(self, job: int, answer: dict) -> None:
+        w = self._window
+        if job != self._sample:
+            return
+        self._sample = 0
+        if w.document.revision != self._sample_for:  # it may have waited for a compile of minutes
+            w.say(tr("random.late"), NOTICE)
+            return
+        w.say("")
+        w.live.new_session()
+        lines = [[(x, y, 1.0) for x, y in line] for line in answer["lines"]]
+        w.document.put([Stroke(2.0, points=line) for line in lines], "random")
+        if not w.controls.real_time.isChecked():
+            w.live.convert()
+
+    def sweep(self) -> None:
+        w = self._window
+        dialog = Sweep(w.engine, w.filing.background, w.document.pixels(), w.document.settings, w)
+        dialog.chosen.connect(w.controls.sliders["all"].setValue)
+        self._show(dialog)
+
+    def morph(self) -> None:
+        w = self._window
+        w.live.keep()
+        entries = w.history.entries
+        if len(entries) < 2:
+            w.say(tr("morph.two"), NOTICE)
+            return
+        chosen = [entries.index(entry) for entry in w.history.selected()][:2]
+        # older to newer, as they came
+        second, first = (chosen + [n for n in (0, 1) if n not in chosen])[:2]
+        dialog = Morph(w.engine, w.filing.background, entries, first, second, w)
+        dialog.face_wanted.connect(w.controls.borrow_all)
+        self._show(dialog)
+
+    def _show(self, dialog: Series) -> None:
+        dialog.error.connect(lambda text: self._window.filing.warn(tr("series.cannot"), text))
+        dialog.show()
+
+    # -- menus -----------------------------------------------------------------------------------------------------
 
     def history(self, entries) -> QMenu:
         """The menu of one or several past faces."""
@@ -42,9 +99,9 @@ class FaceMenus(QObject):
             add(tr("history.unpin") if entry.pinned else tr("history.pin"),
                 lambda: w.history.pin(entry, not entry.pinned))
             add(tr("history.name"), lambda: self._name(entry))
-            add(tr("history.save"), lambda: w.filing.ask_and_save_face(entry))
+            add(tr("history.save"), lambda: w.filing.save_face(entry))
         if len(entries) == 2:
-            add(tr("history.morph"), w.morph)
+            add(tr("history.morph"), self.morph)
         menu.addSeparator()
         add(tr("history.remove"), lambda: w.history.remove(entries))
         return menu

@@ -31,7 +31,7 @@ class FaceView(QWidget):
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Ignored)
         self._image: Optional[QImage] = None
-        self._busy, self._stale, self._failed = False, False, ""
+        self._busy, self._stale, self._failed, self._why = False, False, "", ""
         self._told = False  # has it taken long enough to be told?
         self._beats = 0
         self._patience = QTimer(self)
@@ -83,10 +83,10 @@ class FaceView(QWidget):
     def dimmed(self) -> bool:
         return self._image is not None and (bool(self._failed) or self._stale and (self._told or not self._busy))
 
-    def set_state(self, busy: bool, stale: bool, failed: str = "") -> None:
+    def set_state(self, busy: bool, stale: bool, failed: str = "", why: str = "") -> None:
         """busy: a newer face is on its way; stale: the one shown is an earlier drawing's; failed: why the newest could
-        not be made, a code or an exception's words."""
-        if (busy, stale, failed) == (self._busy, self._stale, self._failed):
+        not be made, a code or an exception's words; why: what a busy one waits for, where that is not the work."""
+        if (busy, stale, failed, why) == (self._busy, self._stale, self._failed, self._why):
             return
         if busy and not self._busy:
             self._told = self._image is None  # nothing to look at meanwhile: told at once
@@ -95,7 +95,7 @@ class FaceView(QWidget):
         elif not busy:
             self._patience.stop()
             self._clock.stop()
-        self._busy, self._stale, self._failed = busy, stale, failed
+        self._busy, self._stale, self._failed, self._why = busy, stale, failed, why
         self._show_state()
 
     def _describe(self, text: str) -> None:
@@ -116,7 +116,7 @@ class FaceView(QWidget):
         if self._failed:
             text = tr("face.failed")
         elif self._busy:
-            text = tr("face.busy") if self._told else ""
+            text = (self._why or tr("face.busy")) if self._told else ""
         elif self._stale and self._image is not None:
             text = tr("face.stale")
         self._describe(text or (tr("face.shown") if self._image is not None else tr("face.none")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 from PyQt5.QtCore import QObject, QSettings, QStandardPaths, pyqtSignal
@@ -15,9 +15,10 @@ from .. import pictures
 from . import files, svg
 from .background import Background
 from .document import Document
+from .history import Entry
 from .live import Live
 from .strokes import to_image
-from .words import tr
+from .words import plain, tr
 
 RECENT = 10
 
@@ -86,8 +87,18 @@ class Filing(QObject):
             self.said.emit(tr("list.at", name=os.path.basename(self._list[self._place]), n=self._place + 1,
                               total=len(self._list)))
 
+    def ask_reference(self, done) -> None:
+        """``done((H, W, 3) uint8)`` with a picture that a person chooses."""
+        patterns = " ".join(f"*{suffix}" for suffix in pictures.SUFFIXES)
+        path, _ = QFileDialog.getOpenFileName(self._window, plain(tr("action.reference")), self._folder(),
+                                              tr("open.pictures") + f" ({patterns});;" + tr("open.all") + " (*)")
+        if path:
+            self.background.run(lambda: files.read_reference(path), done,
+                                lambda problem: self.warn(tr("open.cannot"), str(problem)))
+
     def _opened(self, opened: files.Opened) -> None:
-        self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
+        self.document.load(None if opened.items else opened.pixels, opened.settings,
+                           opened.path if opened.ours else "", strokes=opened.items)
         self.read.emit(opened)
         self.remember(opened.path)
         self.said.emit(tr("open.opened", name=os.path.basename(opened.path)))
@@ -174,7 +185,7 @@ class Filing(QObject):
             if path.lower().endswith(".svg"):
                 svg.save(path, self.document.items, self.document.settings)
             else:
-                files.save_drawing(path, self.document.pixels(), self.document.settings)
+                files.save_drawing(path, self.document.pixels(), self.document.settings, self.document.items)
         except OSError as problem:
             self.warn(tr("save.cannot"), _where(path, problem))
             return False
@@ -183,45 +194,26 @@ class Filing(QObject):
         self.said.emit(tr("save.saved", name=os.path.basename(path)))
         return True
 
-    def save_face_as(self) -> None:
-        if self.live.result is not None:
-            path = self._ask_path(tr("save.face.title"), self._beside("face"))
-            if path:
-                self.save_face_to(path, self.live.result)
-
-    def ask_and_save_face(self, entry) -> None:
-        path = self._ask_path(tr("save.face.title"), "face.png")
-        if path:
-            self.save_face_to(path, entry)
-
-    def save_face_to(self, path: str, result, both: bool = False) -> None:
-        """The face of a result or a history entry, with the drawing and settings that made it."""
-        sketch = result.sketch if hasattr(result, "sketch") else result.drawing
+    def save_face(self, result: Any = None, both: bool = False) -> None:
+        """The face of a result or of a history entry, None: the shown one, with the drawing and settings that made it;
+        ``both``: beside its drawing."""
+        result = result or self.live.result
+        if result is None:
+            return
+        title, word = ("export.title", "both") if both else ("save.face.title", "face")
+        path = self._ask_path(tr(title), self._beside(word))
+        if not path:
+            return
+        kept = isinstance(result, Entry)
+        sketch, items = (result.drawing, result.items) if kept else (result.sketch, result.tag[2])
         picture = files.side_by_side(sketch, result.face) if both else result.face
         try:
-            files.save_face(path, picture, sketch, result.settings, "side by side" if both else "face")
+            files.save_face(path, picture, sketch, result.settings, "side by side" if both else "face", items)
         except OSError as problem:
             self.warn(tr("save.picture.cannot"), _where(path, problem))
             return
         self.remember(path)
         self.said.emit(tr("save.saved", name=os.path.basename(path)))
-
-    def export_both(self) -> None:
-        if self.live.result is not None:
-            path = self._ask_path(tr("export.title"), self._beside("both"))
-            if path:
-                self.save_face_to(path, self.live.result, both=True)
-
-    def save_both(self) -> None:
-        """Drawing and face into a new folder named by the time (as the release's program saves)."""
-        if self.live.result is None:
-            return
-        place = QFileDialog.getExistingDirectory(self._window, tr("save.both.title"), self._folder())
-        if place:
-            folder = Path(place) / time.strftime("face %Y-%m-%d %H.%M.%S")
-            if self.save_to(str(folder / "drawing.png")):
-                self.save_face_to(str(folder / "face.png"), self.live.result)
-                self.said.emit(tr("save.saved", name=folder.name))
 
     def quick_save(self) -> None:
         """Drawing, strokes and face into a new folder named by the time, beside the last such one, without a question.
@@ -233,12 +225,13 @@ class Filing(QObject):
         stem = time.strftime("%Y-%m-%d %H.%M.%S")
         folder = next(f for f in (Path(place) / (stem + end) for end in ("", *(f" ({n})" for n in range(2, 1000))))
                       if not f.exists())
-        result, items = self.live.result, list(self.document.items)
+        result = self.live.result
+        items = result.tag[2]
 
         def work():
-            files.save_drawing(folder / "drawing.png", result.sketch, result.settings)
+            files.save_drawing(folder / "drawing.png", result.sketch, result.settings, items)
             svg.save(folder / "drawing.svg", items, result.settings)
-            files.save_face(folder / "face.png", result.face, result.sketch, result.settings)
+            files.save_face(folder / "face.png", result.face, result.sketch, result.settings, items=items)
 
         self.background.run(work, lambda nothing: self.said.emit(tr("save.saved", name=str(folder))),
                             lambda problem: self.warn(tr("save.picture.cannot"), str(problem)))

@@ -15,7 +15,7 @@ import signal
 
 
 def split(lifeline: int) -> None:
-    """Fork.  Returns in the child, which goes on to compute; the parent stays behind as the guard and never returns.
+    """Fork.  Returns in the child, which goes on to compute; the parent stays as the guard and never returns.
 
     lifeline: read end of a pipe whose other end only the window holds.
     """

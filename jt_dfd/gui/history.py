@@ -3,15 +3,15 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Union
 
 import numpy as np
 from PyQt5.QtCore import QRectF, QSize, Qt, pyqtSignal
-from PyQt5.QtGui import QColor, QIcon, QPainter, QPixmap
+from PyQt5.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 from PyQt5.QtWidgets import QAbstractItemView, QListView, QListWidget, QListWidgetItem, QSizePolicy
 
 from .settings import FaceSettings
-from .strokes import CANVAS, to_image
+from .strokes import CANVAS, Item, to_image
 from .words import tr
 
 #: faces that are kept (ours: some 40 MB)
@@ -29,19 +29,34 @@ class Entry:
     vectors: Dict[str, np.ndarray]
     settings: FaceSettings
     drawing_bytes: bytes = field(repr=False, default=b"")
-    session: int = 0  # faces with the same number came of the growing of one drawing
+    session: Union[int, str] = 0  # faces of the same one came of the growing of one drawing
     pinned: bool = False
     name: str = ""
+    path: Any = None  # a Path in the album, where it is kept on disk, with the name of its session there
+    kept_session: str = ""
+    items: List[Item] = field(repr=False, default_factory=list)  # the drawing's strokes, where they are known
+    _small: Optional[QImage] = field(repr=False, default=None)
     _pixmap: Optional[QPixmap] = field(repr=False, default=None)
 
     @classmethod
+    def made(cls, face, vectors, settings, drawing, items) -> "Entry":
+        return cls(face, vectors, settings.copy(), zlib.compress(drawing.tobytes(), 1), items=items)
+
+    @classmethod
     def of(cls, result) -> "Entry":
-        return cls(result.face, result.vectors, result.settings.copy(), zlib.compress(result.sketch.tobytes(), 1))
+        return cls.made(result.face, result.vectors, result.settings, result.sketch, result.tag[2])
+
+    def small(self) -> QImage:
+        """The face, small; on any thread."""
+        if self._small is None:
+            self._small = to_image(self.face).scaled(2 * _THUMB, 2 * _THUMB, Qt.KeepAspectRatio,
+                                                     Qt.SmoothTransformation)
+        return self._small
 
     def picture(self, count: int = 0) -> QPixmap:
         """The face, small; with how many it stands for, where that is more than itself."""
         if self._pixmap is None:
-            self._pixmap = thumbnail(self.face)
+            self._pixmap = QPixmap.fromImage(self.small())
         word = ("\u2605 " if self.pinned else "") + (str(count) if count > 1 else "")
         return _badge(self._pixmap, word.strip()) if word.strip() else self._pixmap
 
@@ -57,16 +72,20 @@ class History(QListWidget):
     restore_wanted(Entry)            double click or Return
     menu_wanted(list, QPoint)        right click: the selected entries, global position
     changed                          faces came, went or changed place
+    added(Entry) noted(Entry) removed(list)   for whoever keeps them: as said; noted: its name or pin
     """
 
     restore_wanted = pyqtSignal(object)
     menu_wanted = pyqtSignal(list, object)
     changed = pyqtSignal()
+    added = pyqtSignal(object)
+    noted = pyqtSignal(object)
+    removed = pyqtSignal(list)
 
     def __init__(self, parent=None):
         super().__init__(parent)
         self._entries: List[Entry] = []  # newest first
-        self._unfolded: Set[int] = set()  # sessions
+        self._unfolded: Set[Union[int, str]] = set()  # sessions
         self.setFlow(QListView.LeftToRight)
         self.setViewMode(QListView.IconMode)
         self.setWrapping(True)
@@ -78,6 +97,7 @@ class History(QListWidget):
         self.setSelectionMode(QAbstractItemView.ExtendedSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarAlwaysOn)  # else its coming and going would move the grid
+        self.verticalScrollBar().rangeChanged.connect(lambda low, high: self.verticalScrollBar().setEnabled(high > low))
         self.setContextMenuPolicy(Qt.CustomContextMenu)
         self.customContextMenuRequested.connect(self._menu)
         self.itemDoubleClicked.connect(lambda item: self.restore_wanted.emit(item.data(Qt.UserRole)))
@@ -111,10 +131,22 @@ class History(QListWidget):
             return
         entry.session = session
         self._entries.insert(0, entry)
-        for old in [e for e in reversed(self._entries) if not e.pinned][:max(0, len(self._entries) - MOST)]:
-            self._entries.remove(old)
+        self.added.emit(entry)
+        self._trim()
         self._show()
         self.scrollToTop()
+
+    def bring_back(self, entries: List[Entry]) -> None:
+        """Older ones, newest first, after all that are here."""
+        self._entries += entries
+        self._trim()
+        self._show()
+
+    def _trim(self) -> None:
+        old = [e for e in reversed(self._entries) if not e.pinned][:max(0, len(self._entries) - MOST)]
+        self._entries = [e for e in self._entries if e not in old]
+        if old:
+            self.removed.emit(old)
 
     def remove(self, entries: List[Entry]) -> None:
         """A folded session goes with all its steps."""
@@ -122,6 +154,7 @@ class History(QListWidget):
         for entry in entries:
             gone += [entry] if entry.session in self._unfolded else self.steps(entry)
         self._entries = [e for e in self._entries if e not in gone]
+        self.removed.emit(gone)
         self._show()
 
     def unfold(self, entry: Entry, on: bool) -> None:
@@ -134,16 +167,18 @@ class History(QListWidget):
     def pin(self, entry: Entry, on: bool) -> None:
         """A pinned face stays in front and is never dropped for newer ones."""
         entry.pinned = on
+        self.noted.emit(entry)
         self._show()
 
     def name(self, entry: Entry, name: str) -> None:
         entry.name = name.strip()
+        self.noted.emit(entry)
         self._show()
 
     def _show(self) -> None:
         chosen = self.selected()
         self.clear()
-        seen: Set[int] = set()
+        seen: Set[Union[int, str]] = set()
         for entry in sorted(self._entries, key=lambda e: not e.pinned):
             steps = self.steps(entry)
             if not entry.pinned and entry.session in seen and entry.session not in self._unfolded:

@@ -15,6 +15,7 @@ from .document import Document
 from .engine import Engine, Result
 from .faceview import FaceView
 from .history import Entry, History
+from .strokes import Picture
 from .words import tr
 
 #: milliseconds after which a face counts as one to keep: while a slider moves, not every face on the way does (ours)
@@ -24,12 +25,10 @@ SETTLED = 900
 class Live(QObject):
     """face_shown(Result)    a face has come and is shown
     face_gone            there is no face now
-    stale_changed(bool)  the shown face is not that of the present drawing
     """
 
     face_shown = pyqtSignal(object)
     face_gone = pyqtSignal()
-    stale_changed = pyqtSignal(bool)
 
     def __init__(self, document: Document, engine: Engine, canvas: Canvas, face: FaceView, controls: Controls,
                  history: History, parent=None):
@@ -53,7 +52,6 @@ class Live(QObject):
         controls.shade_changed.connect(self._shade_changed)
         controls.real_time_changed.connect(lambda on: self.ask() if on and self._stale else None)
         controls.convert_wanted.connect(self.convert)
-        controls.return_borrowed.connect(controls.give_back)
         canvas.stroke_begun.connect(self.keep)
         engine.shadow.connect(self._shadow_came)
         engine.face.connect(self._face_came)
@@ -61,6 +59,7 @@ class Live(QObject):
         engine.progress.connect(self._progress)
         engine.state_changed.connect(self._state_changed)
         engine.face_failed.connect(self._face_failed)
+        engine.held_up.connect(lambda on: (self._show_busy(), self.show_state()))
         self._stage = ("start", 0, 0)
 
     @property
@@ -76,12 +75,13 @@ class Live(QObject):
     def ask(self, tag: str = "") -> None:
         """Ask for the face of the present drawing."""
         self._failed = ""
-        self.engine.request_face(self.document.pixels(), self.document.settings, (tag, self.document.revision))
+        document = self.document
+        self.engine.request_face(document.pixels(), document.settings, (tag, document.revision, document.items))
         self._show_busy()
 
     def _show_busy(self) -> None:
         busy = self.engine.waiting and self.engine.state not in (engine_module.FAILED, engine_module.STOPPED)
-        self.view.set_state(busy, self._stale, self._failed)
+        self.view.set_state(busy, self._stale, self._failed, tr("stage.lock") if self.engine.is_held_up else "")
 
     def _face_failed(self, message: str) -> None:
         self._failed = message
@@ -149,7 +149,7 @@ class Live(QObject):
         self._show_shade()
 
     def _face_came(self, result: Result) -> None:
-        tag, revision = result.tag
+        tag, revision, _ = result.tag
         self.result, self._failed = result, ""
         self.view.show_face(result.face)
         current = revision == self.document.revision
@@ -184,7 +184,7 @@ class Live(QObject):
         self.document.settings_changed.disconnect(self._settings_came)
         self.document.changed.disconnect(self._drawing_changed)
         try:
-            self.document.replace(entry.drawing, settings, "history")
+            self.document.put(entry.items or [Picture(entry.drawing)], "history", settings=settings)
         finally:
             self.document.settings_changed.connect(self._settings_came)
             self.document.changed.connect(self._drawing_changed)
@@ -193,7 +193,7 @@ class Live(QObject):
             self.engine.forget()
         self._settings_came()
         self.result = Result(entry.face, entry.vectors, entry.drawing, settings, 0.0, 0.0,
-                             ("restored", self.document.revision))
+                             ("restored", self.document.revision, self.document.items))
         self._kept, self._failed = self.result, ""
         self.view.show_face(entry.face)
         self._set_stale(False)
@@ -225,8 +225,8 @@ class Live(QObject):
         state = self.engine.state
         if state in (engine_module.STARTING, engine_module.WAITING):
             stage, done, total = self._stage
-            text = tr("stage." + stage)
-            if total > 1:
+            text = tr("stage." + stage) if not self.engine.is_held_up else tr("stage.lock")
+            if total > 1 and not self.engine.is_held_up:
                 text += f"  {done} / {total}"
             self.view.show_note(tr("note.preparing"), text, tr("note.meanwhile"), done, total)
         elif state == engine_module.FAILED:
@@ -239,4 +239,3 @@ class Live(QObject):
         if stale != self._stale:
             self._stale = stale
             self._show_busy()
-            self.stale_changed.emit(stale)

@@ -6,6 +6,7 @@ import re
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtGui import QFontDatabase
 from PyQt5.QtWidgets import (
+    QApplication,
     QDialog,
     QDialogButtonBox,
     QFrame,
@@ -47,7 +48,7 @@ class EngineTrouble(QDialog):
         super().__init__(parent)
         self.setAttribute(Qt.WA_ShowWithoutActivating)  # a stroke or a key may be under way
         self.setWindowTitle(tr("trouble.title") if not weights else tr("trouble.weights"))
-        self.setMinimumWidth(640)
+        self.setMinimumWidth(min(640, QApplication.desktop().availableGeometry(parent or self).width() - 40))
         self.message = QLabel(plainly(tr(message)))
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextSelectableByMouse)
@@ -103,7 +104,7 @@ class EngineTrouble(QDialog):
 
 #: what the hand does besides keys: (code of the gesture, code of what it does)
 GESTURES = [(f"gesture.{name}", f"gesture.{name}.does") for name in (
-    "shift", "right", "pen", "escape", "wheel", "space", "double")]
+    "shift", "right", "pen", "select", "escape", "wheel", "space", "double")]
 
 
 class KeySheet(QDialog):
@@ -150,5 +151,5 @@ class KeySheet(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(area)
         layout.addWidget(buttons)
-        hint = page.sizeHint()
-        self.resize(min(hint.width() + 50, 1100), min(hint.height() + 80, 760))
+        hint, room = page.sizeHint(), QApplication.desktop().availableGeometry(parent or self)
+        self.resize(min(hint.width() + 50, room.width() - 20), min(hint.height() + 80, room.height() - 40))

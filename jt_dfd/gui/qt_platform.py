@@ -19,7 +19,7 @@ def _plugins() -> Path:
         import PyQt5
     except ImportError:
         raise UserError(f"PyQt5 is not installed for {sys.executable}; install it with: pip install PyQt5") from None
-    return Path(PyQt5.__file__).parent / "Qt5" / "plugins"
+    return Path(PyQt5.__path__[0]) / "Qt5" / "plugins"
 
 
 def prepare(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from PyQt5.QtCore import QRectF, QSize, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QIcon, QPainter
 from PyQt5.QtWidgets import (
+    QApplication,
     QComboBox,
     QDialog,
     QFileDialog,
@@ -31,7 +32,8 @@ from .words import tr
 
 #: percentages that a sweep shows
 LEVELS = (0, 25, 50, 75, 100)
-_TILE = 176
+#: edges of a sweep's face and a morph's, logical pixels, where the screen has room for them (ours)
+_TILE, _FACE = 176, 420
 
 
 class Series(QDialog):
@@ -108,6 +110,9 @@ class Series(QDialog):
 
     name = "series"
 
+    def screen_size(self) -> QSize:
+        return QApplication.desktop().availableGeometry(self.parentWidget() or self).size()
+
     def ask_and_save(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, tr("series.folder"))
         if folder:
@@ -165,12 +170,13 @@ class Sweep(Series):
         self.setWindowTitle(tr("sweep.title"))
         row = QHBoxLayout()
         row.setSpacing(10)
+        self._tile = min(_TILE, (self.screen_size().width() - 60) // len(LEVELS) - 26)
         self.tiles = []
         for level in LEVELS:
             tile = QToolButton()
             tile.setToolButtonStyle(Qt.ToolButtonTextUnderIcon)
-            tile.setIconSize(QSize(_TILE, _TILE))
-            tile.setFixedSize(_TILE + 16, _TILE + 34)
+            tile.setIconSize(QSize(self._tile, self._tile))
+            tile.setFixedSize(self._tile + 16, self._tile + 34)
             tile.setAutoRaise(True)
             tile.setText(f"{level} %")
             tile.setToolTip(tr("sweep.use", level=level))
@@ -197,19 +203,19 @@ class Sweep(Series):
                    borrowed=settings.borrowed, levels=[{c: v / 100 for c in settings.refine} for v in LEVELS])
 
     def show_frame(self, index: int, face: np.ndarray) -> None:
-        self.tiles[index].setIcon(QIcon(thumbnail(face, _TILE)))
+        self.tiles[index].setIcon(QIcon(thumbnail(face, self._tile)))
         self.tiles[index].setEnabled(True)
 
 
 class _Picture(QWidget):
-    def __init__(self):
+    def __init__(self, edge: int):
         super().__init__()
-        self._image = None
-        self.setMinimumSize(256, 256)
+        self._image, self._edge = None, edge
+        self.setMinimumSize(100, 100)
         self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
 
     def sizeHint(self) -> QSize:
-        return QSize(420, 420)
+        return QSize(self._edge, self._edge)
 
     def show_face(self, face) -> None:
         self._image = to_image(face) if face is not None else None
@@ -259,7 +265,7 @@ class Morph(Series):
         top.addStretch(1)
         top.addWidget(QLabel(tr("morph.pictures")))
         top.addWidget(self.steps)
-        self.picture = _Picture()
+        self.picture = _Picture(min(_FACE, self.screen_size().height() - 230))
         self.slider = Slider(0, 8, 0)
         self.slider.valueChanged.connect(self._show)
         self.play = QPushButton(tr("morph.play"))

@@ -7,7 +7,7 @@ from typing import List, Tuple, Union
 
 import numpy as np
 from PyQt5.QtCore import QPointF, QRect, QRectF, Qt
-from PyQt5.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF
+from PyQt5.QtGui import QColor, QImage, QPainter, QPainterPath, QPainterPathStroker, QPen, QPolygonF
 
 CANVAS = 512
 #: distance in pixels between the discs of which a stroke of changing width is made
@@ -22,12 +22,17 @@ Piece = Tuple[Point, Point, Point]  # a quadratic curve: from, control, to
 @dataclass
 class Stroke:
     """One line.  width is the diameter at full pressure; erase paints white; mirror repeats it about the middle
-    of the face; points are (x, y, pressure)."""
+    of the face; points are (x, y, pressure); opacity is that of the ink, 0..1: lines that cross get no darker."""
 
     width: float
     erase: bool = False
     mirror: bool = False
     points: List[Point] = field(default_factory=list)
+    opacity: float = 1.0
+
+    @property
+    def colour(self) -> QColor:
+        return QColor(Qt.white) if self.erase else QColor(*[round(255 * (1 - self.opacity))] * 3)
 
     @property
     def steady(self) -> bool:
@@ -121,6 +126,20 @@ def _area(some: List[Piece], width: float) -> QPainterPath:
     return path
 
 
+def outlines(stroke: Stroke) -> List[QPainterPath]:
+    """What the stroke covers, its mirror image left out, in parts to be filled: for hands that move it about."""
+    out = []
+    for first in range(0, piece_count(stroke.points), PART):
+        some = pieces(stroke.points, first, first + PART)
+        if stroke.steady:
+            pen = QPainterPathStroker()
+            pen.setWidth(stroke.width)
+            pen.setCapStyle(Qt.RoundCap)
+            pen.setJoinStyle(Qt.RoundJoin)
+        out.append(pen.createStroke(_line(some)) if stroke.steady else _area(some, stroke.width))
+    return out
+
+
 def paint_pieces(image: QImage, stroke: Stroke, some: List[Piece], scale: int,
                  corner: Tuple[int, int] = (0, 0)) -> None:
     """Paint a part of a stroke, and its mirror image, onto a Grayscale8 image.
@@ -132,7 +151,7 @@ def paint_pieces(image: QImage, stroke: Stroke, some: List[Piece], scale: int,
         return
     xs, ys = [q[0] for piece in some for q in piece], [q[1] for piece in some for q in piece]
     m = stroke.width / 2 + 1.5
-    path, pen = None, None
+    path, pen = None, QPen()
     for flip in (False, True)[:2 if stroke.mirror else 1]:
         left, right = (CANVAS - max(xs), CANVAS - min(xs)) if flip else (min(xs), max(xs))
         box = QRectF(QPointF(left - m, min(ys) - m) * scale, QPointF(right + m, max(ys) + m) * scale).toAlignedRect()
@@ -141,8 +160,7 @@ def paint_pieces(image: QImage, stroke: Stroke, some: List[Piece], scale: int,
             continue
         if path is None:
             path = _line(some) if stroke.steady else _area(some, stroke.width)
-            pen = QPen(QColor(Qt.white if stroke.erase else Qt.black), stroke.width, Qt.SolidLine, Qt.RoundCap,
-                       Qt.RoundJoin)
+            pen = QPen(stroke.colour, stroke.width, Qt.SolidLine, Qt.RoundCap, Qt.RoundJoin)
         part = QImage(box.size(), QImage.Format_Grayscale8)
         part.fill(0 if stroke.erase else 255)
         painter = QPainter(part)

@@ -10,10 +10,11 @@ import base64
 import io
 import math
 import os
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..atomic import write_text
 from ..errors import UserError
 from .settings import FaceSettings
 from .strokes import CANVAS, Item, Picture, Stroke, width_at
@@ -23,8 +24,12 @@ _SPACE = "{http://www.w3.org/2000/svg}"
 _MAX_BYTES, _MAX_POINTS = 50_000_000, 2_000_000
 
 
-def save(path, items: List[Item], settings: FaceSettings) -> None:
+def save(path, items: Sequence[Item], settings: FaceSettings) -> None:
     """Write strokes and pictures with their settings, atomically.  OSError where the place cannot be written."""
+    write_text(path, as_text(items, settings))
+
+
+def as_text(items: Sequence[Item], settings: FaceSettings) -> str:
     from xml.sax.saxutils import escape
 
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{CANVAS}" height="{CANVAS}" '
@@ -39,16 +44,7 @@ def save(path, items: List[Item], settings: FaceSettings) -> None:
                                               f'data-pressure="{" ".join(f"{p:.4g}" for *_, p in item.points)}"'))
         if item.mirror:
             lines.append(_line(item, [(CANVAS - x, y, p) for x, y, p in item.points], 'data-copy="1"'))
-    text = "\n".join(lines + ["</svg>", ""])
-    part = f"{os.fspath(path)}.part"
-    try:
-        with open(part, "w", encoding="utf8") as f:
-            f.write(text)
-        os.replace(part, path)
-    except OSError:
-        if os.path.exists(part):
-            os.unlink(part)
-        raise
+    return "\n".join(lines + ["</svg>", ""])
 
 
 def _line(stroke: Stroke, points, data: str) -> str:
@@ -57,24 +53,30 @@ def _line(stroke: Stroke, points, data: str) -> str:
         points = [points[0], (points[0][0] + 0.01, *points[0][1:])]
     where = " ".join(f"{x:.2f},{y:.2f}" for x, y, _ in points)
     return (f'<polyline fill="none" stroke="{"#fff" if stroke.erase else "#000"}" stroke-width="{width:.2f}" '
-            f'stroke-linecap="round" stroke-linejoin="round" {data} points="{where}"/>')
+            f'stroke-opacity="{stroke.opacity:g}" stroke-linecap="round" stroke-linejoin="round" {data} '
+            f'points="{where}"/>')
 
 
 def load(path) -> Tuple[List[Item], Optional[FaceSettings]]:
     """(items, settings) of a file that ``save`` wrote.  UserError names a file that is none."""
-    from xml.etree import ElementTree
-
     path = os.fspath(path)
     try:
         if os.path.getsize(path) > _MAX_BYTES:
             raise UserError(f"{path}: too large for a drawing ({os.path.getsize(path)} bytes)")
         with open(path, "rb") as f:
-            text = f.read()
-        if b"<!ENTITY" in text:
-            raise UserError(f"{path}: no SVG drawing of this program")
-        root = ElementTree.fromstring(text)
+            return parse(f.read(), path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
+
+
+def parse(text: bytes, path: str) -> Tuple[List[Item], Optional[FaceSettings]]:
+    """What ``as_text`` wrote, out of the file ``path``."""
+    from xml.etree import ElementTree
+
+    if b"<!ENTITY" in text:
+        raise UserError(f"{path}: no SVG drawing of this program")
+    try:
+        root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise UserError(f"{path}: no SVG file: {error}") from None
     if root.get("data-program") != "jt_dfd":
@@ -105,7 +107,8 @@ def _stroke(element) -> Stroke:
         raise ValueError("its points are no numbers on the page")
     if not 0 < width <= CANVAS:
         raise ValueError(f"its width is {width:g}")
-    return Stroke(width, element.get("stroke") == "#fff", element.get("data-mirror") == "1", points)
+    opacity = min(max(float(element.get("stroke-opacity", "1")), 0.0), 1.0)
+    return Stroke(width, element.get("stroke") == "#fff", element.get("data-mirror") == "1", points, opacity)
 
 
 def _png(pixels: np.ndarray) -> str:

@@ -55,8 +55,10 @@ QToolTip {{ color: {c["ToolTipText"]}; background: {c["ToolTipBase"]}; border: 1
 QToolBar {{ border: 0; border-bottom: 1px solid {c["Mid"]}; spacing: 2px; padding: 3px 6px; }}
 QToolBar QToolButton {{ border: 1px solid transparent; border-radius: 5px; padding: 4px; }}
 QToolBar QToolButton:hover {{ background: {c["Midlight"]}; }}
-QToolButton:focus {{ border: 1px solid {c["Highlight"]}; border-radius: 5px; }}
-QToolBar QToolButton:focus {{ border-color: {c["Highlight"]}; }}
+QToolButton#fold {{ border: 1px solid transparent; background: transparent; padding: 2px; }}
+QToolButton:focus, QToolButton#fold:focus {{ border: 1px solid {c["Highlight"]}; border-radius: 5px; }}
+QToolBar QToolButton#fold {{ border: 1px solid transparent; background: transparent; padding: 2px; }}
+QToolButton:focus, QToolButton#fold:focus {{ border-color: {c["Highlight"]}; }}
 QToolBar QToolButton:checked {{ background: {c["Midlight"]}; border-color: {c["Highlight"]}; }}
 QStatusBar {{ border-top: 1px solid {c["Mid"]}; }}
 QStatusBar::item {{ border: 0; }}
@@ -78,11 +80,13 @@ QPushButton:pressed {{ background: {c["Mid"]}; }}
 QPushButton#borrowed {{ text-align: left; padding: 4px 8px; }}
 QPushButton:focus {{ border-color: {c["Highlight"]}; }}
 QPushButton:checked {{ background: {c["Highlight"]}; color: {c["HighlightedText"]}; border-color: {c["Highlight"]}; }}
+QPushButton:checked:focus, QToolBar QToolButton:checked:focus {{ border-color: {c["WindowText"]}; }}
 QPushButton:disabled {{ color: {c["Faint"]}; background: {c["Window"]}; }}
 QPushButton#primary {{ background: {c["Highlight"]}; color: {c["HighlightedText"]}; border-color: {c["Highlight"]}; }}
 QPushButton:checked:disabled {{ background: {c["Mid"]}; border-color: {c["Mid"]}; }}
 QPushButton#primary:disabled {{ background: {c["Midlight"]}; color: {c["Faint"]}; border-color: {c["Mid"]}; }}
-QListWidget {{ border: 0; background: transparent; }}
+QListWidget {{ border: 1px solid transparent; border-radius: 5px; background: transparent; }}
+QListWidget:focus {{ border-color: {c["Highlight"]}; }}
 QListWidget::item {{ border: 2px solid transparent; border-radius: 5px; padding: 1px; }}
 QListWidget::item:hover {{ border-color: {c["Mid"]}; }}
 QListWidget::item:selected {{ border-color: {c["Highlight"]}; background: transparent; }}
@@ -93,6 +97,8 @@ QSlider::handle:horizontal {{ width: 13px; height: 13px; margin: -5px 0; border-
     border: 1px solid {c["Shadow"]}; }}
 QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ border-color: {c["Highlight"]}; }}
 QToolBar::separator {{ width: 1px; margin: 5px 6px; background: {c["Mid"]}; }}
+QCheckBox {{ border: 1px solid transparent; border-radius: 4px; padding: 1px 3px 1px 0; }}
+QCheckBox:focus {{ border-color: {c["Highlight"]}; }}
 QCheckBox::indicator {{ width: 14px; height: 14px; border-radius: 3px;
     border: 1px solid {c["Faint"]}; background: {c["Base"]}; }}
 QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {c["Highlight"]}; }}
@@ -103,6 +109,7 @@ QScrollBar:vertical {{ width: 10px; }}
 QScrollBar:horizontal {{ height: 10px; }}
 QScrollBar::handle {{ background: {c["Mid"]}; border-radius: 3px; margin: 2px; }}
 QScrollBar::handle:hover {{ background: {c["Faint"]}; }}
+QScrollBar::handle:disabled {{ background: transparent; }}
 QScrollBar::handle:vertical {{ min-height: 28px; }}
 QScrollBar::handle:horizontal {{ min-width: 28px; }}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}

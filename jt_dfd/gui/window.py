@@ -1,11 +1,10 @@
 """The main window: puts the parts together and remembers how it was left."""
 from __future__ import annotations
 
-import random
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-from PyQt5.QtCore import QSettings, QSize, Qt
+from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
 from PyQt5.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -23,28 +22,25 @@ from ..errors import UserError
 from . import engine as engine_module
 from . import theme
 from .actions import Actions
+from .album import Album
 from .app import bundled
+from .bars import ReadingBar, RecoveryBar
 from .canvas import Canvas
 from .controls import Controls
 from .document import Document
 from .drops import Drops
 from .engine import Engine
-from .facemenus import FaceMenus
+from .facemenus import NOTICE, FaceMenus
 from .faceview import FaceView
 from .filing import Filing
 from .guide import EXAMPLES, EmptyPage, picture
 from .history import History
 from .live import Live
 from .messages import EngineTrouble, KeySheet
-from .readingbar import ReadingBar
 from .recovery import Autosave
-from .recoverybar import RecoveryBar
-from .series import Morph, Series, Sweep
+from .series import Series
 from .stage import Stage
-from .strokes import Stroke
 from .words import Words, tr
-
-_NOTICE_MS = 8000
 
 
 class Window(QMainWindow):
@@ -67,13 +63,14 @@ class Window(QMainWindow):
         self.filing = Filing(self.document, self.live, self.settings, self)
         self.actions = Actions(self, self.words)
         self.autosave = Autosave(self.document, recovery, self)
+        self.album = Album(self.autosave.folder.parent / "history", self)
         self.recovery_bar = RecoveryBar(self.words)
         self.reading_bar = ReadingBar(self.words)
         self.face_menus = FaceMenus(self)
         self.empty_page = EmptyPage(self.canvas, self.document, self.words, self)
         self._trouble: Optional[EngineTrouble] = None
+        self._shown = False
         self._times = (0.0, 0.0)
-        self._sample, self._sample_for = 0, 0  # the job, and the drawing's revision when it was asked for
         self._build()
         self._connect()
         self._restore_state()
@@ -92,6 +89,7 @@ class Window(QMainWindow):
         rows.addWidget(self.history, 1)
         side.setWidget(column)
         side.setWidgetResizable(True)
+        side.setFocusPolicy(Qt.NoFocus)  # no stop of its own on the way by Tab
         side.setFrameShape(QFrame.NoFrame)
         side.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
         middle = QHBoxLayout()
@@ -131,21 +129,23 @@ class Window(QMainWindow):
         a, document, filing = self.actions, self.document, self.filing
         for name, call in {
                 "new": filing.new, "open": filing.ask_and_open, "save": filing.save, "save_as": filing.save_as,
-                "save_face": filing.save_face_as, "export": filing.export_both, "save_both": filing.save_both,
-                "quick": filing.quick_save,
-                "quit": self.close,
+                "save_face": filing.save_face, "export": lambda: filing.save_face(both=True),
+                "quick": filing.quick_save, "quit": self.close,
                 "undo": document.stack.undo, "redo": document.stack.redo, "clear": document.clear,
                 "next": lambda: filing.step(1), "previous": lambda: filing.step(-1),
                 "copy": filing.copy_face, "paste": filing.paste,
                 "brush": lambda: self.set_tool("brush"), "eraser": lambda: self.set_tool("eraser"),
+                "select": lambda: self.set_tool("select"), "select_all": self._select_all,
+                "delete": self.canvas.selection.delete, "reference": self._ask_reference,
                 "smaller": lambda: self.change_size(-1), "larger": lambda: self.change_size(1),
                 "zoom_in": lambda: self.canvas.set_zoom(self.canvas.zoom * 1.25),
                 "zoom_out": lambda: self.canvas.set_zoom(self.canvas.zoom / 1.25), "fit": self.canvas.fit,
-                "convert": self.live.convert, "reset": self.controls.reset_sliders, "random": self.random_face,
-                "sweep": self.sweep, "morph": self.morph,
+                "convert": self.live.convert, "reset": self.controls.reset_sliders, "random": self.face_menus.random,
+                "sweep": self.face_menus.sweep, "morph": self.face_menus.morph,
                 "folder": self.choose_folder, "restart": self.engine.retry, "keys": self.show_keys,
                 "about": self.show_about}.items():
             a[name].triggered.connect(lambda checked, call=call: call())
+        self.canvas.addActions([a["select_all"], a["delete"]])
         a["mirror"].toggled.connect(self._set_mirror)
         a["panel"].setChecked(True)
         a["panel"].toggled.connect(self.side.setVisible)
@@ -170,11 +170,14 @@ class Window(QMainWindow):
         filing.said.connect(self.say)
         filing.list_changed.connect(self._show_able)
         filing.read.connect(self.reading_bar.show_reading)
-        document.loaded.connect(self.reading_bar.release)
+        document.loaded.connect(self._loaded)
         self.reading_bar.as_is_wanted.connect(self._take_as_it_is)
         self.reading_bar.sketch_wanted.connect(
             lambda opened, style: self.filing.sketch_photograph(opened.photograph, style))
         self.reading_bar.trace_wanted.connect(self._trace)
+        self.canvas.selection.changed.connect(self._selected)
+        self.controls.pencil.valueChanged.connect(lambda v: setattr(self.canvas, "opacity", v / 100))
+        self.controls.reference.valueChanged.connect(lambda v: self.canvas.set_underlay_opacity(v / 100))
         a["as_is"].setChecked(filing.as_is)
         a["as_is"].toggled.connect(lambda on: setattr(filing, "as_is", on))
         document.path_changed.connect(lambda path: self._show_title())
@@ -186,12 +189,16 @@ class Window(QMainWindow):
         self.history.restore_wanted.connect(self.live.restore)
         self.history.menu_wanted.connect(lambda entries, at: self.face_menus.history(entries).popup(at))
         self.history.changed.connect(self._show_able)
+        for told, call in ((self.history.added, self.album.add), (self.history.noted, self.album.note),
+                           (self.history.removed, self.album.remove), (self.album.loaded, self.history.bring_back)):
+            told.connect(call)
+        self.album.failed.connect(lambda why: self.say(tr("history.cannot", why=why), NOTICE))
         self.face.menu_wanted.connect(lambda at: self.face_menus.face().popup(at))
         self.engine.state_changed.connect(lambda state: self._show_status())
+        self.engine.held_up.connect(lambda on: self._show_status())
         self.engine.ready.connect(lambda info: self._engine_ready())
-        self.engine.notice.connect(lambda text, details: self.say(tr(text), _NOTICE_MS))
+        self.engine.notice.connect(lambda text, details: self.say(tr(text), NOTICE))
         self.engine.failed.connect(self._engine_failed)
-        self.engine.job_done.connect(self._job_done)
         self.recovery_bar.chosen.connect(self._recover)
         self.autosave.failed.connect(lambda why: self._show_autosave(why))
         self.autosave.works.connect(lambda: self._show_autosave(""))
@@ -214,6 +221,7 @@ class Window(QMainWindow):
         self.actions["guide"].setChecked(s.value("guide", True, type=bool))
         self.empty_page.switch(self.actions["guide"].isChecked())
         self.actions["mirror"].setChecked(s.value("mirror", False, type=bool))
+        self.controls.pencil.setValue(s.value("pencil", 100, type=int))
         for tool in ("eraser", "brush"):
             self.canvas.tool = tool
             self.canvas.set_size(s.value(f"size/{tool}", self.canvas.sizes[tool], type=int))
@@ -234,6 +242,7 @@ class Window(QMainWindow):
         s.setValue("real_time", self.controls.real_time.isChecked())
         s.setValue("mirror", self.canvas.mirror)
         s.setValue("advanced", self.controls.advanced.isChecked())
+        s.setValue("pencil", self.controls.pencil.value())
         s.setValue("guide", self.actions["guide"].isChecked())
         for tool, size in self.canvas.sizes.items():
             s.setValue(f"size/{tool}", size)
@@ -245,6 +254,8 @@ class Window(QMainWindow):
             return
         self._keep_state()
         self.filing.background.wait()
+        self.live.keep()
+        self.album.close()
         self.autosave.close()
         self.recovery_bar.release()
         self.engine.stop()
@@ -255,18 +266,21 @@ class Window(QMainWindow):
 
     # -- tools -----------------------------------------------------------------------------------------------------
     def set_tool(self, tool: str) -> None:
-        self.canvas.tool = tool
+        self.canvas.set_tool(tool)
         self.actions[tool].setChecked(True)
-        self.actions.show_size(*self.canvas.size_range, self.canvas.sizes[tool])
-        self.canvas.update()
+        self.actions.show_size(*self.canvas.size_range, self.canvas.sizes.get(tool, 0))
 
     def set_size(self, size: int) -> None:
         self.canvas.set_size(size)
-        self.actions.show_size(*self.canvas.size_range, self.canvas.sizes[self.canvas.tool])
+        self.actions.show_size(*self.canvas.size_range, self.canvas.sizes.get(self.canvas.tool, 0))
 
     def change_size(self, by: int) -> None:
-        size = self.canvas.sizes[self.canvas.tool]
+        size = self.canvas.sizes.get(self.canvas.tool, 0)
         self.set_size(size + by * max(1, size // 8))
+
+    def _select_all(self) -> None:
+        self.set_tool("select")
+        self.canvas.selection.choose(list(self.canvas.selection.found))
 
     def _set_mirror(self, on: bool) -> None:
         self.canvas.mirror = on
@@ -278,14 +292,40 @@ class Window(QMainWindow):
         self.document.replace(opened.reading.raw, text="as it is")
         self.reading_bar.release()
 
-    def _trace(self, opacity: int) -> None:
-        opened = self.reading_bar.opened
-        if opacity and opened is not None:
-            if self.canvas.underlay is None:
-                self.document.clear()
-            self.canvas.set_underlay(opened.photograph, opacity / 100)
+    def _selected(self) -> None:
+        count = len(self.canvas.selection.chosen)
+        said = tr("selection.count", n=count) if count else ""
+        if self.canvas.tool == "select":
+            self.say(said)
+        self.canvas.setAccessibleDescription(said or tr("empty.sentence"))
+        self._show_able()
+
+    def _loaded(self) -> None:
+        if self.reading_bar.trace.isChecked():  # it belonged to the drawing before
+            self.set_reference(None)
+        self.reading_bar.release()
+
+    def _trace(self, on: bool) -> None:
+        """The photograph that was opened under an empty page."""
+        if on:
+            self.document.clear()
+        opened: Any = self.reading_bar.opened
+        self.set_reference(opened.photograph if on else None)
+        self.reading_bar.trace.setChecked(on)
+
+    def _ask_reference(self) -> None:
+        self.actions["reference"].setChecked(self.canvas.underlay is not None)
+        if self.canvas.underlay is not None:
+            self.set_reference(None)
         else:
-            self.canvas.set_underlay(None)
+            self.filing.ask_reference(self.set_reference)
+
+    def set_reference(self, picture) -> None:
+        """A picture, (H, W, 3) uint8, under the page to trace; None takes it away."""
+        self.canvas.set_underlay(picture)
+        self.controls.show_reference(picture is not None)
+        self.actions["reference"].setChecked(picture is not None)
+        self.reading_bar.trace.setChecked(False)
 
     # -- faces -----------------------------------------------------------------------------------------------------
     def _face_shown(self, result) -> None:
@@ -293,47 +333,6 @@ class Window(QMainWindow):
             self._times = (result.shadow_ms, result.ms)
         self._show_status()
         self._show_able()
-
-    def random_face(self) -> None:
-        if self._sample:
-            self.engine.cancel(self._sample)
-        self.say(tr("random.looking"))
-        self._sample_for = self.document.revision
-        self._sample = self.engine.submit("sample", gender=self.controls.settings().gender,
-                                          seed=random.randrange(2 ** 31))
-
-    def _job_done(self, job: int, answer: dict) -> None:
-        if job == self._sample:
-            self._sample = 0
-            if self.document.revision != self._sample_for:  # it may have waited for a compile of minutes
-                self.say(tr("random.late"), _NOTICE_MS)
-                return
-            self.say("")
-            self.live.new_session()
-            lines = [[(x, y, 1.0) for x, y in line] for line in answer["lines"]]
-            self.document.put([Stroke(2.0, points=line) for line in lines], "random")
-            if not self.controls.real_time.isChecked():
-                self.live.convert()
-
-    def sweep(self) -> None:
-        dialog = Sweep(self.engine, self.filing.background, self.document.pixels(), self.document.settings, self)
-        dialog.chosen.connect(self.controls.sliders["all"].setValue)
-        dialog.error.connect(lambda text: self.filing.warn(tr("series.cannot"), text))
-        dialog.show()
-
-    def morph(self) -> None:
-        self.live.keep()
-        entries = self.history.entries
-        if len(entries) < 2:
-            self.say(tr("morph.two"), _NOTICE_MS)
-            return
-        chosen = [entries.index(entry) for entry in self.history.selected()][:2]
-        # older to newer, as they came
-        second, first = (chosen + [n for n in (0, 1) if n not in chosen])[:2]
-        dialog = Morph(self.engine, self.filing.background, entries, first, second, self)
-        dialog.face_wanted.connect(self.controls.borrow_all)
-        dialog.error.connect(lambda text: self.filing.warn(tr("series.cannot"), text))
-        dialog.show()
 
     # -- the engine ------------------------------------------------------------------------------------------------
     def _engine_ready(self) -> None:
@@ -376,10 +375,11 @@ class Window(QMainWindow):
             self.filing.warn(tr("recovery.cannot"), str(problem))
             leftover.release()
             return
-        self.document.load(opened.pixels, opened.settings, unsaved=True)
+        self.document.load(None if opened.items else opened.pixels, opened.settings, unsaved=True,
+                           strokes=opened.items)
         self.autosave.write()
         leftover.discard()
-        self.say(tr("recovery.back"), _NOTICE_MS)
+        self.say(tr("recovery.back"), NOTICE)
 
     # -- what is said ----------------------------------------------------------------------------------------------
     def say(self, text: str, ms: int = 4000) -> None:
@@ -394,8 +394,8 @@ class Window(QMainWindow):
         info, state = self.engine.info, self.engine.state
         words = {engine_module.STARTING: tr("status.starting"), engine_module.WAITING: tr("status.waiting"),
                  engine_module.FAILED: tr("status.none"), engine_module.STOPPED: tr("status.none")}
-        device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device"), info.get("device", ""))
-        self.device_label.setText(words.get(state, device))
+        device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device", ""), info.get("device", ""))
+        self.device_label.setText(tr("stage.lock") if self.engine.is_held_up else words.get(state, device))
         name = Path(self.engine.params)
         self.weights_label.setText("/".join(name.parts[-2:]))
         self.weights_label.setToolTip(tr("status.weights.tip") + "\n" + str(name))
@@ -414,10 +414,11 @@ class Window(QMainWindow):
     def _show_able(self) -> None:
         blank, face = self.document.is_blank(), self.live.result is not None
         allow = self.actions.allow
-        allow(face, "why.no_face", "save_face", "save_both", "quick", "export", "copy")
+        allow(face, "why.no_face", "save_face", "quick", "export", "copy")
         allow(self.filing.can_step(1), "why.list", "next")
         allow(self.filing.can_step(-1), "why.list", "previous")
-        allow(not blank, "why.empty", "clear", "sweep")
+        allow(not blank, "why.empty", "clear", "sweep", "select_all")
+        allow(bool(self.canvas.selection.chosen), "why.selection", "delete")
         allow(len(self.history.entries) + (face and not self.live.is_kept) >= 2, "morph.two", "morph")
         self.history_hint.setVisible(not self.history.count())
 
@@ -460,13 +461,17 @@ class Window(QMainWindow):
             "about", version=__version__))
 
     def resizeEvent(self, event) -> None:
-        self.actions.fit_bar(self.width())
+        self.actions.fit_bar(self.width(), anew=False)
         self._fit_panel()
         super().resizeEvent(event)
 
     def showEvent(self, event) -> None:
         super().showEvent(event)
+        if not self._shown:
+            self._shown = True
+            QTimer.singleShot(0, self.album.load)
         self._fit_panel()  # only now are fonts and margins those that are seen
+        self.actions.fit_bar(self.width())
 
 
 def _check(group, value) -> None:

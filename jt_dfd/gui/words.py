@@ -48,10 +48,10 @@ class Words(QObject):
     def __init__(self, parent=None):
         super().__init__(parent)
         self.language = "en"
-        self._bound: List[Tuple[Callable[[str], None], str]] = []
+        self._bound: List[Tuple[Callable[[str], object], str]] = []
         self._installed: List[QTranslator] = []
 
-    def bind(self, setter: Callable[[str], None], code: str) -> None:
+    def bind(self, setter: Callable[[str], object], code: str) -> None:
         """Call ``setter(text)`` now and at every change of language."""
         self._bound.append((setter, code))
         setter(tr(code))

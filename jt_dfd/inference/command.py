@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cli import when_stopped
 
 #: files of a folder that are no pictures and are named one by one (ours)
-_MOST_PASSED_OVER = 20
+_MAX_PASSED_OVER = 20
 _DEMO = Path(__file__).resolve().parents[2] / "Params" / "demo"
 
 
@@ -37,6 +37,8 @@ def _parse(arguments):
     parser.add_argument("--precision", default="single", choices=["single", "half"],
                         help="half: feature decoders and generator in float16, on a GPU only (default: single)")
     parser.add_argument("--shadow", action="store_true", help="write the shadow guidance too, as NAME_shadow.png")
+    parser.add_argument("--sheet", action="store_true", help="write a labelled sheet too, as NAME_sheet.png: drawing, "
+                        "shadow, and the face at refinements 0, 0.5 and 1")
     reading = parser.add_argument_group("how drawings are read")
     reading.add_argument("--as-is", action="store_true", help="correct nothing: the red channel, squeezed to a square, "
                          "as the authors' program reads it")
@@ -71,10 +73,10 @@ def _synthesize(options) -> int:
     check_k(options.k)
     passed_over = {}
     jobs = batch.plan(options.sketch, options.output, passed_over)
-    for path, reason in list(passed_over.items())[:_MOST_PASSED_OVER]:
+    for path, reason in list(passed_over.items())[:_MAX_PASSED_OVER]:
         print(f"synthesize: {path}: passed over: {reason}", file=sys.stderr)
-    if len(passed_over) > _MOST_PASSED_OVER:
-        print(f"synthesize: ... and {len(passed_over) - _MOST_PASSED_OVER} more files passed over", file=sys.stderr)
+    if len(passed_over) > _MAX_PASSED_OVER:
+        print(f"synthesize: ... and {len(passed_over) - _MAX_PASSED_OVER} more files passed over", file=sys.stderr)
     if not jobs:
         raise UserError("no pictures found in " + ", ".join(options.sketch))
     sketcher = None
@@ -94,9 +96,9 @@ def _synthesize(options) -> int:
         hint = f"; {HINTS[remark.code]}" if remark.code in HINTS else ""
         bar.write(f"synthesize: {path}: {kind}{remark}{hint}", file=sys.stderr)
 
-    failed = batch.synthesize_all(synthesizer, bar, options.shadow, as_is=options.as_is, place=options.place,
-                                  strict=options.strict, sketcher=sketcher, said=said, gender=options.gender,
-                                  refine=refine, k=options.k, anchor=options.anchor)
+    failed = batch.synthesize_all(synthesizer, bar, options.shadow, sheets=options.sheet, as_is=options.as_is,
+                                  place=options.place, strict=options.strict, sketcher=sketcher, said=said,
+                                  gender=options.gender, refine=refine, k=options.k, anchor=options.anchor)
     for reason in failed.values():
         print(f"synthesize: {reason}", file=sys.stderr)
     done = len(jobs) - len(failed)

@@ -17,14 +17,14 @@ from ..backend import jt
 from . import source
 
 #: output channels up to which this is the faster way (ours, measured)
-MOST_CHANNELS = 4
+MAX_CHANNELS = 4
 
 
 def narrow_convolution(x, weight, bias, mirror: int = 0, impl: str = "kernel"):
     """Stride 1.
 
     x       (N, H, W, C) float32
-    weight  (O, C, KH, KW) float32, O up to MOST_CHANNELS
+    weight  (O, C, KH, KW) float32, O up to MAX_CHANNELS
     bias    (O,) float32
     mirror  pixels by which the picture is continued at each border, mirrored, the edge itself not repeated; less than H
             and W
@@ -34,10 +34,10 @@ def narrow_convolution(x, weight, bias, mirror: int = 0, impl: str = "kernel"):
     n, height, width, channels = x.shape
     out, into, high, wide = weight.shape
     rows, columns = height + 2 * mirror - high + 1, width + 2 * mirror - wide + 1
-    if into != channels or out > MOST_CHANNELS or min(rows, columns) < 1 or tuple(bias.shape) != (out,) \
+    if into != channels or out > MAX_CHANNELS or min(rows, columns) < 1 or tuple(bias.shape) != (out,) \
             or not 0 <= mirror < min(height, width):
         raise ValueError(f"narrow convolution: picture {tuple(x.shape)}, weight {tuple(weight.shape)} and bias "
-                         f"{tuple(bias.shape)} do not fit, or more than {MOST_CHANNELS} channels are wanted")
+                         f"{tuple(bias.shape)} do not fit, or more than {MAX_CHANNELS} channels are wanted")
     if impl == "reference":
         return reference(x, weight, bias, mirror)
     with jt.no_grad():
@@ -147,7 +147,7 @@ inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int
 # A thread a pixel of the result, over all pictures in steps where a grid has no room for so many.
 CUDA = r"""
 namespace jt_dfd {
-const int MOST_PICTURES = 65535;   // in one step: blocks of a grid's second dimension
+const int MAX_PICTURES = 65535;   // in one step: blocks of a grid's second dimension
 
 __global__ void narrow_kernel(const float* x, const float* w, const float* bias, int n, int height, int width,
                               int channels, int out, int high, int wide, int mirror, int rows, int columns, float* y) {
@@ -168,7 +168,7 @@ inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int
                           int out, int high, int wide, int mirror, float* y) {
     int rows = height + 2 * mirror - high + 1, columns = width + 2 * mirror - wide + 1;
     if (n == 0) return;
-    dim3 grid(((int64_t)rows * columns + 127) / 128, n < jt_dfd::MOST_PICTURES ? n : jt_dfd::MOST_PICTURES);
+    dim3 grid(((int64_t)rows * columns + 127) / 128, n < jt_dfd::MAX_PICTURES ? n : jt_dfd::MAX_PICTURES);
     jt_dfd::narrow_kernel<<<grid, 128>>>(x, w, bias, n, height, width, channels, out, high, wide, mirror, rows, columns,
                                          y);
     JT_DFD_LAUNCHED("narrow_kernel", n, height, width, channels, out, high, wide);

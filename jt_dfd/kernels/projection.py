@@ -5,13 +5,13 @@ No gradient passes: projection is for inference (paper; stage II trains on the e
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
 from .. import selection
 from ..backend import jt
-from . import source
+from . import nth_element, source
 
 #: weight of the condition that the weights of the other rows sum to zero (release)
 PENALTY = 10.0
@@ -47,17 +47,52 @@ def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "ke
     if impl == "reference":
         return reference(bank, queries, k, anchor)
     count, rows, width = queries.shape[0], bank.shape[0], bank.shape[1]
-    # what the CUDA side needs besides: by the nearest rule the best keys of every chunk, by the release's two lists
-    scratch = -(-rows // CHUNK) * k if anchor == "nearest" else (rows + 1) // 2
     with jt.no_grad():
         vectors, indices, weights, _, _ = source.run(
             sys.modules[__name__],
             'jt_dfd_project(in0_p, in1_p, in0_shape0, in0_shape1, in1_shape0, (int)data["k"], (int)data["release"], '
             'data["penalty"], out0_p, out1_p, out2_p, (uint64_t*)out3_p, (uint64_t*)out4_p);',
-            [(count, width), (count, k), (count, k), (count, rows), (count, scratch)],
+            [(count, width), (count, k), (count, k), (count, rows), (count, _scratch(rows, k, anchor))],
             ["float32", "int32", "float32", "int64", "int64"], [bank.float32(), queries.float32()],
             {"k": k, "release": anchor == "release", "penalty": PENALTY})
     return Projection(vectors.stop_grad(), indices.stop_grad(), weights.stop_grad())
+
+
+def refined(banks: Sequence, latents: Sequence, ks: Sequence[int], anchor: str, amounts: Sequence[float]):
+    """Several latents, each onto its own bank, in one operator and one array, so that one copy brings all to the host.
+
+    banks, latents  (N, d) and (1, d) float32, as many of each; nothing is computed where k is 0
+    amounts         the vector is ``amount`` of the projection and the rest of the latent
+    Returns (len(banks), 2 d + 2 max(ks)) float32: latent, vector, weights, and the bits of the int32 rows.
+    """
+    count, width, most = len(banks), latents[0].shape[1], max(ks)
+    longest = max(bank.shape[0] for bank in banks)
+    data = {"release": anchor == "release", "penalty": PENALTY}
+    for i, (k, amount) in enumerate(zip(ks, amounts)):
+        data.update({f"k{i}": min(int(k), banks[i].shape[0]), f"amount{i}": amount})
+
+    def of(text: str) -> str:
+        return "[] = {" + ", ".join(text.replace("BANK", f"in{i}").replace("LATENT", f"in{count + i}")
+                                    .replace("NUMBER", str(i)) for i in range(count)) + "}; "
+    call = ("const float* banks" + of("BANK_p") + "const float* latents" + of("LATENT_p")
+            + "const int rows" + of("(int)BANK_shape0") + "const int ks" + of('(int)data["kNUMBER"]')
+            + "const double amounts" + of('data["amountNUMBER"]') +
+            f"int d = in{count}_shape1, most = (out0_shape1 - 2 * d) / 2; "
+            f"for (int i = 0; i < {count}; i++) {{ "
+            "if (!ks[i]) continue; float* out = out0_p + (int64_t)i * out0_shape1; "
+            'jt_dfd_project(banks[i], latents[i], rows[i], d, 1, ks[i], (int)data["release"], data["penalty"], '
+            "out + d, (int*)(out + 2 * d + most), out + 2 * d, (uint64_t*)out1_p, (uint64_t*)out2_p); "
+            "jt_dfd_refine(latents[i], d, amounts[i], out); }")
+    with jt.no_grad():
+        return source.run(sys.modules[__name__], call, [(count, 2 * width + 2 * most), (longest,),
+                                                        (_scratch(longest, most, anchor),)],
+                          ["float32", "int64", "int64"], [*banks, *latents], data)[0].stop_grad()
+
+
+def _scratch(rows: int, k: int, anchor: str) -> int:
+    """What the CUDA side needs besides: by the nearest rule the best keys of every chunk, by the release's two
+    lists."""
+    return -(-rows // CHUNK) * k if anchor == "nearest" else (rows + 1) // 2
 
 
 def reference(bank, queries, k: int, anchor: str) -> Projection:
@@ -132,91 +167,9 @@ JT_DFD_SHARED double partial_distance(const float* a, const float* b, int d, int
     return sum;
 }
 
-JT_DFD_SHARED void swap_keys(uint64_t* v, int i, int j) { uint64_t t = v[i]; v[i] = v[j]; v[j] = t; }
-
-// GNU libstdc++'s order of std::nth_element; see selection.py for the readable form
-JT_DFD_SHARED void choose_pivot(uint64_t* v, int first, int last) {
-    int a = first + 1, b = first + (last - first) / 2, c = last - 1, median;
-    if (v[a] < v[b]) median = v[b] < v[c] ? b : v[a] < v[c] ? c : a;
-    else median = v[a] < v[c] ? a : v[b] < v[c] ? c : b;
-    swap_keys(v, first, median);
 }
-
-JT_DFD_SHARED int partition_keys(uint64_t* v, int first, int last) {
-    choose_pivot(v, first, last);
-    uint64_t pivot = v[first];
-    int low = first + 1, high = last;
-    while (true) {
-        while (v[low] < pivot) low++;
-        high--;
-        while (pivot < v[high]) high--;
-        if (low >= high) return low;
-        swap_keys(v, low, high);
-        low++;
-    }
-}
-
-JT_DFD_SHARED void sift_key(uint64_t* v, int hole, int length, uint64_t value) {
-    int top = hole, child = hole;
-    while (child < (length - 1) / 2) {
-        child = 2 * (child + 1);
-        if (v[child] < v[child - 1]) child--;
-        v[hole] = v[child];
-        hole = child;
-    }
-    if (length % 2 == 0 && child == (length - 2) / 2) {
-        child = 2 * (child + 1);
-        v[hole] = v[child - 1];
-        hole = child - 1;
-    }
-    int parent = (hole - 1) / 2;
-    while (hole > top && v[parent] < value) {
-        v[hole] = v[parent];
-        hole = parent;
-        parent = (hole - 1) / 2;
-    }
-    v[hole] = value;
-}
-
-// partitions before it gives up and takes a heap
-JT_DFD_SHARED int selection_rounds(int n) {
-    int rounds = 0;
-    for (int size = n; size > 1; size /= 2) rounds += 2;
-    return rounds;
-}
-
-// The selection from where [first, last) is left to be looked at and `rounds` partitions are left to be made.
-JT_DFD_SHARED void select_keys(uint64_t* v, int first, int last, int nth, int rounds) {
-    while (last - first > 3) {
-        if (rounds-- == 0) {
-            uint64_t* heap = v + first;
-            int length = nth + 1 - first;
-            for (int parent = (length - 2) / 2; parent >= 0; parent--) sift_key(heap, parent, length, heap[parent]);
-            for (int i = nth + 1; i < last; i++) {
-                if (v[i] < v[first]) {
-                    uint64_t value = v[i];
-                    v[i] = v[first];
-                    sift_key(heap, 0, length, value);
-                }
-            }
-            swap_keys(v, first, nth);
-            return;
-        }
-        int cut = partition_keys(v, first, last);
-        if (cut <= nth) first = cut; else last = cut;
-    }
-    for (int i = first + 1; i < last; i++) {
-        uint64_t value = v[i];
-        int j = i;
-        for (; j > first && value < v[j - 1]; j--) v[j] = v[j - 1];
-        v[j] = value;
-    }
-}
-
-JT_DFD_SHARED void nth_element_keys(uint64_t* v, int n, int nth) {
-    if (nth < n) select_keys(v, 0, n, nth, selection_rounds(n));
-}
-
+""" + nth_element.SHARED + r"""
+namespace jt_dfd {
 // One entry of the normal equations: column m holds the right side.  rows[0] is the anchor.
 JT_DFD_SHARED double normal_entry(const float* bank, const float* query, const int* rows, int d,
                                   int i, int j, int m, int from, int step) {
@@ -226,6 +179,11 @@ JT_DFD_SHARED double normal_entry(const float* bank, const float* query, const i
     double sum = 0;
     for (int c = from; c < d; c += step) sum += ((double)fi[c] - f0[c]) * ((double)fj[c] - f0[c]);
     return sum;
+}
+
+JT_DFD_SHARED void refine(const float* latent, int d, int c, float amount, float rest, float* out) {
+    out[c] = latent[c];
+    out[d + c] = out[d + c] * amount + latent[c] * rest;
 }
 
 JT_DFD_SHARED float rebuilt(const float* bank, const int* rows, const double* w, int k, int d, int c) {
@@ -308,6 +266,11 @@ inline void jt_dfd_project(const float* bank, const float* queries, int n, int d
         for (int c = 0; c < d; c++) vectors[(int64_t)q * d + c] = rebuilt(bank, rows, w, k, d, c);
     }
 }
+
+// out: d numbers of room, and the d of the projection, which becomes the refined vector
+inline void jt_dfd_refine(const float* latent, int d, double amount, float* out) {
+    for (int c = 0; c < d; c++) jt_dfd::refine(latent, d, c, (float)amount, (float)(1 - amount), out);
+}
 """
 
 # Distances: a warp a row, read once, coalesced.  Selection by the nearest rule: every block takes the K best of a chunk
@@ -318,7 +281,7 @@ CUDA = r"""
 namespace jt_dfd {
 const int THREADS = 256, CHUNK = 2048, EACH = CHUNK / THREADS;
 const int FEW = 256;                      // keys that one thread selects from (ours)
-const int MOST_QUERIES = 65535;           // in one launch: blocks of a grid's second dimension
+const int MAX_QUERIES = 65535;           // in one launch: blocks of a grid's second dimension
 
 __device__ inline double warp_sum(double v) {
     for (int o = 16; o; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
@@ -389,69 +352,9 @@ __global__ void choose_kernel(const uint64_t* candidates, int count, int k, int*
     }
 }
 
-// The sum over the threads before this one, and over all of them.
-__device__ inline int sum_before(int v, int* shared, int* total) {
-    int sum = v, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    for (int o = 1; o < 32; o *= 2) {
-        int other = __shfl_up_sync(0xffffffffu, sum, o);
-        if (lane >= o) sum += other;
-    }
-    __syncthreads();
-    if (lane == 31) shared[warp] = sum;
-    __syncthreads();
-    int before = sum - v;
-    *total = 0;
-    for (int i = 0; i < THREADS / 32; i++) {
-        if (i == warp) before += *total;
-        *total += shared[i];
-    }
-    return before;
 }
-
-// What partition_keys does, by a block.  It exchanges the first key from the left that is not smaller than the pivot
-// with the first from the right that is, the second with the second, and so on up to the cut; no two keys are equal.
-// So the block lists both kinds' places and exchanges all pairs at once.  left, right: room for half of the keys each.
-__device__ inline int partition_by_block(uint64_t* v, int first, int last, int* left, int* right, int* shared) {
-    if (threadIdx.x == 0) choose_pivot(v, first, last);
-    __syncthreads();
-    uint64_t pivot = v[first];
-    int count = last - first - 1, share = (count + THREADS - 1) / THREADS;
-    int from = (int)threadIdx.x * share < count ? first + 1 + threadIdx.x * share : last;
-    int to = from + share < last ? from + share : last, smaller = 0, pairs;
-    for (int i = from; i < to; i++) smaller += v[i] < pivot;
-    sum_before(smaller, shared, &pairs);
-    int cut = first + 1 + pairs, larger = 0;
-    smaller = 0;
-    for (int i = from; i < to; i++)
-        if (i < cut) larger += !(v[i] < pivot); else smaller += v[i] < pivot;
-    int at = sum_before(larger, shared, &pairs);
-    for (int i = from; i < to && i < cut; i++)
-        if (!(v[i] < pivot)) left[at++] = i;
-    at = pairs - sum_before(smaller, shared, &pairs);
-    for (int i = from > cut ? from : cut; i < to; i++)
-        if (v[i] < pivot) right[--at] = i;
-    __syncthreads();
-    for (int i = threadIdx.x; i < pairs; i += THREADS) swap_keys(v, left[i], right[i]);
-    __syncthreads();
-    return cut;
-}
-
-// places: 2 * ((n + 1) / 2) a query
-__global__ void release_kernel(uint64_t* keys, int n, int k, int* places, int* indices) {
-    __shared__ int shared[THREADS / 32];
-    uint64_t* own = keys + (int64_t)blockIdx.x * n;
-    int half = (n + 1) / 2, *left = places + (int64_t)blockIdx.x * 2 * half;
-    int first = 0, last = n, rounds = selection_rounds(n);
-    while (k < n && last - first > FEW && rounds > 0) {
-        rounds--;
-        int cut = partition_by_block(own, first, last, left, left + half, shared);
-        if (cut <= k) first = cut; else last = cut;
-    }
-    if (threadIdx.x == 0 && k < n) select_keys(own, first, last, k, rounds);
-    __syncthreads();
-    for (int i = threadIdx.x; i < k; i += THREADS) indices[(int64_t)blockIdx.x * k + i] = (int)(uint32_t)own[i];
-}
-
+""" + nth_element.CUDA + r"""
+namespace jt_dfd {
 // solve_weights of the CPU's text by a block, column by column, a thread a row.  a: m + 1 rows of m, the lower triangle
 // of the normal equations with their penalty and below it the right side, which becomes the factor's solution on the
 // way.
@@ -466,7 +369,7 @@ __device__ inline void solve_by_block(double* a, int m, double* w) {
             s = a[i * m + j];
             for (int c = 0; c < j; c++) s -= a[i * m + c] * a[j * m + c];
         }
-        if (i == j) a[j * m + j] = s > 1e-11 * largest ? sqrt(s) : 0;
+        if (i == j) a[j * m + j] = s > DEPENDENT * largest ? sqrt(s) : 0;
         __syncthreads();
         if (i > j && i <= m) a[i * m + j] = a[j * m + j] > 0 ? s / a[j * m + j] : 0;
         __syncthreads();
@@ -503,6 +406,17 @@ __global__ void weights_kernel(const float* bank, const float* queries, const in
     for (int i = threadIdx.x; i < k; i += THREADS) weights[(int64_t)q * k + i] = (float)w[i];
     for (int c = threadIdx.x; c < d; c += THREADS) vectors[(int64_t)q * d + c] = rebuilt(bank, rows, w, k, d, c);
 }
+
+__global__ void refine_kernel(const float* latent, int d, float amount, float rest, float* out) {
+    int c = blockIdx.x * THREADS + threadIdx.x;
+    if (c < d) refine(latent, d, c, amount, rest, out);
+}
+}
+
+inline void jt_dfd_refine(const float* latent, int d, double amount, float* out) {
+    using namespace jt_dfd;
+    refine_kernel<<<(d + THREADS - 1) / THREADS, THREADS>>>(latent, d, (float)amount, (float)(1 - amount), out);
+    JT_DFD_LAUNCHED("refine_kernel", d);
 }
 
 inline void jt_dfd_project(const float* bank, const float* queries, int n, int d, int count, int k, int release,
@@ -512,7 +426,7 @@ inline void jt_dfd_project(const float* bank, const float* queries, int n, int d
     int warps = THREADS / 32, chunks = (n + CHUNK - 1) / CHUNK, m = k - 1;
     size_t bytes = sizeof(double) * ((m + 1) * m + k);
     while (count > 0) {
-        int some = count < MOST_QUERIES ? count : MOST_QUERIES;
+        int some = count < MAX_QUERIES ? count : MAX_QUERIES;
         distance_kernel<<<dim3((n + warps - 1) / warps, some), THREADS>>>(bank, queries, n, d, keys);
         JT_DFD_LAUNCHED("distance_kernel", n, d, some);
         if (release) {   // each query's lists of places lie where the candidates would

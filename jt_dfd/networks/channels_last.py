@@ -13,7 +13,7 @@ from typing import Callable, List
 
 from ..backend import jt, nn
 from ..kernels import doubling, winograd
-from ..kernels.narrow_convolution import MOST_CHANNELS, narrow_convolution
+from ..kernels.narrow_convolution import MAX_CHANNELS, narrow_convolution
 from ..kernels.picture_norm_last import picture_norm_last
 from .layers import PictureNorm, Res, Up
 
@@ -30,13 +30,13 @@ def steps(layers) -> List[Callable]:
     """
     layers = list(layers)
     out = []
-    for before, layer, behind in zip([None] + layers[:-1], layers, layers[1:] + [None]):
-        if isinstance(layer, nn.ReflectionPad2d) and _is_narrow(behind):
+    for before, layer, after in zip([None] + layers[:-1], layers, layers[1:] + [None]):
+        if isinstance(layer, nn.ReflectionPad2d) and _is_narrow(after):
             out.append(_taken_along)
-        elif isinstance(before, nn.ReflectionPad2d) and _is_narrow(layer):
+        elif before is not None and isinstance(before, nn.ReflectionPad2d) and _is_narrow(layer):
             out.append(_narrow(layer, before.padding))
         elif isinstance(layer, NORMS):
-            out.append(_norm(layer, relu=isinstance(behind, nn.ReLU)))
+            out.append(_norm(layer, relu=isinstance(after, nn.ReLU)))
         elif isinstance(layer, nn.ReLU) and isinstance(before, NORMS):
             out.append(_taken_along)
         else:
@@ -81,7 +81,7 @@ def _step(layer) -> Callable:
 
 
 def _is_narrow(layer) -> bool:
-    return (isinstance(layer, nn.Conv) and layer.weight.shape[0] <= MOST_CHANNELS and layer.bias is not None
+    return (isinstance(layer, nn.Conv) and layer.weight.shape[0] <= MAX_CHANNELS and layer.bias is not None
             and (*layer.stride, *layer.padding, *layer.dilation, layer.groups) == (1, 1, 0, 0, 1, 1, 1))
 
 
@@ -90,7 +90,7 @@ def _narrow(layer, mirror: int = 0) -> Callable:
 
 
 def _taken_along(x):
-    """What the kernel of the layer before or behind does by itself."""
+    """What the kernel of the layer before or after it does by itself."""
     return x
 
 

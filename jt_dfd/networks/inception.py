@@ -1,19 +1,24 @@
 """The Inception network of Frechet distances (FID): its layout, and its pooled features in Jittor.
 
 The network is Inception v3 (Szegedy et al. 2016) as TensorFlow's frozen graph of December 2015 holds it, which
-published FID figures go back to (Heusel et al. 2017).  Its weights come with the user, as the file that PyTorch's FID
-tools share; inception_weights.py reads it.  Names and shapes are those of torchvision's Inception v3 without its
-auxiliary classifier and with 1008 classes.  What is computed differs from torchvision's in two places: the averages of
-the A and C blocks and of the first E block leave the padding out of the count, and the last E block takes a maximum
-where the others average.
+published FID scores go back to (Heusel et al. 2017).  Its weights come with the user, as the file that PyTorch's FID
+tools share; it is read strictly, and nothing in it is run.  Names and shapes are those of torchvision's Inception v3
+without its auxiliary classifier and with 1008 classes.  What is computed differs from torchvision's in two places: the
+averages of the A and C blocks and of the first E block leave the padding out of the count, and the last E block takes a
+maximum where the others average.
 """
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
 from ..backend import jt, nn
+from ..checkpoints import CheckpointError, check_arrays
+from ..checkpoints.folder import sha256
+from ..checkpoints.formats import read_any
+from ..checkpoints.unwrap import LEFT_OUT, unwrap
 
 #: edge in pixels of the pictures that the network was trained on
 SIZE = 299
@@ -39,7 +44,7 @@ class Block(NamedTuple):
 
     branches   each a sequence of convolutions.  A tuple of two at its end runs side by side again
     pool       "mean" (3x3, as many pixels as there are), "max" (3x3), both before ``pooled``; or "halve" (3x3 maximum
-               of stride 2, no convolution behind it)
+               of stride 2, no convolution after it)
     """
 
     name: str
@@ -195,3 +200,38 @@ def _folded(arrays: Dict[str, np.ndarray], name: str):
     weight = arrays[f"{name}.conv.weight"] * scale[:, None, None, None]
     return (jt.array(weight.astype(np.float32)).stop_grad(),
             jt.array((bias - mean * scale).astype(np.float32)).stop_grad())
+
+
+#: sum of the published ``pt_inception-2015-12-05-6726825d.pth``, 95,628,359 bytes (pytorch-fid and torch-fidelity)
+PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+_WANTED = "expected FID's Inception, pt_inception-2015-12-05-6726825d.pth as PyTorch's FID tools use it"
+
+
+def read_inception(path) -> Dict[str, np.ndarray]:
+    """name -> float32 array of everything that ``specification`` lists.
+
+    CheckpointError names the file and what is missing, too much, misshapen or damaged, and what was expected.
+    """
+    return check(read_any(path), path)
+
+
+def check(value, source) -> Dict[str, np.ndarray]:
+    """The arrays of what a file held, as ``read_inception`` returns them."""
+    arrays, notes = unwrap(value, source)
+    classes = arrays["fc.weight"].shape[0] if "fc.weight" in arrays and arrays["fc.weight"].ndim else None
+    if classes == 1000 or any(str(name).startswith("AuxLogits.") for name in arrays):
+        raise CheckpointError(
+            f"{source}: {_WANTED}; found torchvision's Inception v3 (1000 classes, AuxLogits). It has the same layers "
+            "with other weights: distances on its features are no FID and compare with no published score")
+    try:
+        return check_arrays(arrays, specification(), source)
+    except CheckpointError as error:
+        left = "".join(f" ({note})" for note in notes if note.startswith(LEFT_OUT))
+        raise CheckpointError(f"{error}{left} ({_WANTED[0].upper()}{_WANTED[1:]}.)") from None
+
+
+def load_inception(path) -> Tuple[Any, Dict[str, object]]:
+    """(InceptionFeatures, {"file": its name, "sha256": its sum, "published": whether that is the published file's})."""
+    network = InceptionFeatures(read_inception(path))
+    found = sha256(path)
+    return network, {"file": Path(path).name, "sha256": found, "published": found == PUBLISHED_SHA256}

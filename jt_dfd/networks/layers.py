@@ -1,5 +1,9 @@
-"""The records of layout.py as Jittor modules, and their initial weights."""
+"""The records of layout.py as Jittor modules, their initial weights, and BatchNorms folded away for inference."""
 from __future__ import annotations
+
+from typing import Dict
+
+import numpy as np
 
 from .. import layout
 from ..backend import jt, nn
@@ -71,23 +75,8 @@ class Up(_Block):
 
 
 _BLOCKS = {"res": Res, "down": Down, "up": Up}
-_ACTIVATIONS = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: nn.Tanh(), "leaky_relu": lambda a: nn.LeakyReLU(a.slope)}
-_MAKERS = {
-    tuple: lambda layers: nn.Sequential(*[make(layer) for layer in layers]),
-    layout.Block: lambda b: _BLOCKS[b.kind](b),
-    layout.Linear: lambda r: nn.Linear(r.into, r.out),
-    layout.Conv: lambda c: nn.Conv(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding),
-    layout.ConvTranspose: lambda c: nn.ConvTranspose(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding,
-                                                     output_padding=c.output_padding),
-    layout.Norm: _norm,
-    layout.Reflect: lambda r: nn.ReflectionPad2d(r.padding),
-    layout.Activation: lambda a: _ACTIVATIONS[a.name](a),
-}
-
-
-def make(layer):
-    """The module of a record of layout.py; of a tuple of them an ``nn.Sequential``."""
-    return _MAKERS[type(layer)](layer)
+#: the module of a record of layout.py
+make = layout.maker(nn, nn.Conv, nn.ConvTranspose, _norm, lambda block: _BLOCKS[block.kind](block))
 
 
 def initialise(module) -> None:
@@ -98,3 +87,39 @@ def initialise(module) -> None:
             part.weight = jt.init.gauss(part.weight.shape, "float32", 0.0, INITIAL_DEVIATION)
         elif isinstance(part, (nn.BatchNorm, nn.InstanceNorm, PictureNorm)):
             part.weight = jt.init.gauss(part.weight.shape, "float32", 1.0, INITIAL_DEVIATION)
+
+
+def fold(network, arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """Take the BatchNorms out of ``network`` and their effect into the returned arrays, which fit what is left.
+
+    A BatchNorm that uses running statistics is one multiplication and one addition a channel; so is the scale of the
+    convolution before it.  Folding saves a pass over every feature map of the CE networks and changes results by
+    rounding only.
+
+    arrays: name -> float32 array of the whole network, as its checkpoint holds them; not changed.
+    """
+    out = dict(arrays)
+    for index, block in network.conv.layers.items():
+        if isinstance(block, Res):
+            for conv, norm in ((1, 2), (5, 6)):
+                _fold(out, f"conv.{index}.conv_block.{conv}", f"conv.{index}.conv_block.{norm}",
+                      block.conv_block[norm].eps, 0)
+                block.conv_block.layers[str(norm)] = nn.Identity()
+        elif isinstance(block, Down):
+            _fold(out, f"conv.{index}.conv", f"conv.{index}.bn", block.bn.eps, 0)
+            block.bn = nn.Identity()
+        elif isinstance(block, Up):
+            _fold(out, f"conv.{index}.conv.0", f"conv.{index}.conv.1", block.conv[1].eps, 1)
+            block.conv.layers["1"] = nn.Identity()
+    return out
+
+
+def _fold(arrays, conv: str, norm: str, eps: float, axis: int) -> None:
+    """``axis`` is the weight's output channel axis: 0 for a convolution, 1 for a transposed one."""
+    weight, bias, mean, variance = (arrays.pop(f"{norm}.{leaf}").astype(np.float64)
+                                    for leaf in ("weight", "bias", "running_mean", "running_var"))
+    scale = weight / np.sqrt(variance + eps)
+    shape = [1] * 4
+    shape[axis] = -1
+    arrays[f"{conv}.weight"] = arrays[f"{conv}.weight"] * scale.reshape(shape).astype(np.float32)
+    arrays[f"{conv}.bias"] = ((arrays[f"{conv}.bias"] - mean) * scale + bias).astype(np.float32)

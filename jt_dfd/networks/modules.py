@@ -22,7 +22,7 @@ class _Network(nn.Module):
 class Encoder(_Network):
     """Component embedding (CE): (N, 1, S, S) in [-1, 1] -> latents (N, latent).
 
-    S is the component's window in pixels, halved at each stage down to the latent grid.
+    S is the component's window in pixels, halved at each block down to the latent grid.
     """
 
     def execute(self, x):
@@ -31,7 +31,7 @@ class Encoder(_Network):
 
 
 class Decoder(_Network):
-    """Latent to picture: a linear layer onto the latent grid, then doubling stages and a 5x5 convolution.
+    """Latent to picture: a linear layer onto the latent grid, then doubling blocks and a 5x5 convolution.
 
     image decoder    (CE) (N, latent) -> (N, 1, S, S), about [-1, 1] but unbounded: the release has no tanh
     feature decoder  (FM) (N, latent) -> (N, feature_channels, S, S); normalises each picture by its own statistics,
@@ -69,20 +69,10 @@ class MultiScaleDiscriminator(_Network):
 
     def __init__(self, kind: str, config: Config, component: str = "rest"):
         super().__init__(kind, config, component)
-        self.scales, self.layers = config.discriminator_scales, config.discriminator_layers
+        self.config = config
 
     def execute(self, features, picture) -> List[List]:
-        x = jt.concat([features, picture], dim=1)
-        out = []
-        for scale in range(self.scales):
-            maps, y = [], x
-            for layer in range(self.layers + 2):
-                y = getattr(self, f"scale{scale}_layer{layer}")(y)
-                maps.append(y)
-            out.append(maps)
-            if scale + 1 < self.scales:
-                x = halve(x)
-        return out
+        return layout.discriminate(self, jt.concat([features, picture], dim=1), self.config, halve)
 
 
 def halve(x):

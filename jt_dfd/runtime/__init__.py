@@ -8,8 +8,8 @@ or no runtime library beside it, on Python 3.13 and with g++ 15, and computes ga
 decided here instead, and what is imported is a changed copy of Jittor (``jittor_copy``).  Nothing is downloaded but, by
 pip, Jittor's package where it is not installed.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda),
 ``JT_DFD_TF32`` (1, 0; see ``tf32``), ``JT_DFD_ISA`` (avx512, avx2, baseline; see ``isa``), ``JT_DFD_JITTOR`` (see
-``jittor_copy``), ``JITTOR_HOME``,
-and Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
+``jittor_copy``), ``JT_DFD_CACHE`` (a folder compiled before, to copy from; see ``first_compile``), ``JITTOR_HOME``, and
+Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
 ``use_cuda``, ``log_silent``, ``cache_name`` and the like.
 
 OpenCV may be imported before Jittor or after it (both orders were tried, with convolutions on either side).  PyTorch
@@ -22,17 +22,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from ..errors import InputError
-from . import graph_lock, half_precision, tf32
+from . import graph_lock, tf32
 from .plan import Plan, make_plan
 from .problems import RuntimeProblem, word
 from .signals import restore_signals
 
 __all__ = ["RuntimeProblem", "prepare", "start", "jt", "report", "chosen_device"]
 
-_prepared: Optional[Plan] = None
+_prepared: Any = None   # a Plan
 _jittor = None
 
 
@@ -40,7 +40,7 @@ def prepare(device: str = "auto") -> Dict:
     """Set the environment so that ``import jittor`` works; returns what ``report`` does.  Idempotent.
 
     device: "auto" (a GPU that answers and a toolkit that fits, else the CPU), "cpu" or "cuda".
-    RuntimeProblem lists everything that is missing, each with the command that mends it.  Jittor is not imported.
+    RuntimeProblem lists everything that is missing, each with the command that fixes it.  Jittor is not imported.
     """
     global _prepared
     _check_device(device)
@@ -66,7 +66,7 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
     """The jittor module, ready to compute; quick when called again.
 
     The first time on a machine it compiles for minutes: ``progress(stage, done, total)`` is called meanwhile (the stage
-    is a key of first_compile.STAGES, total 0 where the amount is not known), or, without it, how far it is goes to
+    is a key of display.STAGES, total 0 where the amount is not known), or, without it, how far it is goes to
     stderr.  ``jt.flags.use_cuda`` is set to the device chosen.
     """
     global _jittor
@@ -82,8 +82,10 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
         warnings.warn("PyTorch is loaded in this process; beside Jittor it can crash. Use a process of its own for one "
                       "of them.", RuntimeWarning, stacklevel=2)
     if "jittor" not in sys.modules:
-        from . import first_compile, jittor_copy
+        from . import first_compile, jittor_copy, lock_watch
 
+        if progress is None and os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0":
+            lock_watch.start()
         jittor_copy.activate(first_compile.ensure(_prepared.device, progress))
         _import_quietly()
         restore_signals()
@@ -104,7 +106,7 @@ def jt():
 
 def report(device: str = "auto") -> Dict:
     """What is found, chosen and missing, as a dict that JSON can hold; changes nothing and never raises for what is
-    missing.  Keys: device, why, chosen, found, notes, missing (a list of {"what", "mend"}), compiled, environment."""
+    missing.  Keys: device, why, chosen, found, notes, missing (a list of {"what", "fix"}), compiled, environment."""
     if _prepared is not None:
         return _prepared.report()
     return make_report_plan(device).report()
@@ -125,7 +127,7 @@ def half_precision_gains() -> bool:
     """Whether the device in use computes faster in float16; True where it is not known.  After ``prepare``."""
     if _prepared is None or _prepared.gpu is None:
         return True
-    return half_precision.state(_prepared.gpu["capability"])["gains"]
+    return tf32.half_state(_prepared.gpu["capability"])["gains"]
 
 
 def _import_quietly() -> None:

@@ -252,9 +252,9 @@ def cudnn_version(place: Dict) -> Optional[Tuple[int, ...]]:
                 text = f.read()
         except OSError:
             continue
-        found = [re.search(rf"^#define CUDNN_{word}\s+(\d+)", text, re.M) for word in ("MAJOR", "MINOR", "PATCHLEVEL")]
+        found = [re.findall(rf"^#define CUDNN_{word}\s+(\d+)", text, re.M) for word in ("MAJOR", "MINOR", "PATCHLEVEL")]
         if all(found):
-            return tuple(int(m.group(1)) for m in found)
+            return tuple(int(numbers[0]) for numbers in found)
     return None
 
 

@@ -25,10 +25,10 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
+from ..atomic import replacing_folder
 from . import host
 from .cuda_toolkit import PARTS
 
@@ -92,7 +92,7 @@ def _old_cudnn_names(content: Dict) -> None:
 
 
 def _headers(content: Dict, verdict: Dict) -> None:
-    """The headers that mend what newer versions took away; each includes the real one by its full path."""
+    """The headers that give back what newer versions took away; each includes the real one by its full path."""
     if verdict["nvcc"]["version"] >= (13, 0) and "include/cuda_runtime.h" in content:
         _wrap(content, "include/cuda_runtime.h", "jt_dfd_device_properties.h")
     version = verdict["cudnn"]
@@ -166,12 +166,12 @@ def highest_capability(nvcc: Dict) -> int:
 
 def fingerprint(content: Dict[str, Tuple[str, str]]) -> str:
     """Short name of a view: changes with its contents and with any file they point to."""
-    parts = [_FORMAT]
+    parts: List[Any] = [_FORMAT]
     for name in sorted(content):
         kind, what = content[name]
-        # the files behind it: a link's target, the header that a small one includes, the compiler that the script runs
-        behind = [what] if kind == "link" else re.findall(r"""(?:#include "|exec ')(/[^"']+)""", what)
-        parts.append([name, kind, what, [_state(path) for path in behind]])
+        # the files it stands for: a link's target, what a small header includes, the compiler that the script runs
+        origins = [what] if kind == "link" else re.findall(r"""(?:#include "|exec ')(/[^"']+)""", what)
+        parts.append([name, kind, what, [_state(path) for path in origins]])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
@@ -211,23 +211,15 @@ def _one_at_a_time():
 
 
 def _write(place: Path, content: Dict[str, Tuple[str, str]]) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=".building-", dir=str(place.parent)))
-    try:
+    with replacing_folder(place) as temporary:
         for name, (kind, what) in content.items():
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if kind == "link":
                 os.symlink(os.path.realpath(what), str(path))
-            elif kind == "script":
-                host.write_script(path, what)
             else:
                 path.write_text(what)
-        os.chmod(str(temporary), 0o755)
-        shutil.rmtree(str(place), ignore_errors=True)   # there, but damaged
-        os.rename(str(temporary), str(place))
-    except BaseException:
-        shutil.rmtree(str(temporary), ignore_errors=True)
-        raise
+                path.chmod(0o755 if kind == "script" else 0o644)
 
 
 def complete(place: Path, content: Dict[str, Tuple[str, str]]) -> bool:

@@ -1,14 +1,13 @@
-"""What tools/doctor.py says: found, chosen, missing, each missing thing with the command that mends it."""
+"""What tools/doctor.py says: found, chosen, missing, each missing thing with the command that fixes it."""
 from __future__ import annotations
 
 import os
 import platform
-import sys
-import time
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from . import first_compile, host, make_report_plan, ways
+from .display import Display
 from .problems import finding, word
 
 
@@ -43,8 +42,8 @@ def _start(plan) -> Optional[str]:
         os.environ.update(before)
 
 
-def words(report: Dict) -> str:
-    """The report for people."""
+def words(report: Dict, warming: bool = False) -> str:
+    """The report for people; ``warming``: what is missing only because nothing is compiled yet is coming."""
     from jt_dfd import __version__
 
     found = report["found"]
@@ -63,8 +62,8 @@ def words(report: Dict) -> str:
         lines.append("Jittor cannot start like this yet.")
     elif report["compiled"]:
         lines.append("Jittor starts.")
-    else:
-        lines.append("Nothing stands in the way.  The first start compiles for some minutes; to have that behind you:\n"
+    elif not warming:
+        lines.append("Nothing stands in the way.  The first start compiles for some minutes; to have that done:\n"
                      "    python tools/doctor.py --warm")
     return "\n".join(lines)
 
@@ -134,42 +133,44 @@ def _table(rows: List[Tuple[str, str]]) -> List[str]:
     return [f"  {name.ljust(width)}  {value}" for name, value in rows]
 
 
-def warm(device: str = "auto", params=None) -> List[str]:
+def warm(device: str = "auto", params=None, choose: bool = True) -> List[str]:
     """Compile what first use would: Jittor's core, and with weights at hand the operators of a synthesis.
 
-    params: folder of weights; None takes the repository's Params/demo.  Returns lines that say what was done.
+    params: folder of weights; None takes the repository's Params/demo.  choose: time two ways to compute each network
+    and keep the quicker one, which compiles both and takes longer than a face.  Returns lines that say what was done.
     RuntimeProblem where Jittor cannot start, checkpoints' errors where the weights are damaged.
     """
     import jt_dfd.runtime as runtime
 
-    runtime.start(device)
-    done = [f"Jittor starts on the {'GPU' if runtime.chosen_device() == 'cuda' else 'CPU'}."]
     folder = Path(params) if params else Path(__file__).resolve().parents[2] / "Params" / "demo"
-    if params is None and not has_weights(folder):
+    weights = params is not None or has_weights(folder)
+    show = Display(stages=("tools", "core", "cpu") + (("ways" if choose else "face",) if weights else ()))
+    runtime.start(device, show)
+    done = [f"Jittor starts on the {'GPU' if runtime.chosen_device() == 'cuda' else 'CPU'}."]
+    if not weights:
+        show.close(True)
         return done + [f"No weights in {folder}: nothing more to compile ahead."]
     from jt_dfd.synthesizer import Synthesizer
 
-    started = time.monotonic()
     synthesizer = Synthesizer(folder, device)
-    ways_kept = synthesizer.networks.choose_ways(_tell_ways)
-    synthesizer.warm(_tell)
-    done.append(f"A face's operators are compiled for {folder} ({time.monotonic() - started:.0f} s).")
+    ways_kept = choose and synthesizer.networks.choose_ways(lambda _, done, total: show("ways", done, total))
+    synthesizer.warm(lambda _, done, total: show("face", done, total))
+    show.close(True)
+    done.append(f"A face's operators are compiled for {folder}.")
     if ways_kept:
         done += (["The quicker way of each network was measured and is kept:"]
                  + ["  " + w for w in ways.words(ways_kept)])
     return done
 
 
+def let_read(folder: Path) -> None:
+    """Whatever this user's umask: all may read and nobody else may write."""
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod((mode | (0o555 if path.is_dir() or mode & 0o100 else 0o444)) & ~0o022)
+
+
 def has_weights(folder: Path) -> bool:
     """Whether a folder holds more than notices."""
     return folder.is_dir() and any((folder / name).exists() for name in ("config.json", "AE_whole", "Combine"))
-
-
-def _tell_ways(network: str, done: int, total: int) -> None:
-    if done < total:
-        print(f"  two ways to compute the {network} ({done + 1}/{total})", file=sys.stderr, flush=True)
-
-
-def _tell(stage: str, done: int, total: int) -> None:
-    if done < total:
-        print(f"  compiling for {stage} ({done + 1}/{total})", file=sys.stderr, flush=True)

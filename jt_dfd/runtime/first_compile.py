@@ -16,18 +16,18 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
-from . import host, jittor_copy
+from .. import atomic
+from . import host, jittor_copy, lock_watch, priority, ways
+from .display import Display, Progress
 from .problems import RuntimeProblem, finding
-
-Progress = Callable[[str, int, int], None]
 
 #: settings of Jittor that change what is compiled; part of a mark's name
 SETTINGS = ("cc_path", "cc_flags", "nvcc_path", "nvcc_flags", "cuda_archs", "kernel_flags", "debug", "cuda_debug",
@@ -44,6 +44,8 @@ if sys.argv[4] == "watch":
     threading.Thread(target=watch, daemon=True).start()
 if sys.argv[3]:
     sys.path.insert(0, sys.argv[3])
+import jittor_utils
+print(sys.argv[2] + json.dumps({"objects": jittor_utils.cache_path}), flush=True)
 import jittor as jt
 if sys.argv[1] == "cuda":
     jt.flags.use_cuda = 1
@@ -53,33 +55,24 @@ print("\\n" + sys.argv[2] + json.dumps({"version": jt.__version__, "cache": jt.f
       "files": [jittor_core.__file__, jit_utils_core.__file__], "cuda": bool(jt.has_cuda),
       "mkl": jt.compile_extern.mkl_ops is not None, "mpi": jt.compile_extern.mpi is not None}), flush=True)
 """
-#: seconds before anything is shown: what is quicker needs no words
-QUIET = 2.0
 _SENTINEL = "JT_DFD_READY "
 _COUNTED = re.compile(r"Compiling ([\w.]+) ?\((\d+)/(\d+)\)")
-#: what ``progress`` calls the stages of a first compile: {code: words for a terminal}
-STAGES = {"fetch": "fetching Jittor's package with pip", "again": "an object was damaged: compiling anew",
-          "lock": "waiting for another process that compiles", "tools": "preparing the compiler's tools",
-          "core": "compiling Jittor's core", "cpu": "compiling the CPU convolutions",
-          "mpi": "compiling for several processes", "operators": "compiling operators",
-          "gpu": "compiling the GPU libraries' operators", "other": "compiling", "ready": "ready", "failed": "failed"}
-#: a GPU build has some 240 sources, a CPU build 150; only used to say how long it may take
-#: what follows the core (convolutions, the first operator) takes this share of the core's time
-_AFTER_CORE = 0.1
-_MINUTES = {"cpu": "2 to 5 minutes", "cuda": "4 to 10 minutes"}
-
 
 def fingerprint(device: str, planned: Optional[Dict[str, str]] = None) -> str:
-    """Short name of everything that decides what Jittor compiles here; ``planned``: variables not yet set."""
+    """Short name of everything that decides what Jittor compiles; ``planned``: variables not yet set.
+
+    The home, the host and the environment are no part of it (see the rules on objects)."""
     import platform
 
     environment = dict(os.environ, **(planned or {}))
     compiler = environment.get("cc_path", "")
-    parts = {name: environment.get(name) for name in SETTINGS}
-    parts.update(python=sys.version, include=_include(), jittor=jittor_copy.key(), prefix=sys.prefix,
-                 compiler=host.compiler_version(compiler) if compiler else None, node=platform.node(),
-                 system=platform.platform(), processor=host.processor_model(), home=str(host.jittor_home()),
-                 device=device, mark=2)
+    parts: Dict[str, Any] = {name: environment.get(name, "unset").replace(str(host.jittor_home()), "~")
+                             for name in SETTINGS}
+    native = "-march=" not in environment.get("cc_flags", "")
+    parts.update(python=sys.version, include=_include(), jittor=jittor_copy.key(),
+                 compiler=host.compiler_version(compiler) if compiler else None,
+                 system=platform.platform() if jittor_copy.as_installed() else platform.libc_ver()[1],
+                 processor=host.processor_model() if native else platform.machine(), device=device, mark=3)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -93,7 +86,7 @@ def ready(device: str, planned: Optional[Dict[str, str]] = None) -> bool:
     """Whether these settings have been compiled and what came out is still there."""
     try:
         mark = json.loads(_mark(device, planned).read_text())
-        return all(os.path.isfile(f) for f in mark["files"])
+        return all((host.jittor_home() / f).is_file() for f in mark["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -109,35 +102,72 @@ def log_path() -> Path:
 def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
     """Compile what ``import jittor`` needs unless that was done; the folder to import it from (``jittor_copy``).
     RuntimeProblem with Jittor's words if it fails."""
-    show = _Show(progress, device)
+    show = progress if isinstance(progress, Display) else Display(progress)
     place = jittor_copy.provide(show)
     if ready(device):
         return place
     with _lock(show) as lock:
-        if ready(device):   # another process did it while we waited
+        if ready(device) or _take_over(device, show):   # another process did it while we waited, or long ago
             return place
         problems = host.check_compile({"path": os.environ["cc_path"], "kind": "g++"}, _include())
         if problems:
             raise RuntimeProblem(problems)
-        result = None
         fresh = False
         for _ in range(4):  # each round ends early where Jittor rebuilt its tools
             result, status, tail = _run(device, place, show, lock)
-            if result is None and not fresh and _DAMAGED.search("\n".join(tail)):
-                fresh = _remove_objects(place)   # what an earlier, interrupted compile left behind
-                if fresh:
-                    show("again", 0, 0)
-                    continue
-            if result is not None or status != 0:
+            if status != 0 and not fresh and "objects" in result and _DAMAGED.search("\n".join(tail)):
+                fresh = True   # what an earlier, interrupted compile left behind
+                shutil.rmtree(result["objects"], ignore_errors=True)
+                show("again", 0, 0)
+            elif status != 0 or "files" in result:
                 break
-        show.close(result is not None)
-        if result is None:
+        well = status == 0 and "files" in result
+        if not (well and show is progress):   # whose caller goes on with it
+            show.close(well)
+        if not well:
             raise RuntimeProblem(_explain(status, tail))
-        host.cache_folder().joinpath("ready").mkdir(parents=True, exist_ok=True)
-        temporary = _mark(device).with_suffix(f".{os.getpid()}.part")
-        temporary.write_text(json.dumps(result))
-        os.replace(str(temporary), str(_mark(device)))
+        _keep_mark(device, result)
     return place
+
+
+def _keep_mark(device: str, result: Dict) -> None:
+    """Paths below the home are written down without it: what lies there may be copied elsewhere."""
+    home = str(host.jittor_home()) + os.sep
+
+    def below(path):
+        return path[len(home):] if path.startswith(home) else path
+    mark = dict(result, files=[below(f) for f in result["files"]], objects=below(result["objects"]))
+    _mark(device).parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(_mark(device), json.dumps(mark))
+
+
+def _take_over(device: str, show) -> bool:
+    """Copy what was compiled into the folder that JT_DFD_CACHE names (tools/doctor.py --warm --cache), which may be
+    read only and lie anywhere; False where it holds nothing for this machine, which is said."""
+    shared = os.environ.get("JT_DFD_CACHE")
+    if not shared or os.path.realpath(shared) == os.path.realpath(str(host.jittor_home())):
+        return False
+    def there(path):
+        return Path(shared) / path.relative_to(host.jittor_home())
+    try:
+        objects = json.loads(there(_mark(device)).read_text())["objects"]
+        show("copy", 0, 0)
+        target = host.jittor_home() / objects
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic.scratch_beside(target) as scratch:
+            shutil.copytree(str(Path(shared) / objects), str(scratch / "copy"),
+                            ignore=shutil.ignore_patterns("tmp", "*.s"))
+            shutil.rmtree(str(target), ignore_errors=True)
+            os.rename(str(scratch / "copy"), str(target))
+        for path in (_mark(device), ways.path()):
+            if there(path).is_file() and not path.exists():
+                atomic.write_text(path, there(path).read_text())
+    except FileNotFoundError:
+        show.say(f"JT_DFD_CACHE={shared}: nothing there was compiled for this Python, compiler and processor; "
+                 "compiling here")
+    except (OSError, ValueError, KeyError, TypeError, shutil.Error) as error:
+        show.say(f"JT_DFD_CACHE={shared} cannot be copied ({error}); compiling here")
+    return ready(device)
 
 
 def try_import(device: str, seconds: float = 600) -> Optional[str]:
@@ -149,7 +179,7 @@ def try_import(device: str, seconds: float = 600) -> Optional[str]:
     except subprocess.TimeoutExpired:
         return f"no answer in {seconds:.0f} s (another process that compiles holds Jittor's lock, or it hangs)"
     lines = [_plain(line) for line in re.split(rb"[\r\n]+", child.stdout) if line.strip()]
-    if child.returncode == 0 and any(line.startswith(_SENTINEL) for line in lines):
+    if child.returncode == 0 and any(line.startswith(_SENTINEL) and '"files"' in line for line in lines):
         return None
     return _last_error(lines)
 
@@ -188,67 +218,42 @@ _DAMAGED = re.compile(r"Source read failed|file (?:format )?not recognized|file 
                       r"magic number")
 
 
-def _remove_objects(place: Optional[str]) -> bool:
-    """Remove what Jittor compiled here for this Python and copy; whether there was anything."""
-    import glob
-    import platform
-    import shutil
-
-    source = jittor_copy.find_source()
-    utilities = os.path.join(place or str(source.folder if source else ""), "jittor_utils/__init__.py")
-    key = hashlib.md5(utilities.encode()).hexdigest()[:4]   # as Jittor names it
-    name = os.environ.get("cache_name", "default")
-    found = glob.glob(os.path.join(glob.escape(str(host.jittor_home())), ".cache/jittor/jt*/*",
-                                   f"py{platform.python_version()}", "*", "*", key, name))
-    for folder in found:
-        shutil.rmtree(folder, ignore_errors=True)
-    return bool(found)
-
-
 def _run(device: str, place: Optional[str], show, lock):
-    """One child: (what it said at the end or None, exit status, its last lines)."""
+    """One child: (what it said of itself, exit status, its last lines)."""
     command = _command(device, place, watch=True)
     tail: List[str] = []
-    result = None
+    result: Dict = {}
     host.cache_folder().mkdir(parents=True, exist_ok=True)
     with open(str(log_path()), "w", errors="replace") as log:
         log.write(f"{time.ctime()}  {sys.executable}  device {device}\n")
         log.flush()
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
+        child: Any = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
                                  env=child_environment(), start_new_session=True, pass_fds=(lock.fileno(),))
-        stop = threading.Event()
-        ticker = threading.Thread(target=_ticks, args=(show, stop), daemon=True)
-        ticker.start()
+        priority.pass_on(child.pid)
+        show.waits = lambda: lock_watch.waits(child.pid)   # for a Jittor that was not started by us: ours hold our lock
         try:
-            show("tools", 0, 0)
-            for line in _lines(child.stdout):
-                if line.startswith(_SENTINEL):
-                    result = json.loads(line[len(_SENTINEL):])
-                    continue
-                counted = _COUNTED.search(line)
-                if counted:
-                    show(_stage(counted.group(1)), int(counted.group(2)), int(counted.group(3)))
-                    continue
-                log.write(line + "\n")
-                log.flush()
-                tail = (tail + [line])[-200:]
-            status = child.wait()
+            with show:
+                show("tools", 0, 0)
+                for line in _lines(child.stdout):
+                    counted = _COUNTED.search(line)
+                    if line.startswith(_SENTINEL):
+                        result.update(json.loads(line[len(_SENTINEL):]))
+                    elif counted:
+                        show(_stage(counted.group(1)), int(counted.group(2)), int(counted.group(3)))
+                    else:
+                        log.write(line + "\n")
+                        log.flush()
+                        tail = (tail + [line])[-200:]
+                status = child.wait()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)   # with its compilers
             child.wait()
             raise
         finally:
-            stop.set()
-            ticker.join()
             child.stdout.close()
             child.stdin.close()
-    return result if status == 0 else None, status, tail
-
-
-def _ticks(show, stop) -> None:
-    while not stop.wait(0.5):
-        show.tick()
+    return result, status, tail
 
 
 def _lines(stream):
@@ -282,7 +287,7 @@ def _plain(line: bytes) -> str:
 def _explain(status: int, tail: List[str]) -> Dict[str, str]:
     """The sentence for a compile that failed, from what the child printed."""
     text = "\n".join(tail)
-    mend = f"read {log_path()}; then  python tools/doctor.py"
+    fix = f"read {log_path()}; then  python tools/doctor.py"
     if status == 0:
         return finding("Jittor rebuilt its tools four times over and asked to be started again",
                        f"remove its cache folder {host.jittor_home() / '.cache/jittor'} and start again")
@@ -292,72 +297,11 @@ def _explain(status: int, tail: List[str]) -> Dict[str, str]:
         return finding("the compiler was killed: the machine ran out of memory",
                        "close other programs, or compile one file at a time:  export DISABLE_MULTIPROCESSING=1")
     if "urlopen error" in text or "urlretrieve" in text or "Downloading" in text:
-        return finding("Jittor wanted to download something and could not: " + _last_error(tail), mend)
+        return finding("Jittor wanted to download something and could not: " + _last_error(tail), fix)
     how = f"signal {-status}" if status < 0 else f"status {status}"
-    return finding(f"Jittor's first compile ended with {how}: {_last_error(tail)}", mend)
+    return finding(f"Jittor's first compile ended with {how}: {_last_error(tail)}", fix)
 
 
 def _last_error(tail: List[str]) -> str:
     marked = [line for line in tail if re.search(r"\b(error|Error|Exception|undefined|cannot|assert)", line)]
     return (marked or tail or ["no output"])[-1][-400:]
-
-
-class _Show:
-    """Progress to a callback, or to stderr: a line that is redrawn on a terminal, else one a stage and half minute."""
-
-    def __init__(self, progress: Optional[Progress], device: str):
-        self.progress, self.device = progress, device
-        self.started = self.changed = time.monotonic()
-        self.stage, self.done, self.total = "", 0, 0
-        self.terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.printed, self.printed_stage = 0.0, ""
-        self.opened = self.width = 0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if total and (stage, total) == (self.stage, self.total) and done <= self.done:
-            return
-        if stage != self.stage:
-            self.changed = time.monotonic()
-        self.stage, self.done, self.total = stage, done, total
-        if self.progress:
-            self.progress(stage, done, total)
-        else:
-            self.tick()
-
-    def tick(self) -> None:
-        elapsed = time.monotonic() - self.started
-        if self.progress or elapsed < QUIET or sys.stderr is None:
-            return
-        if not self.opened:
-            self.opened = 1
-            sys.stderr.write(f"Jittor compiles itself for this machine, once: {_MINUTES[self.device]} on two cores.\n")
-        far = f" {self.done}/{self.total} ({100 * self.done // self.total} %){self.left()}" if self.total else ""
-        line = f"  {int(elapsed) // 60}:{int(elapsed) % 60:02d}  {STAGES[self.stage]}{far}"
-        if self.terminal:
-            sys.stderr.write("\r" + line.ljust(self.width))
-            self.width = len(line)
-        elif elapsed - self.printed >= 30 or self.stage != self.printed_stage:
-            self.printed, self.printed_stage = elapsed, self.stage
-            sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-
-    def left(self) -> str:
-        """", about 4 min left", by what this machine needed for the part of this stage that is done."""
-        spent = time.monotonic() - self.changed
-        if self.done < 5 or spent < 5 or self.done >= self.total:
-            return ""
-        seconds = spent / self.done * (self.total - self.done)
-        if self.stage == _stage("jittor_core"):
-            seconds += _AFTER_CORE * spent * self.total / self.done
-        if seconds > 90:
-            return f", about {seconds / 60:.0f} min left"
-        return f", about {10 * round(seconds / 10 + 0.5)} s left"
-
-    def close(self, well: bool) -> None:
-        elapsed = time.monotonic() - self.started
-        if self.progress:
-            self.progress("ready" if well else "failed", 1, 1)
-        elif self.opened and sys.stderr is not None:
-            sys.stderr.write(("\r" + " " * self.width + "\r" if self.terminal else "")
-                             + (f"Jittor is ready ({elapsed:.0f} s).\n" if well else "The compile failed.\n"))
-            sys.stderr.flush()

@@ -9,15 +9,15 @@ import os
 import platform
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
+from ..atomic import write_text
 from .problems import finding, package_command
 
 NUMPY_VERSIONS = ((1, 17), (3,))
@@ -105,7 +105,7 @@ def check_packages() -> List[Dict[str, str]]:
     return found
 
 
-def numpy_version() -> Optional[str]:
+def numpy_version() -> Any:
     return getattr(sys.modules.get("numpy"), "__version__", None) or installed_version("numpy")
 
 
@@ -201,7 +201,7 @@ def available_compilers() -> Tuple[List[Dict], List[Dict[str, str]]]:
         there = compilers()
         return there, [] if there else [finding("no C++ compiler on PATH; Jittor compiles its kernels on this machine",
                                                 package_command(["g++"]))]
-    path = shutil.which(wanted)
+    path = shutil.which(wanted) or ""
     version = compiler_version(path) if path else None
     if not version:
         return [], [finding(f"cc_path={wanted}: there is no compiler that runs there", "unset cc_path")]
@@ -265,18 +265,8 @@ def python_config(dry: bool = False) -> str:
     text = "#!/bin/sh\ncase \"$1\" in\n" + "".join(f"  {k}) echo '{v}' ;;\n" for k, v in answers.items()) + "esac\n"
     path = cache_folder() / "bin" / ("python-config-" + hashlib.sha256(text.encode()).hexdigest()[:12])
     if not dry and not (path.is_file() and path.read_text() == text and os.access(path, os.X_OK)):
-        write_script(path, text)
+        write_text(path, text, mode=0o755)
     return str(path)
-
-
-def write_script(path: Path, text: str) -> None:
-    """Write an executable file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, dir=str(path.parent))
-    with os.fdopen(handle, "w") as f:
-        f.write(text)
-    os.chmod(temporary, stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
-    os.replace(temporary, str(path))
 
 
 def in_mpi() -> bool:

@@ -1,7 +1,8 @@
 """Which vector instructions this machine computes with, and how to leave some of them out.
 
 ``JT_DFD_ISA`` (avx512, avx2 or baseline) has Jittor's compiler and oneDNN use no more than that set, as on a processor
-that has no more, with compiled kernels in a cache of their own.  For measurements: one machine tells both.
+that has no more, with compiled kernels in a cache of their own.  For measurements, one machine tells both; and what is
+compiled so runs on every processor that has the set (a container's image).
 """
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def limit(plan) -> None:
                                      "processor", "unset JT_DFD_ISA"))
     elif names.index(wanted) < names.index(there):
         plan.problems.append(finding(f"JT_DFD_ISA={wanted}: this processor has {there} only", "unset JT_DFD_ISA"))
-    elif wanted != there and plan.device == "cpu":
+    elif plan.device == "cpu":
         if "cc_flags" in plan.users:
             plan.problems.append(finding("JT_DFD_ISA and cc_flags are both set, and both say what to compile for",
                                          "unset one of them"))

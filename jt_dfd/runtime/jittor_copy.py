@@ -32,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from . import host, jittor_rules
 from .problems import RuntimeProblem, finding
@@ -40,8 +40,9 @@ from .problems import RuntimeProblem, finding
 #: the version that is fetched, and that everything was tried with
 VERSION = "1.3.11.0"
 _PACKAGES = ("jittor", "jittor_utils")
-#: not needed to run, and half of the size
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "test", "notebook", "*.pyc")
+#: not needed to run: half of the size, and an example of oneDNN's that would be compiled with its operators
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "test", "notebook", "*.pyc", "mkl_test_op.*",
+                                   "cpu_cnn_inference_f32.cpp")
 _MANIFEST = "manifest.json"
 
 
@@ -91,6 +92,8 @@ def _fetched() -> List[Path]:
     """Where a fetched package lies or would lie, best first."""
     name = f"jittor-{VERSION}-package"
     places = [copies() / name]
+    if os.environ.get("JT_DFD_CACHE"):   # what an image or a cluster was prepared with
+        places.append(Path(os.environ["JT_DFD_CACHE"]) / ".cache/jt_dfd/jittor" / name)
     if sys.prefix != sys.base_prefix:   # a virtual environment: the package goes when it goes
         places.insert(0, Path(sys.prefix) / "share/jt_dfd" / name)
     return places
@@ -128,7 +131,7 @@ def _by_hand() -> str:
     return f"{sys.executable} -m pip install --no-deps jittor=={VERSION}"
 
 
-def _unfit(source: Source, error: Exception) -> Dict[str, str]:
+def _unfit(source: Any, error: Exception) -> Dict[str, str]:
     return finding(f"{source.folder}: {error}; this is not the Jittor {source.version} that this project changes for "
                    "today's Python, numpy and g++",
                    f"{_by_hand()}   (or, where that Jittor runs here as it is:  export JT_DFD_JITTOR=installed)")
@@ -247,7 +250,7 @@ def _fetch(show) -> Source:
     """Let pip put the package, and nothing of what it asks for, into a folder.  Called with the lock held."""
     if show:
         show("fetch", 0, 0)
-    place = next((p for p in _fetched() if _writable(p.parent)), _fetched()[-1])
+    place = next((p for p in _fetched() if _writable(p.parent)), copies() / _fetched()[-1].name)
     temporary = tempfile.mkdtemp(prefix=".part-", dir=str(copies()))
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", temporary,
                f"jittor=={VERSION}"]
@@ -279,7 +282,7 @@ def main(_=None) -> int:
     problems = check() + host.check_cache()
     if problems:
         raise RuntimeProblem(problems)
-    from .first_compile import STAGES
+    from .display import STAGES
 
     place = provide(lambda stage, done, total: print(STAGES[stage], flush=True))
     print(f"Jittor: {place or 'as it is installed'}")

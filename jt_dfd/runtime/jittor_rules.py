@@ -38,7 +38,39 @@ def lacks(piece: str) -> Callable[[str], bool]:
 
 
 _UTILS, _NUMPY_H, _NUMPY_CC = "jittor_utils/__init__.py", "jittor/src/pyjt/numpy.h", "jittor/src/pyjt/numpy.cc"
-_THREADS = "jittor/src/parallel_compiler.cc"
+_THREADS, _COMPILER = "jittor/src/parallel_compiler.cc", "jittor/compiler.py"
+_CACHE = "jittor/src/utils/cache_compile.cc"
+
+# (name, flags, text before) -> what a g++ command for the CPU needs more; "" where that cannot be had
+_HEADERS = '''def headers_once(name, flags, before=""):
+    if cc_type != "g++" or has_cuda or not jit_utils.cc or platform.system() != "Linux":
+        return ""
+    text = os.path.join(cache_path, "headers_" + name + ".h")
+    wanted = before + "".join(f"#include <{h}>\\n" for h in (
+        "algorithm atomic chrono cmath condition_variable cstring fstream functional iomanip iostream list map memory "
+        "mutex queue set sstream thread unordered_map unordered_set vector").split()) + "".join(
+        f'#include "{h}"\\n' for h in ("common.h", "var.h", "op.h", "ops/op_register.h"))
+    for other in ("core", "fast") if name == "operators" else ():   # 80 MB each, and all is compiled with them
+        if os.path.isfile(os.path.join(cache_path, f"headers_{other}.h.gch")):
+            os.remove(os.path.join(cache_path, f"headers_{other}.h.gch"))
+    try:
+        if name != "operators" and os.path.isfile(os.path.join(cache_path, "jittor_core" + extension_suffix)):
+            return f\' -include "{text}" \' if os.path.isfile(text) else ""
+        if not os.path.isfile(text) or open(text).read() != wanted:
+            with open(text, "w") as f:
+                f.write(wanted)
+        flags = remove_flags(flags, ["-l", "-L", "-Wl,", "-shared"])
+        if jit_utils.cc.cache_compile(f\'"{cc_path}" -x c++-header "{text}" {flags} -o "{text}.gch"\',
+                                      cache_path, jittor_path):   # and can it be read where it was written?
+            run_cmd(f\'"{cc_path}" {flags} -include "{text}" -x c++ -c /dev/null -o "{text}.o"\')
+            os.remove(text + ".o")
+        return f\' -include "{text}" \'
+    except Exception:
+        if os.path.isfile(text + ".gch"):
+            os.remove(text + ".gch")
+        return ""
+
+'''
 
 RULES: List[Rule] = [
     # --- g++ 15 and newer
@@ -95,7 +127,7 @@ RULES: List[Rule] = [
          "    return values if dtype is None else values.astype(dtype, copy=False)\n"
          "Var.__array__ = _as_array\n", lacks("Var.__array__ = Var.numpy")),
     # --- Python 3.13: exec() in a function no longer writes to what a later locals() returns (PEP 667)
-    Rule("import of an operator", "jittor/compiler.py", "PEP 667: the name is not in locals() after exec",
+    Rule("import of an operator", _COMPILER, "PEP 667: the name is not in locals() after exec",
          '            exec(f"import {gen_name}")\n    mod = locals()[gen_name]\n',
          '            mod = __import__(gen_name)\n', lacks("mod = locals()[gen_name]")),
     Rule("import of a module", _UTILS, "PEP 667: the name is not in locals() after exec",
@@ -114,15 +146,37 @@ RULES: List[Rule] = [
          "import multiprocessing as mp\n", "import multiprocessing as mp\nmp = mp.get_context('fork')\n",
          has("get_context('fork')")),
     # --- this copy, which is on the path of the process that asked for it and of no other
-    Rule("the compiler's wrapper", "jittor/utils/asm_tuner.py",
-         "run for every operator as a script of its own, it would import another Jittor's tools, or none",
-         "import re\nimport jittor_utils as jit_utils\n",
-         "import re\nsys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))\n"
-         "import jittor_utils as jit_utils\n", has("sys.path.insert(0")),
-    Rule("the question for the GPU", "jittor/compiler.py", "the same: run as a module it would not be found",
+    Rule("the question for the GPU", _COMPILER, "run as a module it would not be found, or be another Jittor's",
          'f"log_v=0 {sys.executable} -m jittor_utils.query_cuda_cc"',
          "f\"log_v=0 {sys.executable} '{os.path.dirname(jit_utils.__file__)}/query_cuda_cc.py'\"",
          lacks("-m jittor_utils.query_cuda_cc")),
+    # --- half of the first compile's time
+    Rule("operators without a detour", "jittor/src/jit_compiler.cc",
+         "a Python process an operator, with debug lines, for a search of the assembly that nobody asks for; and that "
+         "process would import another Jittor's tools than this copy's, or none",
+         '        cmd = python_path+" "+jittor_path+"/utils/asm_tuner.py "\n            "--cc_path=" + cmd;\n', "",
+         lacks("asm_tuner.py")),
+    Rule("headers once: how", _COMPILER, "every source reads the same 500 ms of headers; g++ keeps what it has read "
+         "of them. With other flags than they were read with it may crash, so each set of flags has its own",
+         "def compile(compiler,", _HEADERS + "def compile(compiler,", has("def headers_once")),
+    Rule("headers once: core", _COMPILER, "see the rule before", "    cmds = []\n    for input, obj_file in zip(",
+         "    fast = oflags\n    if 'jittor_core' in base_output:\n        fast = oflags.replace(' -Og', ' -O2')\n"
+         "        fast += headers_once('fast', fast)\n        oflags += headers_once('core', oflags)\n"
+         "    cmds = []\n    for input, obj_file in zip(", has("def headers_once")),
+    Rule("headers once: operators", _COMPILER, "see the rule before", "flags.cc_flags = cc_flags + kernel_opt_flags\n",
+         "flags.cc_flags = cc_flags + kernel_opt_flags\n"
+         "flags.cc_flags += headers_once('operators', flags.cc_flags, '#define JIT 1\\n#define JIT_cpu 1\\n')\n",
+         has("def headers_once")),
+    Rule("optimisation of the core", _COMPILER, "most of it only prepares compiles: -O2 takes a third longer there",
+         'opt_flags += " -O2 "\n', 'opt_flags += " -Og "\n', lacks('opt_flags += " -O2 "')),
+    Rule("optimisation of what runs", _COMPILER, "what each operator passes through when it is called: 1.5 us, not 4",
+         "        nflags = oflags\n",
+         "        nflags = fast if re.search(r'/src/((ops|mem|misc|type)/.*|(?!\\w*compiler)\\w+\\.cc)$', input) "
+         "else oflags\n", has("nflags = fast")),
+    Rule("the tools, compiled twice", _COMPILER, "the first ones only run the second compile",
+         "    recompile = compile(cc_path, cc_flags+f\" {opt_flags} \", files,",
+         "    recompile = compile(cc_path, cc_flags+f\" {opt_flags if jit_utils.cc else '-O0'} \", files,",
+         has("if jit_utils.cc else '-O0'")),
     # --- any machine
     Rule("end of the compile threads: flag", _THREADS,
          "a thread that has not started to wait when the process ends misses the wake-up, and the process hangs",
@@ -157,6 +211,64 @@ RULES: List[Rule] = [
     Rule("a stopped compiler", "jittor/src/utils/log.cc",
          "Ctrl-Z during a compile was taken for a compiler that ran out of memory, and ended the process",
          "    sa.sa_flags = SA_SIGINFO;\n", "    sa.sa_flags = SA_SIGINFO | SA_NOCLDSTOP;\n", has("SA_NOCLDSTOP")),
+    # --- a cache that may be copied: what is compiled in one home is taken over in another, at any path
+    Rule("a home for one process", _UTILS,
+         "JITTOR_HOME was written down for all later processes, and the user's own home had to be writable",
+         '    src_path = os.path.join(str(Path.home()),".cache","jittor")\n',
+         '    if os.environ.get("JITTOR_HOME"):\n'
+         '        _jittor_home = os.path.abspath(os.environ["JITTOR_HOME"])\n'
+         '        return _jittor_home\n'
+         '    src_path = os.path.join(str(Path.home()),".cache","jittor")\n', has('if os.environ.get("JITTOR_HOME"):')),
+    Rule("folder of the objects", _UTILS,
+         "named after the path of this copy, the kernel's version and the host, on which no object depends (but on the "
+         "C library's), and after the processor, on which none depends where -march is given (JT_DFD_ISA)",
+         '    jittor_path_key = get_str_hash(__file__)[:4]\n'
+         '    dirs = [".cache", "jittor", jtv, ccv, pyv, osv, cpuv, jittor_path_key]\n',
+         '    if "-march=" in os.environ.get("cc_flags", ""):\n        cpuv = platform.machine()\n'
+         '    copy = os.path.basename(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))\n'
+         '    dirs = [".cache", "jittor", jtv, ccv, pyv, platform.libc_ver()[1], cpuv, get_str_hash(copy)[:8]]\n',
+         lacks("get_str_hash(__file__)")),
+    Rule("keys of the objects: function", _CACHE, "see the rule after the next",
+         "bool cache_compile(string cmd, const string& cache_path_, const string& jittor_path_) {\n",
+         '// a text without the path of the home that holds cache_path\n'
+         'static string anywhere(string text, const string& cache_path) {\n'
+         '    auto end = cache_path.find("/.cache/jittor/");\n'
+         '    if (end == string::npos) return text;\n'
+         '    const string root = cache_path.substr(0, end) + "/.cache/", sign = "~/.cache/";\n'
+         '    for (size_t i=0; (i=text.find(root, i)) != string::npos; i+=sign.size())\n'
+         '        text.replace(i, root.size(), sign);\n'
+         '    return text;\n'
+         '}\n\n'
+         'bool cache_compile(string cmd, const string& cache_path_, const string& jittor_path_) {\n', has("anywhere(")),
+    Rule("keys of the objects: sources", _CACHE, "generated sources name the folder they lie in",
+         "        auto hash = S(hash64(src));\n",
+         "        auto hash = S(hash64(input_names[i].back() == 'o' ? src : anywhere(src, cache_path)));\n",
+         has("anywhere(")),
+    Rule("keys of the objects: command", _CACHE,
+         "with the home's path in it everything was compiled again in another home",
+         '    cache_key = cmd + "\\n" + cache_key;\n',
+         '    cache_key = anywhere(cmd + "\\n" + cache_key, cache_path);\n', has("anywhere(")),
+    Rule("names of the objects: one source", _COMPILER,
+         "without a name in it the loader looks for the core where it was compiled, and would load a second one",
+         """{flags} -o {cm(output)}"\n        return do_compile""",
+         """{flags} -o {cm(output)} -Wl,-soname,{os.path.basename(output)}"\n        return do_compile""",
+         has("-Wl,-soname,")),
+    Rule("names of the objects: several", _COMPILER, "see the rule before",
+         """ -o {cm(output)} {flags} {lto_flags}"\n    return do_compile""",
+         """ -o {cm(output)} {flags} {lto_flags} -Wl,-soname,{os.path.basename(output)}"\n    return do_compile""",
+         has("-Wl,-soname,")),
+    Rule("oneDNN's place", "jittor/compile_extern.py",
+         "the operators look for it where it lay when they were compiled, unless it is loaded; and their common name "
+         "followed the order in which this disk lists their files",
+         """    # ctypes.CDLL(mkl_lib_name, dlopen_flags)
+
+    mkl_op_dir = os.path.join(jittor_path, "extern", "mkl", "ops")
+    mkl_op_files = [os.path.join(mkl_op_dir, name) for name in os.listdir(mkl_op_dir)]
+""", """    ctypes.CDLL(mkl_lib_name)
+
+    mkl_op_dir = os.path.join(jittor_path, "extern", "mkl", "ops")
+    mkl_op_files = [os.path.join(mkl_op_dir, name) for name in sorted(os.listdir(mkl_op_dir))]
+""", has("sorted(os.listdir(mkl_op_dir))")),
 ]
 
 #: the rules without which numpy 2 gives wrong numbers

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
+from ..atomic import scratch_beside
 from .host import jittor_home
 
 WHEELS = {"library": "onednn-cpu-gomp", "headers": "onednn-devel-cpu-gomp"}
 VERSION = "2022.2.1"
-MEND = f"{sys.executable} -m pip install onednn-cpu-gomp=={VERSION} onednn-devel-cpu-gomp=={VERSION}"
+FIX = f"{sys.executable} -m pip install onednn-cpu-gomp=={VERSION} onednn-devel-cpu-gomp=={VERSION}"
 #: one header that every use needs, and the name Jittor links with
 HEADER, LIBRARY = "dnnl.hpp", "libmkldnn.so"
 
@@ -28,7 +28,7 @@ def folder() -> Path:
     return jittor_home() / ".cache" / "jittor" / "mkl" / ("dnnl_lnx_2.2.0_cpu_gomp" + suffix)
 
 
-def wheel_files() -> Dict[str, Optional[Dict[str, Path]]]:
+def wheel_files() -> Dict[str, Any]:
     """{"library": {name: file}, "headers": {path below include/: file}} from the installed distributions' own file
     lists; None for one that is not installed or whose files are gone."""
     from importlib import metadata
@@ -102,7 +102,7 @@ def others() -> List[str]:
     return [e.path for e in entries if e.path != str(place) and not works(Path(e.path))]
 
 
-def _library(files: Optional[Dict[str, Path]]) -> Optional[Path]:
+def _library(files: Optional[Dict[str, Path]]) -> Any:
     if not files:
         return None
     return files.get("libdnnl.so.2") or files[max(files, key=len)]
@@ -113,6 +113,6 @@ def _link(target: Path, name: Path) -> None:
     if name.exists():
         return
     name.parent.mkdir(parents=True, exist_ok=True)
-    temporary = tempfile.mktemp(prefix=".link-", dir=str(name.parent))
-    os.symlink(str(target), temporary)
-    os.replace(temporary, str(name))
+    with scratch_beside(name) as folder:
+        os.symlink(str(target), str(folder / "link"))
+        os.replace(str(folder / "link"), str(name))

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, first_compile, gpu, half_precision, host, isa, jittor_copy, onednn, tf32
+from . import cuda_toolkit, cuda_view, first_compile, gpu, host, isa, jittor_copy, onednn, tf32
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -23,10 +23,10 @@ class Plan:
         self.compiler: Optional[Dict] = None
         self.environment: Dict[str, str] = {}
         self.users: Dict[str, str] = {}
-        self.found: Dict[str, object] = {}
+        self.found: Dict[str, Any] = {}
         self.notes: List[Dict[str, str]] = []
         self.said_at_start: List[Dict[str, str]] = []
-        self.gpu: Optional[Dict] = None
+        self.gpu: Any = None
         self.problems: List[Dict[str, str]] = []
         self.compiled = False
 
@@ -165,7 +165,7 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
     plan.found["cuda"]["view"] = str(view)
     _deal_gpus(plan, verdict, answer["devices"])
     plan.found["cuda"]["tf32"] = tf32.state(plan.gpu["capability"])
-    plan.found["cuda"]["half"] = half_precision.state(plan.gpu["capability"])
+    plan.found["cuda"]["half"] = tf32.half_state(plan.gpu["capability"])
     if not dry and not plan.problems:
         cuda_view.build(content)
     # over the user's own nvcc_path too: the view's compiler is a script that calls the one he named
@@ -233,7 +233,7 @@ def _choose_onednn(plan: Plan, dry: bool) -> None:
     if state["state"] == "missing":
         plan.set("use_mkl", "0")
         plan.notes.append(finding("oneDNN is not installed: convolutions on the CPU run without it, many times slower",
-                                  onednn.MEND))
+                                  onednn.FIX))
 
 
 def _choose_mpi(plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""What can be wrong with a machine, worded once: the finding and the command that mends it."""
+"""What can be wrong with a machine, worded once: the finding and the command that fixes it."""
 from __future__ import annotations
 
 import os
@@ -11,7 +11,7 @@ from ..errors import UserError
 class RuntimeProblem(UserError, RuntimeError):
     """Jittor cannot start on this machine as it is.
 
-    ``findings`` holds every cause found, each a dict with ``what`` (one sentence) and ``mend`` (a command or advice,
+    ``findings`` holds every cause found, each a dict with ``what`` (one sentence) and ``fix`` (a command or advice,
     "" where none is known); the message lists them all.
     """
 
@@ -24,12 +24,12 @@ class RuntimeProblem(UserError, RuntimeError):
         super().__init__("Jittor cannot start here:\n" + "\n".join(word(f) for f in self.findings))
 
 
-def finding(what: str, mend: str = "") -> Dict[str, str]:
-    return {"what": what, "mend": mend}
+def finding(what: str, fix: str = "") -> Dict[str, str]:
+    return {"what": what, "fix": fix}
 
 
 def word(entry: Dict[str, str]) -> str:
-    return "  - " + entry["what"] + ("\n    mend it with:  " + entry["mend"] if entry["mend"] else "")
+    return "  - " + entry["what"] + ("\n    fix it with:  " + entry["fix"] if entry["fix"] else "")
 
 
 #: what each system's package manager calls the things needed; {py} is the running Python's "3.11"

@@ -5,6 +5,7 @@ import atexit
 import signal
 import sys
 import threading
+from typing import Any
 
 
 def restore_signals() -> None:
@@ -33,7 +34,7 @@ def _end_compile_pool() -> None:
 
     Ctrl-C on a terminal reaches the pool's processes too; one that dies holding the pool's lock makes the interpreter
     hang at its end."""
-    utilities = sys.modules.get("jittor_utils")
+    utilities: Any = sys.modules.get("jittor_utils")
     if getattr(utilities, "pool_size", 0) and hasattr(utilities, "pool_cleanup"):
         atexit.unregister(utilities.pool_cleanup)
         utilities.pool_cleanup()

@@ -1,4 +1,4 @@
-"""TF32: whether float32 convolutions on a GPU may round their operands to 10 bits of mantissa.
+"""TF32: whether float32 convolutions on a GPU may round their operands to 10 bits of mantissa; and what float16 gains.
 
 What was found in Jittor 1.3.11's sources (extern/cuda/cudnn/ops, extern/cuda/cublas/ops): convolutions leave the math
 type at cuDNN's default, which allows TF32 from compute capability 8.0 on; matrix products ask cuBLAS for
@@ -21,6 +21,9 @@ FLAG = "use_tensorcore"
 EXACT = -1
 #: compute capability from which GPUs have TF32
 FIRST = 80
+#: and from which tensor cores, which compute float16 convolutions (NVIDIA's CUDA C++ Programming Guide); before, cuDNN
+#: computes those with float32 sums no faster than float32 ones, so that nothing but rounding is left of them
+FIRST_HALF = 70
 
 
 def setting() -> str:
@@ -43,6 +46,13 @@ def state(capability: int) -> Dict:
         return {"convolutions": False, "words": "full precision (JT_DFD_TF32=0)"}
     return {"convolutions": True, "words": "convolutions with TF32, matrix products and encoders in full precision; "
                                            "JT_DFD_TF32=0 switches TF32 off"}
+
+
+def half_state(capability: int) -> Dict:
+    """{"gains": whether half precision is worth asking for on such a GPU, "words": the same for people}."""
+    if capability < FIRST_HALF:
+        return {"gains": False, "words": "no gain (this GPU has no tensor cores): float32 is used instead"}
+    return {"gains": True, "words": "worth asking for: --precision half (faces), --mixed-precision 1 (training)"}
 
 
 def apply(jittor) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
@@ -44,6 +45,8 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
     """
     folder = open_weights(weights)
     config = folder.config
+    for remark in index.remarks(data) if progress else ():
+        print(remark, file=sys.stderr)
     rows = index.read(data, split=split)
     if not rows:
         raise BankError(f"{data}: no pictures of split {split!r}")
@@ -118,14 +121,23 @@ def _encode(encoders, data, config, split, wanted: List[index.Row], styles, mirr
     return out
 
 
-def encoders_digest(folder: checkpoints.Folder) -> str:
-    """A fingerprint of a folder's encoders: banks and stage II belong to one set of encoders only."""
+def encoders_digest(folder) -> str:
+    """A fingerprint of a folder's encoders: banks and stage II belong to one set of encoders only.  folder: a
+    ``checkpoints.Folder`` or {component: arrays}."""
     digest = hashlib.sha256()
     for component in COMPONENTS:
-        for name, array in sorted(folder.network("encoder", component).items()):
+        arrays = folder[component] if isinstance(folder, dict) else folder.network("encoder", component)
+        for name, array in sorted(arrays.items()):
             # a folder in half precision is the same set of encoders
             digest.update(name.encode() + np.asarray(array, np.float16).tobytes())
     return digest.hexdigest()
+
+
+def other_encoders(synthesis, embedding) -> UserError:
+    """What to say where stage II's encoders are not stage I's any more."""
+    return UserError(f"{synthesis} was trained with other encoders than those in {embedding}: stage I has gone on "
+                     f"since. Train stage II with the new ones in another folder (--init {synthesis} keeps what it "
+                     f"learned), or go on with the old ones, which it has kept: --embedding {synthesis}.")
 
 
 def banks_of(folder: checkpoints.Folder) -> Optional[Dict]:
@@ -136,4 +148,4 @@ def banks_of(folder: checkpoints.Folder) -> Optional[Dict]:
         return None
 
 
-__all__ = ["BankError", "ROWS_FILE", "banks_of", "build_banks", "encoders_digest", "MIRROR"]
+__all__ = ["BankError", "ROWS_FILE", "banks_of", "build_banks", "encoders_digest", "other_encoders", "MIRROR"]

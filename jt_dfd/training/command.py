@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from ..cli import when_stopped
@@ -20,7 +21,7 @@ tools/build_bank.py and tools/train_synthesis.py read.
 _SYNTHESIS = """Stage II: train feature mapping and image synthesis with stage I's frozen encoders.
 
     python tools/train_synthesis.py --data SET --embedding runs/embedding --out runs/synthesis
-    python tools/train_synthesis.py --data SET --init-from Params/demo --out runs/finer
+    python tools/train_synthesis.py --data SET --init Params/demo --out runs/finer
     mpirun -np 4 python tools/train_synthesis.py --data SET --embedding runs/embedding --out runs/synthesis --batch 16
 
 The run folder gets options.json, log.jsonl, losses.png, samples/ (sketch, what the image decoders make of it, face,
@@ -43,9 +44,11 @@ _ALL = """Both stages, the banks and the export, one after the other: a set of p
     python tools/train_all.py --data tests/data/samples --out runs/tiny --preset tiny --embedding-steps 200 \\
         --synthesis-steps 200 --batch 4
 
-Run it again to go on where it was stopped.  The weights are in OUT/params.  Options of a single stage: train by hand
-with tools/train_embedding.py and tools/train_synthesis.py.
+Run it again to go on where it was stopped.  The weights are in OUT/params.  An option that both stages have goes to
+both; --embedding-NAME and --synthesis-NAME to one, as in --synthesis-lr 1e-4.
 """
+#: steps of stage I that one of stage II takes as long as, at the same batch (measured for compact on two CPU cores)
+_DEARER = 3
 
 
 def train_embedding(arguments=None) -> int:
@@ -68,7 +71,7 @@ def _stage(stage: str, description: str, arguments) -> int:
     parser.add_argument("--dry-run", action="store_true",
                         help="build everything, make a few steps, time them; writes nothing")
     o.add_arguments(parser, kind)
-    given = vars(parser.parse_args(arguments))
+    given = vars(o.parse(parser, arguments))
     resume, dry = given.pop("resume"), given.pop("dry_run")
     with when_stopped("stopped at once; nothing was saved since the last checkpoint"):
         return _train(stage, o.gather(kind, given, resume), resume, dry)
@@ -80,7 +83,7 @@ def _train(stage: str, options, resume: bool, dry: bool) -> int:
 
     # what cannot be read is told before anything is compiled
     config = config_of(options)
-    index.read(options.data)
+    index.remarks(options.data)
     from .. import runtime
 
     jt = runtime.start(options.device)
@@ -147,46 +150,71 @@ def export_weights(arguments=None) -> int:
 
 def train_all(arguments=None) -> int:
     """Exit status 0 where everything is done, else that of the step that was not."""
-    parser = _parser(_ALL)
-    parser.add_argument("--data", required=True, metavar="SET", help="folder with index.csv")
-    parser.add_argument("--out", required=True, metavar="DIR", help="gets embedding/, synthesis/ and params/")
-    parser.add_argument("--preset", default="compact", help="network sizes (default: compact)")
-    parser.add_argument("--embedding-steps", type=int, default=20000, metavar="N", help="default: 20000")
-    parser.add_argument("--synthesis-steps", type=int, default=40000, metavar="N", help="default: 40000")
-    parser.add_argument("--batch", type=int, default=4, metavar="N", help="pictures a step (default: 4)")
-    parser.add_argument("--styles", default="all",
-                        help="sketches to train on: lines,drawn ... (default: all of the set)")
-    parser.add_argument("--perceptual-network", default="auto", help="see train_synthesis.py --help (default: auto)")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
-    args = parser.parse_args(arguments)
+    import shlex
     import subprocess
 
-    out = Path(args.out)
-    stage = ["--data", args.data, "--batch", str(args.batch), "--styles", args.styles, "--device", args.device,
-             "--resume"]
+    from ..networks.perceptual import NOT_INSTALLED, stlpips_file
+    from . import export, loop
+    from . import options as o
+
+    kinds = {"embedding": o.EmbeddingOptions, "synthesis": o.SynthesisOptions}
+    parser = _parser(_ALL)
+    parser.allow_abbrev = False
+    parser.add_argument("--embedding-steps", type=int, default=20000, metavar="N", help="default: 20000")
+    parser.add_argument("--synthesis-steps", type=int, default=40000, metavar="N", help="default: 40000")
+    parser.add_argument("--mirrored", action="store_true", help="feature banks: a second row for each sketch, mirrored")
+    without = {"component", "embedding", "steps"}   # what would not make whole weights, and what is asked for above
+    for kind in kinds.values():
+        o.add_arguments(parser, kind, without=without)
+        without |= {f.name for f in fields(kind)}
+    for stage, kind in kinds.items():
+        o.add_arguments(parser, kind, f"{stage}_", without={"component", "embedding", "steps", "data", "out"})
+    args = vars(o.parse(parser, arguments))
+    for name in ("data", "out"):
+        if not args[name]:
+            raise o.OptionsError(f"--{name} is needed: {o.Options.help(name)}")
+    args["batch"] = args["batch"] or 4
+    out = {stage: str(Path(args["out"]) / stage) for stage in (*kinds, "params")}
+
+    def given(stage, *more):
+        """The options of a stage, those for it alone before those for both."""
+        words = ["--out", out[stage], "--steps", str(args[f"{stage}_steps"]), *more, "--resume"]
+        for f in fields(kinds[stage]):
+            value = next((v for v in (args.get(f"{stage}_{f.name}"), args.get(f.name)) if v is not None), None)
+            if value is not None and f.name not in ("out", "steps"):
+                words += [f"--{f.name.replace('_', '-')}={('no', 'yes')[value] if isinstance(value, bool) else value}"]
+        return words
+
+    synthesis = given("synthesis", "--embedding", out["embedding"])
+    o.gather(o.SynthesisOptions, {k: v for k, v in args.items() if k not in ("steps", "embedding")}).check()
+    export.check_again(out["embedding"], out["synthesis"], args["embedding_steps"])
+    if args["perceptual_network"] in (None, "auto") and stlpips_file() is None and args["perceptual"] != 0:
+        print(f"Faces come out softer without the perceptual loss: {NOT_INSTALLED} (before stage II begins)",
+              file=sys.stderr)
+    bank = ["--params", out["embedding"], "--data", args["data"], *(["--mirrored"] if args["mirrored"] else [])]
+    bank += [f"--{name}={args[name]}" for name in ("styles", "device") if args[name]]
     commands = [
-        ["train_embedding", "--preset", args.preset, "--out", str(out / "embedding"), "--steps",
-         str(args.embedding_steps), *stage],
-        ["build_bank", "--params", str(out / "embedding"), "--data", args.data, "--styles", args.styles,
-         "--device", args.device],
-        ["train_synthesis", "--embedding", str(out / "embedding"), "--out", str(out / "synthesis"), "--steps",
-         str(args.synthesis_steps), "--perceptual-network", args.perceptual_network, *stage],
-        ["export_weights", "--embedding", str(out / "embedding"), "--synthesis", str(out / "synthesis"), "--out",
-         str(out / "params")],
-    ]
+        ("train_embedding", given("embedding"), _DEARER * args["synthesis_steps"]), ("build_bank", bank, 0),
+        ("train_synthesis", synthesis, 0),
+        ("export_weights", ["--embedding", out["embedding"], "--synthesis", out["synthesis"], "--out", out["params"]],
+         0)]
     # wherever this package lies, a clone or an installation
     places = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(places))
-    for number, (job, *words) in enumerate(commands, 1):
+    again = loop.pasted(sys.argv if arguments is None else ["jt-dfd train_all", *arguments])
+    for number, (job, words, after) in enumerate(commands, 1):
         print(f"[{number}/{len(commands)}] {job}", flush=True)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), loop.GO_ON: again,
+                       loop.STEPS_AFTER: str(after)}
         try:
             status = subprocess.call([sys.executable, "-m", "jt_dfd", job, *words], env=environment)
         except KeyboardInterrupt:
             status = 130
         if status:
-            print(f"{job} ended with status {status}; run this again to go on", file=sys.stderr)
+            print(f"{job} ended with status {status}; once what it said is seen to, go on with: {again}",
+                  file=sys.stderr)
             return status
-    print(f"Weights: {out / 'params'}")
+    print(f"Weights: {out['params']}\nTry them: {shlex.join([sys.executable, '-m', 'jt_dfd', 'synthesize'])} "
+          f"SKETCH.png --params {shlex.quote(out['params'])}")
     return 0
 
 

@@ -12,10 +12,9 @@ from ..components import COMPONENTS, PARTS
 from ..config import Config
 from . import arrays as named
 from . import feed, losses, parallel, precision, sheets
-from .optimiser import Adam
+from .optimiser import Adam, learning_rate
 from .options import EmbeddingOptions
-from .schedule import learning_rate
-from .weights import open_weights
+from .weights import begin_with
 
 KINDS = ("encoder", "image_decoder")
 
@@ -24,6 +23,7 @@ class EmbeddingTrainer:
     """The autoencoders of ``parts``.  They share nothing but the pictures of a step."""
 
     stage = "embedding"
+    built_on: Dict[str, str] = {}   # what checkpoints belong to besides themselves
 
     def __init__(self, options: EmbeddingOptions, config: Config):
         self.options, self.config = options, config
@@ -33,15 +33,12 @@ class EmbeddingTrainer:
         for pair in self.networks.values():
             for network in pair.values():
                 _set_norm_momentum(network, options.norm_momentum)
-        if options.init_from:
-            folder = open_weights(options.init_from)
-            for part in self.parts:
-                for kind in KINDS:
-                    named.into_network(self.networks[part][kind], folder.network(kind, part), options.init_from)
+        self.begun_with = begin_with(options.init, [(kind, part, pair[kind]) for part, pair in self.networks.items()
+                                                    for kind in KINDS]) if options.init else []
         for pair in self.networks.values():
             parallel.same_weights(pair.values())
         scale = precision.prepare(options, [n for pair in self.networks.values() for n in pair.values()])
-        self.optimisers = {part: Adam(list(pair.values()), options.beta1, options.beta2, scale)
+        self.optimisers = {part: Adam(list(pair.values()), options.beta1, options.beta2, scale, options.accumulate)
                            for part, pair in self.networks.items()}
 
     def describe(self):
@@ -54,7 +51,7 @@ class EmbeddingTrainer:
         """Before a run's first step: the last layer of each new encoder is scaled so that this batch's latents have
         mean 0 and deviation 1 (ours).  Untouched, all sketches of a component have nearly the same latent at first, and
         hundreds of steps go by on the mean sketch alone."""
-        if self.options.init_from:
+        if self.options.init:
             return
         for part in parts:
             encoder = self.networks[part]["encoder"]
@@ -85,7 +82,8 @@ class EmbeddingTrainer:
 
         def apply():
             for part in parts:
-                self.optimisers[part].step(learning_rate(o.lr, step, o.steps, o.decay_from, o.warmup), o.max_gradient)
+                self.optimisers[part].step(learning_rate(o.lr, step, o.steps, o.decay_from, o.warmup, o.schedule),
+                                           o.max_gradient)
 
         return names, jt.concat([v.reshape((1,)) for v in values]), apply
 

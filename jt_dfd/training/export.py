@@ -10,10 +10,11 @@ import numpy as np
 
 from .. import checkpoints
 from ..atomic import write_text
+from ..components import COMPONENTS
 from ..errors import UserError
 from ..layout import specification_of
 from .arrays import under
-from .bank import ROWS_FILE, banks_of, encoders_digest
+from .bank import ROWS_FILE, banks_of, encoders_digest, other_encoders
 from .options import OPTIONS_FILE
 from .run_folder import RunFolder, commands
 from .weights import open_weights
@@ -32,25 +33,23 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     UserError where parts do not belong together or the checkpoint is not there; then nothing is written.
     """
     one, two, out = open_weights(embedding), open_weights(synthesis), Path(out)
-    if one.config.to_dict() != two.config.to_dict():
+    if not one.config.same_encoders(two.config):
         raise UserError(f"{embedding} and {synthesis} hold networks of different sizes")
     digest = encoders_digest(one)
     if encoders_digest(two) != digest:
-        raise UserError(f"{synthesis} was trained with other encoders than those in {embedding}: stage I has gone "
-                        "on since. Train stage II with the new ones (--init-from keeps what it learned), or take "
-                        "the old.")
+        raise other_encoders(synthesis, embedding)
     banks = banks_of(one)
     if not banks or banks.get("encoders") != digest:
         raise UserError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
     chosen = averaged(synthesis, two.config, step) if step is not None else {}
-    made = checkpoints.Folder(out, one.config, {})
-    for (kind, component), shapes in specification_of(one.config).items():
+    made = checkpoints.Folder(out, two.config, {})
+    for (kind, component), shapes in specification_of(two.config).items():
         source = one if kind in ("encoder", "image_decoder") else two
         arrays = chosen.get((kind, component)) or source.network(kind, component)
         path = made.target(kind, component)
         made.write_network(kind, component, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
     for gender in one.genders or (checkpoints.SHARED_BANK,):
-        for component in ("eye1", "eye2", "nose", "mouth", "rest"):
+        for component in COMPONENTS:
             rows = one.bank(component, gender)
             made.write_bank(component, gender, narrowed(rows, dtype, made.target("bank", component, gender), "rows"))
     write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
@@ -59,6 +58,20 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
         record["synthesis"]["step"] = step
     made.write_config(record, dtype)
     return sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+
+
+def check_again(embedding, synthesis, steps: int) -> None:
+    """Before both stages are trained on in these run folders, stage I to ``steps``: UserError where stage II's work
+    there would be lost."""
+    if not RunFolder(synthesis).steps() or not (Path(synthesis) / "weights").is_dir():
+        return
+    done = min((RunFolder(Path(embedding) / c).steps() or [0])[-1] for c in COMPONENTS)
+    if done < steps:
+        raise UserError(f"{synthesis} was trained with the encoders of step {done} of stage I, and would have to be "
+                        f"trained anew after its step {steps}. Leave stage I at --embedding-steps {done}, or name "
+                        f"another --out (--init {synthesis} keeps what was learned).")
+    if encoders_digest(open_weights(embedding)) != encoders_digest(open_weights(synthesis)):
+        raise other_encoders(synthesis, embedding)
 
 
 def averaged(run, config, step: int) -> Dict[Tuple[str, str], Dict[str, np.ndarray]]:
@@ -103,7 +116,7 @@ def _record(run, folder) -> Dict[str, Any]:
     if calls:
         out["commands"] = [{**call, "command": shlex.join(map(_short, shlex.split(call["command"])))} for call in calls]
     out["options"] = {k: _short(v) if isinstance(v, str) else v for k, v in options.items()}
-    before = Path(options.get("init_from") or run)
+    before = Path(options.get("init") or options.get("init_from") or run)
     if before != Path(run) and (before / OPTIONS_FILE).is_file():
         out["began_from"] = _record(before, open_weights(before))
     return out

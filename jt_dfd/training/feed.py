@@ -1,14 +1,16 @@
 """What a step sees: a pure function of options and step number, so that a resumed run needs only its step count."""
 from __future__ import annotations
 
+import zlib
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Iterator, Optional
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
 
+from ..backend import jt
 from ..config import Config
 from ..data import index
 from ..data.augment import Augmentation
 from . import parallel
-from .options import Options
+from .options import Options, OptionsError
 
 if TYPE_CHECKING:
     from ..data.dataset import Batch, FaceDataset
@@ -54,6 +56,40 @@ def batches(data: FaceDataset, step: int) -> Iterator[Batch]:
     data.set_position(0, step)
     while True:
         yield from data
+
+
+def pictures(data: str, rows) -> Dict[str, Tuple[int, int]]:
+    """file -> (bytes, time of change in ns) of the rows' photographs; zeros where one is gone."""
+    root, out = index.root(data), {}
+    for row in rows:
+        try:
+            facts = (root / row.file).stat()
+            out[row.file] = facts.st_size, facts.st_mtime_ns
+        except OSError:
+            out[row.file] = 0, 0
+    return out
+
+
+def digest(found: Dict[str, Tuple[int, int]]) -> str:
+    """Of what ``pictures`` gives, without times, which a copy of the set need not have."""
+    return f"{zlib.crc32(repr(sorted((name, facts[0]) for name, facts in found.items())).encode()):08x}"
+
+
+def pieces(batch: Batch, count: int) -> List[Batch]:
+    """A batch in ``count`` equal pieces.  OptionsError where it cannot be."""
+    if count == 1:
+        return [batch]
+    size, rest = divmod(len(batch), count)
+    if rest:
+        raise OptionsError(f"--accumulate {count} does not divide the {len(batch)} pictures of a process's batch")
+
+    def cut(variable, start):   # by numpy: Jittor would compile a kernel for every position
+        return None if variable is None else jt.array(variable.numpy()[start:start + size])
+
+    return [replace(batch, crops={c: cut(v, start) for c, v in batch.crops.items()}, sketch=cut(batch.sketch, start),
+                    photo=cut(batch.photo, start), rows=batch.rows[start:start + size],
+                    items=batch.items[start:start + size], styles=batch.styles[start:start + size])
+            for start in range(0, len(batch), size)]
 
 
 def first(data: Optional[FaceDataset], count: int) -> Iterator[Batch]:

@@ -1,24 +1,31 @@
-"""What a run leaves to look at: log.jsonl, losses.png, TensorBoard events, and notes on the terminal.
+"""What a run leaves to look at: log.jsonl, losses.png, index.html, TensorBoard events, Weights & Biases, and notes on
+the terminal.
 
 None of it may end a run: where the disk is full, that is said once and training goes on.
 """
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import secrets
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ..atomic import write_text
-from .curves import draw_curves
+from ..errors import UserError
+from .curves import draw_curves, write_page
 
 
 class Log:
-    """One run's log.  writer: only rank 0 writes.  step: a resumed run goes on here; later lines are dropped."""
+    """One run's log.  writer: only rank 0 writes.  step: a resumed run goes on here; later lines are dropped.  wandb:
+    a project there, or ""; options: what is shown of the run there."""
 
-    def __init__(self, folder, writer: bool = True, step: int = 0, tensorboard: bool = True):
+    def __init__(self, folder, writer: bool = True, step: int = 0, tensorboard: bool = True, wandb: str = "",
+                 options: Optional[Dict[str, Any]] = None):
         self.folder, self.writer = Path(folder), writer
-        self._file = self._events = None
+        self._file = self._events = self._wandb = None
         self._warned = False
         if not writer:
             return
@@ -28,11 +35,32 @@ class Log:
         self._file = open(path, "a", encoding="utf-8")
         if tensorboard:
             try:
-                from tensorboardX import SummaryWriter
+                with contextlib.redirect_stderr(io.StringIO()):   # it is loud beside numpy 2 and protobuf
+                    from tensorboardX import SummaryWriter
 
                 self._events = SummaryWriter(str(self.folder / "events"), purge_step=step)
             except Exception as error:  # not installed, or broken beside this numpy or protobuf
                 self.note(f"no TensorBoard events: {error} (pip install tensorboardX)")
+        if wandb:
+            self._wandb = self._begin_wandb(wandb, options or {})
+
+    def _begin_wandb(self, project: str, options: Dict[str, Any]):
+        """The run there, under one id however often it is resumed."""
+        try:
+            import wandb
+        except ImportError as error:
+            raise UserError(f"--wandb {project}: {error}. Install it with: pip install wandb") from None
+        known = self.folder / "wandb_id"
+        if not known.is_file():
+            write_text(known, secrets.token_hex(4))
+        try:
+            run = wandb.init(project=project, id=known.read_text().strip(), resume="allow", dir=str(self.folder),
+                             name=self.folder.resolve().name, config=options)
+        except Exception as error:   # no account, no network
+            raise UserError(f"--wandb {project}: {error}. WANDB_MODE=offline keeps the run here") from None
+        # a run that was killed comes by some steps again; their number is a value like others there
+        run.define_metric("*", step_metric="step")
+        return run
 
     @staticmethod
     def _keep_until(path: Path, step: int) -> None:
@@ -58,6 +86,8 @@ class Log:
         try:
             self._file.write(json.dumps({"step": step, **values}) + "\n")
             self._file.flush()
+            if self._wandb is not None:
+                self._wandb.log({"step": step, **values})
             if self._events is not None:
                 for name, value in values.items():
                     if isinstance(value, (int, float)):
@@ -66,11 +96,12 @@ class Log:
             self._complain(error)
 
     def curves(self) -> None:
-        """Draw losses.png anew."""
+        """Draw losses.png and write index.html anew."""
         if self._file is None:
             return
         try:
             draw_curves(read(self.folder / "log.jsonl"), self.folder / "losses.png")
+            write_page(self.folder)
         except OSError as error:
             self._complain(error)
 
@@ -81,7 +112,12 @@ class Log:
         from ..pictures import write_png
 
         try:
-            write_png(self.folder / "samples" / f"step-{step:08d}.png", picture)
+            path = self.folder / "samples" / f"step-{step:08d}.png"
+            write_png(path, picture)
+            if self._wandb is not None:
+                import wandb
+
+                self._wandb.log({"step": step, "samples": wandb.Image(str(path))})
         except OSError as error:
             self._complain(error)
 
@@ -97,7 +133,9 @@ class Log:
                     thing.close()
                 except OSError:
                     pass
-        self._file = self._events = None
+        if self._wandb is not None:
+            self._wandb.finish()
+        self._file = self._events = self._wandb = None
 
 
 def read(path) -> List[Dict[str, Any]]:

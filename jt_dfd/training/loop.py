@@ -10,21 +10,30 @@ import os
 import shlex
 import sys
 import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Any, Dict, List
 
 import numpy as np
 
 from .. import checkpoints
 from ..backend import jt
+from ..data import index
 from ..errors import UserError
 from ..pictures import PictureError
 from . import feed, parallel, precision
 from . import options as option_files
+from .bank import other_encoders
 from .interrupt import Interrupt
 from .log import Log, memory_mb
-from .run_folder import RunFolder, note_command
+from .run_folder import RunFolder, note_command, only_writer
 
+#: train_all sets it: what goes on with the whole
+GO_ON = "JT_DFD_GO_ON"
+#: train_all sets it: what comes after this run, in steps of this one
+STEPS_AFTER = "JT_DFD_STEPS_AFTER"
 #: steps between collections of Jittor's freed memory
 COLLECT_EVERY = 200
 
@@ -35,7 +44,7 @@ class Run:
     def __init__(self, trainer, options, command=None):
         self.trainer, self.options = trainer, options
         self.out = Path(options.out)
-        self.command = " ".join(map(shlex.quote, command or sys.argv))
+        self.command = shlex.join(command or sys.argv)
         self.data = feed.training_data(options, trainer.config, trainer.stage)
         self.held_out = feed.held_out_data(options, trainer.config, trainer.stage)
         self.shown = self.held_out or feed.held_out_data(options, trainer.config, trainer.stage, "train")
@@ -44,7 +53,8 @@ class Run:
                         for part in trainer.parts}
         self.log_folder = self.out / trainer.parts[0] if several and len(trainer.parts) == 1 else self.out
         self.done = {part: 0 for part in trainer.parts}
-        self.log: Optional[Log] = None
+        self._pictures = feed.pictures(options.data, self.data.rows)
+        self.log: Any = None  # a Log once the run is open
         self._saved_at = time.monotonic()
 
     # beginning
@@ -59,6 +69,11 @@ class Run:
             if state.get("world", 1) != parallel.world():
                 self.note(f"{folder.file(step)} was written by {state.get('world')} processes, this run has "
                           f"{parallel.world()}: it goes on, but not bit for bit as it would have")
+            if state.get("pictures", feed.digest(self._pictures)) != feed.digest(self._pictures):
+                self.note(f"the pictures of {self.options.data} are not those that the run saw until step {step}: some "
+                          "were replaced, added or removed since")
+            if any(state.get(name, value) != value for name, value in self.trainer.built_on.items()):
+                raise other_encoders(self.out, self.options.embedding or self.options.init)
             self.trainer.load(part, arrays, folder.file(step))
             self.done[part] = step
             if parallel.is_writer():
@@ -81,16 +96,18 @@ class Run:
         yield from self.trainer.describe()
         yield (f"data {o.data}: {len(self.data.rows)} pairs to train on, {len(self.data)} steps of {o.batch} an epoch, "
                + (f"{len(self.held_out.rows)} held out" if self.held_out else "none held out: no validation"))
+        yield from index.remarks(o.data)
         yield (f"{o.steps} steps, {o.steps * o.batch / len(self.data.rows):.1f} epochs, {parallel.world()} "
                f"process(es), device {'cuda' if jt.flags.use_cuda else 'cpu'}")
         if parallel.world() > 1:
             yield f"to save and stop: kill -USR1 {os.getppid()} (Ctrl-C ends mpirun's processes before they can save)"
         if o.mixed_precision:
             yield precision.words(o)
+        yield from o.notes
 
     # the loop
 
-    def train(self) -> bool:
+    def train(self, interrupt: Interrupt) -> bool:
         """Steps until the last one; False where it was interrupted or its time was up.  UserError, with the last
         good checkpoint named, where losses or gradients are no longer finite or a file cannot be used."""
         o, trainer = self.options, self.trainer
@@ -99,60 +116,78 @@ class Run:
         if writer:
             option_files.write(o, self.out)
             note_command(self.out, start, self.command)
-        self.log = Log(self.log_folder, writer, start, o.tensorboard)
-        for line in self.describe():
+        self.log = Log(self.log_folder, writer, start, o.tensorboard, o.wandb, asdict(o))
+        for line in [*self.describe(), *([] if start else trainer.begun_with)]:
             self.log.note(line)
-        if start:
+        if start >= o.steps:
+            self.log.note(f"finished already, at step {start}; to train on: --resume --steps {2 * start}")
+        elif start:
             self.log.note(f"resumed at step {start}")
         self._saved_at = began = time.monotonic()
         from tqdm import tqdm
 
-        stopped = False
-        bar = tqdm(total=o.steps, initial=start, disable=not writer, unit="step", dynamic_ncols=True, smoothing=0.05,
-                   mininterval=1.0, file=sys.stderr)
+        # on several ranks all have to agree, which they are asked at the first line of the log
+        stopped = interrupt.asked and parallel.world() == 1 and start < o.steps
+        bar, sampled = None, -1
         try:
-            with Interrupt() as interrupt:
-                batches = feed.batches(self.data, start)
-                tick, pictures = time.monotonic(), 0
-                for step in range(start, o.steps):
-                    parts = [p for p in trainer.parts if self.done[p] <= step]
-                    values = self._step(next(batches), step, parts)
-                    for part in parts:
-                        self.done[part] = step + 1
-                    done, pictures = step + 1, pictures + o.batch
+            if o.sample_every and not stopped and start < o.steps:
+                self.log.note("compiling, once; the first step takes minutes where nothing was compiled before")
+                self._samples(start)
+            batches = feed.batches(self.data, start)
+            tick, pictures = time.monotonic(), 0
+            for step in range(start, start if stopped else o.steps):
+                parts = [p for p in trainer.parts if self.done[p] <= step]
+                values = self._step(next(batches), step, parts)
+                for part in parts:
+                    self.done[part] = step + 1
+                done, pictures = step + 1, pictures + o.batch
+                if bar is None:   # the first step compiled: the time left goes by those after it
+                    bar = tqdm(total=o.steps, initial=done, disable=not writer, unit="step", dynamic_ncols=True,
+                               smoothing=0.05, mininterval=1.0, file=sys.stderr)
+                    first = time.monotonic()
+                else:
                     bar.update()
-                    if done % o.log_every == 0 or done == o.steps:
-                        seconds = time.monotonic() - tick
-                        rate = {"images_per_second": round(pictures / max(seconds, 1e-9), 3), "memory_mb": memory_mb()}
-                        tick, pictures = time.monotonic(), 0
-                        self.log.line(done, {**values, **rate})
-                        bar.set_postfix({**{k: f"{v:.3g}" for k, v in values.items() if "gradient" not in k},
-                                         "img/s": f"{rate['images_per_second']:.2f}",
-                                         "MB": f"{rate['memory_mb'] or 0:.0f}"}, refresh=False)
-                    if done % COLLECT_EVERY == 0:
-                        jt.sync_all()
-                        jt.gc()
-                        gc.collect()
-                    if o.sample_every and done % o.sample_every == 0:
-                        self._samples(done)
-                    late = o.save_minutes and time.monotonic() - self._saved_at > o.save_minutes * 60
-                    over = o.minutes and time.monotonic() - began > o.minutes * 60
-                    # clocks and signals differ between ranks; all have to agree, and to validate or not alike
-                    due = done % o.log_every == 0 or parallel.world() == 1
-                    asked, over, late = parallel.any_rank(interrupt.asked, over, late) if due else (False,) * 3
-                    stopped = (asked or over) and done < o.steps
-                    if done % o.save_every == 0 or done == o.steps or stopped or late:
-                        self._save(done, validated=not asked)
-                    if stopped:
-                        break
+                if done % o.log_every == 0 or done == o.steps:
+                    seconds = time.monotonic() - tick
+                    rate = {"images_per_second": round(pictures / max(seconds, 1e-9), 3), "memory_mb": memory_mb()}
+                    tick, pictures = time.monotonic(), 0
+                    self.log.line(done, {**values, **rate})
+                    bar.set_postfix({**{k: f"{v:.3g}" for k, v in values.items() if "gradient" not in k},
+                                     "img/s": f"{rate['images_per_second']:.2f}",
+                                     "MB": f"{rate['memory_mb'] or 0:.0f}",
+                                     **_all_left(done - start - 1, o.steps - done, time.monotonic() - first)},
+                                    refresh=False)
+                if done % COLLECT_EVERY == 0:
+                    jt.sync_all()
+                    jt.gc()
+                    gc.collect()
+                if o.sample_every and done % o.sample_every == 0:
+                    self._samples(done)
+                    sampled = done
+                late = o.save_minutes and time.monotonic() - self._saved_at > o.save_minutes * 60
+                over = o.minutes and time.monotonic() - began > o.minutes * 60
+                # clocks and signals differ between ranks; all have to agree, and to validate or not alike
+                due = done % o.log_every == 0 or parallel.world() == 1
+                asked, over, late = parallel.any_rank(interrupt.asked, over, late) if due else (False,) * 3
+                stopped = (asked or over) and done < o.steps
+                if done % o.save_every == 0 or done == o.steps or stopped or late:
+                    self._save(done, validated=not asked)
+                elif o.validate_every and done % o.validate_every == 0:
+                    self._validate(done, parts)
+                if o.sample_every and (stopped or done == o.steps) and sampled != done and not asked:
+                    self._samples(done)
+                if stopped:
+                    break
         finally:
-            bar.close()
+            if bar is not None:
+                bar.close()
             self.data.close()
             self.log.curves()
             self.log.close()
         if stopped:
-            self.note(f"Stopped at step {min(self.done.values())} of {o.steps}; everything is saved in {self.out}.\n"
-                      f"Go on with: {self._resume_command()}")
+            done = min(self.done.values())
+            self.note((f"Stopped at step {done} of {o.steps}; everything is saved in {self.out}.\n" if done > start
+                       else "Stopped before the first step.\n") + f"Go on with: {self._resume_command()}")
         return not stopped
 
     def _step(self, batch, step: int, parts) -> Dict[str, float]:
@@ -177,18 +212,28 @@ class Run:
         self.log.sheet(step, self.trainer.sheet(self.shown))
         self.log.curves()
 
+    def _validate(self, step: int, parts) -> Dict[str, float]:
+        values = self.trainer.validate(self.held_out, parts) if self.options.validate else {}
+        if values:
+            self.log.line(step, values)
+        return values
+
     def _save(self, step: int, validated: bool = True) -> None:
         """Validate, then checkpoint the parts at ``step``.  UserError where the disk does not take it."""
         parts = [p for p in self.trainer.parts if self.done[p] == step]
-        values = self.trainer.validate(self.held_out, parts) if validated and self.options.validate else {}
-        if values:
-            self.log.line(step, values)
+        before, self._pictures = self._pictures, feed.pictures(self.options.data, self.data.rows)
+        changed = [name for name, facts in self._pictures.items() if before[name] != facts]
+        if changed:
+            self.log.note(f"{len(changed)} pictures of {self.options.data} changed while the run went on: {changed[0]} "
+                          "among others; it goes on with what it reads")
+        values = self._validate(step, parts) if validated else {}
         for part in parts:
             arrays = self.trainer.arrays(part)
             score = self.trainer.score(part, values)
             folder = self.folders[part]
             best = folder.best()
-            state = {"world": parallel.world(), "values": values, "command": self.command}
+            state = {"world": parallel.world(), "values": values, "command": self.command,
+                     "pictures": feed.digest(self._pictures), **self.trainer.built_on}
             better = best is None or score is None or score < best[1]
             weights = self.trainer.weights(part) if better else {}
             try:
@@ -218,18 +263,41 @@ class Run:
         return f"The last good checkpoint is {', '.join(lines)}; go on from it with: {self._resume_command()}"
 
     def _resume_command(self) -> str:
-        return self.command if "--resume" in self.command else f"{self.command} --resume"
+        """What can be pasted: of train_all, where that called."""
+        return os.environ.get(GO_ON) or pasted([*shlex.split(self.command), "--resume"], parallel.world())
+
+
+def _all_left(steps: int, left: int, seconds: float) -> Dict[str, str]:
+    """For the bar under train_all: the time left of all its steps, once some were measured."""
+    after = os.environ.get(STEPS_AFTER)
+    if after is None or steps < 1:
+        return {}
+    return {"all done in": str(timedelta(seconds=round((left + float(after)) * seconds / steps)))}
+
+
+def pasted(words: List[str], processes: int = 1) -> str:
+    """The call ``words``, as sys.argv has them, as a line for a shell in the same folder."""
+    job, more = words[0], [w for n, w in enumerate(words[1:], 1) if w != "--resume" or n == len(words) - 1]
+    python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
+    start = [python, "-m", "jt_dfd", job[7:]] if job.startswith("jt-dfd ") else [python, job]
+    return shlex.join([*(["mpirun", "-np", str(processes)] if processes > 1 else []), *start, *more])
 
 
 def run(trainer, options, resume: bool, command=None) -> bool:
     """Train to the end; False where it was stopped on the way.  Raises UserError."""
     this = Run(trainer, options, command)
-    if resume:
-        this.resume()
-    else:
-        this.refuse_to_overwrite()
     try:
-        return this.train()
+        with Interrupt() as interrupt, ExitStack() as locks:
+            for folder in this.folders.values() if parallel.is_writer() else ():
+                locks.enter_context(only_writer(folder.path))
+            if resume:
+                this.resume()
+            else:
+                this.refuse_to_overwrite()
+            if not parallel.agreed(repr((this.done, trainer.built_on, feed.digest(this._pictures)))):
+                raise UserError("the ranks do not see the same files: --data, --embedding and a resumed --out have to "
+                                "be a shared folder, or equal copies under the same path on every machine")
+            return this.train(interrupt)
     except PictureError as error:
         raise UserError(f"{error}. {this._last_good()}") from None
 
@@ -237,7 +305,7 @@ def run(trainer, options, resume: bool, command=None) -> bool:
 def dry_run(trainer, options, steps: int = 3) -> int:
     """Describe the run, make a few steps, and say what they cost.  Writes nothing."""
     this = Run(trainer, options)
-    for line in this.describe():
+    for line in [*this.describe(), *trainer.begun_with]:
         print(line)
     batches = feed.batches(this.data, 0)
     for step in range(steps):

@@ -15,6 +15,11 @@ _BLUR = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 PERIOD, SQUARE, SMOOTH = 8, 64, 4
 
 
+def falling(start: float, end: float, step: int, over: float) -> float:
+    """A weight that falls from ``start`` at step 0 linearly to ``end`` at step ``over``, then stays."""
+    return end if over <= 0 else start + (end - start) * min(1.0, step / over)
+
+
 def l1(fake, real):
     return (fake - real).abs().mean()
 
@@ -96,3 +101,7 @@ def _repetition(x):
     x = x.reshape((n * c * rows, PERIOD, columns, times, PERIOD)).mean(dims=(3,))
     x = x - x.mean(dims=(1, 3), keepdims=True)
     return jt.sqrt((x * x).mean(dims=(1, 3)) + 1e-8)
+
+
+#: losses of a fake picture and the real one, each named as the option that is its weight
+WEIGHTED = {"checkerboard": checkerboard}

@@ -1,7 +1,9 @@
-"""Adam with what training needs around it: the gradient's length before anything moves, and its state as arrays."""
+"""Adam with what training needs around it: the gradient's length before anything moves, its state as arrays, and the
+learning-rate schedule, a plain function of the step, so that a resumed run needs no state for it."""
 from __future__ import annotations
 
-from typing import Dict, List
+from math import cos, pi
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -10,24 +12,49 @@ from ..checkpoints import CheckpointError
 from .arrays import assign
 
 
+def learning_rate(base: float, step: int, steps: int, decay_from: float = 0.5, warmup: int = 0,
+                  shape: str = "linear") -> float:
+    """Rate of step ``step`` (from 0): rises over ``warmup`` steps, stays, and after the share ``decay_from`` of
+    ``steps`` falls to zero just after the last step: along a straight line, or half a wave (``shape`` "cosine")."""
+    rate = base
+    if step < warmup:
+        rate *= (step + 1) / warmup
+    start = decay_from * steps
+    if step > start:
+        left = max(0.0, (steps - step) / (steps - start))
+        rate *= (1 - cos(pi * left)) / 2 if shape == "cosine" else left
+    return rate
+
+
 class Adam:
     """Jittor's Adam over some networks' trainable parameters.
 
     Gradients are averaged over ranks by Jittor.  Use: ``norm = backward(loss)``, look at it, then ``step(rate)``, or
     ``discard()`` to take it back.  With ``scale`` above 1 the loss is multiplied by it before it is differentiated and
     the gradients divided by it afterwards (``precision``): norms and moments are those of the loss itself.
+
+    pieces  how often ``backward`` is called before a ``step``: the gradient is that of the losses' mean
     """
 
-    def __init__(self, networks: List, beta1: float, beta2: float, scale: float = 1.0):
+    def __init__(self, networks: List, beta1: float, beta2: float, scale: float = 1.0, pieces: int = 1):
         # BatchNorm's running statistics are among parameters(); they take no gradient
         self.parameters = [p for network in networks for p in network.parameters() if not p.is_stop_grad()]
         self._adam = jt.optim.Adam(self.parameters, 1e-4, betas=(beta1, beta2))
-        self._norm, self.scale, self._pending = None, scale, False
+        self.scale, self._pending, self._pieces = scale, False, pieces
+
+    _norm: Any   #: of the last backward
 
     def backward(self, loss):
-        """Gradients of ``loss`` for these parameters and no others; returns their length, a (1,) variable."""
+        """Gradients of ``loss`` for these parameters and no others, added to those of the pieces before; returns their
+        length, a (1,) variable."""
+        if self._pending:
+            self._adam.n_step -= 1   # Jittor counts calls, and corrects the moments by their number
+            if self.scale != 1:
+                for gradient in self._adam.param_groups[0]["grads"]:
+                    gradient.update(gradient * self.scale)
+        factor = self.scale / self._pieces
         # the graph is shared with the other optimiser's loss
-        self._adam.backward(loss if self.scale == 1 else loss * self.scale, retain_graph=True)
+        self._adam.backward(loss if factor == 1 else loss * factor, retain_graph=True)
         self._pending = True
         if self.scale != 1:
             for gradient in self._adam.param_groups[0]["grads"]:
@@ -40,7 +67,7 @@ class Adam:
         """Take the last ``backward`` back, if nothing was made of it."""
         if self._pending:
             self._adam.zero_grad()
-            self._adam.n_step -= 1   # Jittor counts steps there, and corrects the moments by their number
+            self._adam.n_step -= 1
         self._pending = False
 
     def gradients(self) -> List:

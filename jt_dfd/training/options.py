@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Dict, Type
+from typing import Any, Dict, List, Type
 
 from ..components import COMPONENTS
 from ..config import PRESETS
 from ..errors import UserError
 from ..pictures import write_atomically
+from .run_folder import commands
 
 OPTIONS_FILE = "options.json"
 #: most scales of stage I's loss, the full one among them: the last is blurred by 16 pixels
@@ -32,16 +36,24 @@ def _option(default, text: str, **extra):
 class Options:
     """What both stages share."""
 
-    data: str = _option("", "folder with index.csv, as tools/prepare_data.py and tools/generate_faces.py write it")
+    data: str = _option("", "folder with index.csv, as tools/prepare_data.py and tools/generate_faces.py write it; or "
+                            "several", nargs="+", between=os.pathsep)
     out: str = _option("", "run folder: options, checkpoints, log, sheets, weights")
     preset: str = _option("compact", "network sizes", choices=sorted(PRESETS))
-    init_from: str = _option("", "folder of weights to start from (Params/demo, a run folder); sets the preset too")
+    init: str = _option("", "folder of weights to begin with (Params/demo, a run folder): every tensor that fits is "
+                            "taken, the others start anew and are named; sets the sizes where nothing else does",
+                        formerly="init_from")
+    set: str = _option("", "sizes other than those of the preset or the weights: generator_width=48 "
+                           "encoder_widths=16,32,64,64 (config.json has all names)", nargs="+", between=" ")
     steps: int = _option(40000, "optimiser steps in all")
     batch: int = _option(4, "pictures a step, over all ranks together")
+    accumulate: int = _option(1, "pieces that a step's pictures are computed in, for less memory; equal to the whole "
+                                 "batch but for BatchNorm's statistics (stage I), which are each piece's")
     lr: float = _option(2e-4, "Adam's learning rate (ours)")
     beta1: float = _option(0.5, "Adam's first beta (ours)")
     beta2: float = _option(0.999, "Adam's second beta (ours)")
-    decay_from: float = _option(0.5, "share of the steps after which the rate falls linearly to zero (ours)")
+    decay_from: float = _option(0.5, "share of the steps after which the rate falls to zero (ours)")
+    schedule: str = _option("linear", "how it falls", choices=["linear", "cosine"])
     warmup: int = _option(0, "steps over which the rate rises from zero")
     seed: int = _option(0, "seed of initial weights, shuffling and augmentation")
     augment: float = _option(1.0, "strength of augmentation; 0 turns it off")
@@ -57,11 +69,17 @@ class Options:
     save_minutes: float = _option(10.0, "minutes after which a checkpoint is due in any case; 0: by steps only")
     keep: int = _option(3, "newest checkpoints kept; the best is kept besides")
     validate: int = _option(64, "held-out pictures a validation looks at; 0: none, the last checkpoint is the best")
+    validate_every: int = _option(0, "steps between validations besides those of checkpoints; 0: none")
     minutes: float = _option(0.0, "save and stop after this long, to be resumed; 0: no limit")
     tensorboard: bool = _option(True, "write TensorBoard events where tensorboardX is installed")
+    wandb: str = _option("", "project on Weights & Biases to log to as well (pip install wandb; WANDB_MODE=offline "
+                             "keeps it here)")
     device: str = _option("auto", "where to compute", choices=["auto", "cpu", "cuda"])
     mixed_precision: int = _option(0, "1: convolutions in float16, all else in float32, on a GPU (on a CPU it changes "
                                        "nothing); 0: float32 throughout")
+
+    def __post_init__(self):
+        self.notes: List[str] = []   # what the user should know of how these came about
 
     def check(self) -> None:
         """OptionsError where a value cannot be used."""
@@ -70,12 +88,13 @@ class Options:
                 raise OptionsError(f"--{name} is needed: {self.help(name)}")
         if self.preset not in PRESETS:
             raise OptionsError(f"--preset: no preset {self.preset!r}; there are {', '.join(PRESETS)}")
-        for name in ("steps", "batch", "log_every", "save_every", "keep"):
+        for name in ("steps", "batch", "log_every", "save_every", "keep", "accumulate"):
             if getattr(self, name) < 1:
                 raise OptionsError(f"--{_dashed(name)} must be 1 or more, not {getattr(self, name)}")
-        for name in ("lr",):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise OptionsError(f"--{_dashed(name)} must be above zero, not {getattr(self, name)}")
+        if not 0 < self.lr < float("inf"):
+            raise OptionsError(f"--lr must be above zero, not {self.lr}")
+        if self.batch % self.accumulate:
+            raise OptionsError(f"--accumulate {self.accumulate} does not divide --batch {self.batch}")
         for name in ("beta1", "beta2", "decay_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionsError(f"--{_dashed(name)} must lie between 0 and 1, not {getattr(self, name)}")
@@ -129,6 +148,10 @@ class SynthesisOptions(Options):
     checkerboard: float = _option(0.0, "weight of the loss on a pattern that repeats every few pixels, which "
                                   "transposed convolutions leave in short trainings (50 takes it out); 0: off",
                                   formerly="grid")
+    train: str = _option("all", "networks that learn, separated by commas: feature_decoder, generator, or one decoder "
+                                "as feature_decoder_mouth; the others stay as --init has them (the discriminator "
+                                "learns in any case)")
+    frechet: bool = _option(False, "validations measure the Frechet distance too (stlpips-pytorch's VGG16)")
     lr_discriminator: float = _option(2e-4, "Adam's learning rate of the discriminator (ours)")
     ema: float = _option(0.999, "decay of the generator's moving average; 0: none")
 
@@ -136,32 +159,81 @@ class SynthesisOptions(Options):
         super().check()
         if not 0 <= self.projected <= 1:
             raise OptionsError(f"--projected must lie between 0 and 1, not {self.projected}")
+        parts = ["generator", *(f"feature_decoder_{c}" for c in COMPONENTS)]
+        for word in self.train.split(","):
+            if word not in ("all", "feature_decoder", *parts):
+                raise OptionsError(f"--train: no network {word!r}; there are feature_decoder, {', '.join(parts)}")
+
+    def trains(self, name: str) -> bool:
+        """Whether a network, generator or feature_decoder_COMPONENT, learns."""
+        return name != "discriminator" and any(word == "all" or name == word or name.startswith(f"{word}_")
+                                               for word in self.train.split(","))
 
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def add_arguments(parser: argparse.ArgumentParser, kind: Type[Options]) -> None:
+def add_arguments(parser: argparse.ArgumentParser, kind: Type[Options], prefix: str = "", without=()) -> None:
     """One ``--option`` a field; unset ones stay None, so that a resumed run keeps what it was started with.  An
-    option's former name works too, without being shown."""
+    option's former name works too, without being shown, and so do all of them with a ``prefix``."""
     for f in fields(kind):
-        name, default = f"--{_dashed(f.name)}", f.default
-        shown = "" if default == "" else f" (default: {default})"
+        if f.name in without:
+            continue
+        dest, default = prefix + f.name, f.default
+        shown = f" (default: {'yes' if default else 'no'})" if isinstance(default, bool) else (
+            "" if default == "" else f" (default: {default})")
+        how: Dict[str, Any] = {"type": type(default), "metavar": {int: "N", float: "X", str: "TEXT"}.get(type(default))}
         if isinstance(default, bool):
-            parser.add_argument(name, dest=f.name, default=None, type=_boolean, metavar="yes|no",
-                                help=f.metadata["help"] + f" (default: {'yes' if default else 'no'})")
-        else:
-            parser.add_argument(name, dest=f.name, default=None, type=type(default), choices=f.metadata.get("choices"),
-                                metavar=None if "choices" in f.metadata else _metavar(default),
-                                help=(f.metadata["help"] + shown).replace("%", "%%"))
+            how = {"type": _boolean, "metavar": "yes|no"}
+        elif "choices" in f.metadata:
+            how = {"choices": f.metadata["choices"]}
+        elif "nargs" in f.metadata:
+            how.update(nargs=f.metadata["nargs"], action=_Joined, const=f.metadata["between"])
+        text = argparse.SUPPRESS if prefix else (f.metadata["help"] + shown).replace("%", "%%")
+        parser.add_argument(f"--{_dashed(dest)}", dest=dest, default=None, help=text, **how)
         if "formerly" in f.metadata:
-            parser.add_argument(f"--{_dashed(f.metadata['formerly'])}", dest=f.name, default=None, type=type(default),
-                                help=argparse.SUPPRESS)
+            parser.add_argument(f"--{_dashed(prefix + f.metadata['formerly'])}", dest=dest, default=None,
+                                help=argparse.SUPPRESS, **how)
 
 
-def _metavar(default) -> str:
-    return {int: "N", float: "X", str: "TEXT"}[type(default)]
+class _Joined(argparse.Action):
+    """Several words as one text, ``const`` between them."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, self.const.join(values))
+
+
+def parse(parser: argparse.ArgumentParser, arguments=None):
+    """The parsed arguments, below them those of ``--config FILE``: the options' names and values as JSON (a run's
+    options.json) or as lines "name: value".  OptionsError names the file."""
+    parser.add_argument("--config", metavar="FILE", help="options from a file: a run's options.json, or lines "
+                        "\"name: value\" (YAML); what is given here besides counts more")
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--config")
+    file = early.parse_known_args(arguments)[0].config
+    words: List[str] = []
+    for name, value in (_read_config(file) if file else {}).items():
+        option = f"--{_dashed(name)}"
+        if option not in parser._option_string_actions:
+            raise OptionsError(f"{file}: no option {name!r} here; --help lists all")
+        if value not in ("", None):
+            words.append(f"{option}={('no', 'yes')[value] if isinstance(value, bool) else value}")
+    return parser.parse_args([*words, *(sys.argv[1:] if arguments is None else arguments)])
+
+
+def _read_config(file) -> Dict[str, Any]:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+        if text.lstrip().startswith("{"):
+            return dict(json.loads(text))
+        # flat YAML: options are numbers, words and lists of words
+        pairs: Any = [re.fullmatch(r"([\w-]+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line.strip())
+                 for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "---"))]
+        return {pair.group(1): pair.group(2).strip("\"'") for pair in pairs}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise OptionsError(f"{file}: not readable as options, which are JSON or lines \"name: value\" "
+                           f"({error})") from None
 
 
 def _boolean(text: str) -> bool:
@@ -174,19 +246,35 @@ def _boolean(text: str) -> bool:
 
 def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> Options:
     """Options out of what the user gave (None: not given), on top of the run folder's own where it is resumed."""
-    values = {f.name: f.default for f in fields(kind)}
+    values: Dict[str, Any] = {f.name: f.default for f in fields(kind)}
     given = {k: v for k, v in given.items() if k in values and v is not None}
-    out = given.get("out")
-    if resume and out and (Path(out) / OPTIONS_FILE).is_file():
-        kept = read(kind, Path(out) / OPTIONS_FILE)
+    out, notes, kept = given.get("out"), [], None
+    file = Path(out or "") / OPTIONS_FILE
+    if resume and out and file.is_file():
+        try:
+            kept = read(kind, file)
+        except OptionsError as error:
+            if "data" not in given:
+                before = [entry.get("command", "") for entry in commands(out)]
+                raise OptionsError(f"{error} Repeat all options that the run was started with, and it is written anew"
+                                   + (f": {before[0]} --resume" if before else ".")) from None
+            notes.append(f"{file} was damaged: written anew of the options given, all others at their defaults")
+    if kept is not None:
         # scales too: checkpoints that were judged by different losses cannot be compared
-        for name in ("preset", "seed", "batch", "scales"):
+        for name in ("preset", "set", "seed", "batch", "scales", "train"):
             if name in given and given[name] != getattr(kept, name):
                 raise OptionsError(f"--{name} {given[name]}: the run in {out} was started with "
                                    f"{getattr(kept, name)}. Leave it out to resume, or start another run.")
+        if given.get("data", kept.data) != kept.data:
+            notes.append(f"--data {given['data']}: the run began with {kept.data}; it goes on with other pictures, and "
+                         "held-out scores before and after cannot be compared")
+        if given.get("steps", kept.steps) < kept.steps:
+            notes.append(f"--steps {given['steps']}: fewer than the {kept.steps} that the run was to have; the "
+                         "learning rate falls sooner")
         values.update(asdict(kept))
     values.update(given)
     options = kind(**values)
+    options.notes = notes
     options.check()
     return options
 
@@ -198,8 +286,7 @@ def read(kind: Type[Options], path) -> Options:
         names = {name: f.name for f in fields(kind) for name in (f.metadata.get("formerly"), f.name)}
         return kind(**{names[k]: v for k, v in data.items() if k in names})
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise OptionsError(f"{path}: not readable as options ({error}). Start the run anew in another "
-                           "folder.") from None
+        raise OptionsError(f"{path}: not readable as options ({error}).") from None
 
 
 def write(options: Options, folder) -> None:

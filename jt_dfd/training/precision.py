@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import runtime
 from ..backend import jt
-from . import parallel
+from . import feed, parallel
 from .options import Options
 
 #: scale that a run begins with, and what an overflow divides it by: powers of two, which round nothing (ours)
@@ -58,9 +58,14 @@ def step(trainer, batch, number: int, parts, note: Callable[[str], None] = lambd
     """({name: value} of one step averaged over ranks, what applies it).  Values that are not finite are the loss's own,
     not the scale's: as long as only gradients overflow, the scale falls and the step is computed again."""
     while True:
-        names, numbers, apply = trainer.step(batch, number, parts)
-        numbers = np.asarray(parallel.mean(numbers).numpy(), np.float64)
-        values = dict(zip(names, (float(v) for v in numbers)))
+        values: Dict[str, float] = {}
+        pieces = feed.pieces(batch, trainer.options.accumulate)
+        for piece in pieces:
+            names, numbers, apply = trainer.step(piece, number, parts)
+            for name, value in zip(names, np.asarray(parallel.mean(numbers).numpy(), np.float64)):
+                # losses are means over the pieces, a gradient's length is that of all pieces so far
+                values[name] = float(value if name.startswith("gradient") else
+                                     values.get(name, 0) + value / len(pieces))
         bad = [n for n, v in values.items() if not np.isfinite(v)]
         if not bad or not all(n.startswith("gradient") for n in bad):
             return values, apply

@@ -10,7 +10,7 @@ drawn from 5 to 15 (paper 10, release 15); the anchor is the nearest row.
 """
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Projected:
     def __init__(self, folder: Folder, share: float, seed: int):
         """share: of the samples, 0 to 1.  OptionsError where the folder has no banks of its own encoders."""
         self.share, self.seed = share, seed
-        table = banks_of(folder)
+        table: Any = banks_of(folder)
         build = f"build them with tools/build_bank.py --params {folder.path} --data SET"
         try:
             owners = {gender: [entry["file"] for entry in entries] for gender, entries in table["rows"].items()}

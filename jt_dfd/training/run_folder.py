@@ -3,12 +3,16 @@
     checkpoints/step-00012000.pkl    named arrays (networks, optimisers, moving average) and, as text, the rest
     checkpoints/best.json            which step was best, and its score
     commands.jsonl                   every call that trained here, and the step it began at
+    .lock                            held by the process that trains here, whose number stands in it
 """
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -16,6 +20,7 @@ import numpy as np
 
 from ..atomic import write_text
 from ..checkpoints import CheckpointError, read_arrays, write_arrays
+from ..errors import UserError
 from .log import read
 
 _NAME = re.compile(r"step-(\d{8,})\.pkl")
@@ -33,6 +38,31 @@ def note_command(folder, step: int, command: str) -> None:
 def commands(folder) -> List[Dict[str, Any]]:
     """The calls that trained a run, oldest first; none where there is no record."""
     return read(Path(folder) / _COMMANDS)
+
+
+@contextmanager
+def only_writer(path):
+    """Inside, no other process trains in the folder ``path``.  UserError where one does already.
+
+    The system takes the lock back however a process ends.  It is lockf's and not flock's, which the processes that
+    Jittor forks for compiling would keep when theirs is killed.
+    """
+    Path(path).mkdir(parents=True, exist_ok=True)
+    handle = os.open(Path(path) / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        if isinstance(error, (BlockingIOError, PermissionError)):
+            owner = os.pread(handle, 20, 0).decode("ascii", "replace") or "?"
+            os.close(handle)
+            raise UserError(f"{path}: process {owner} trains here already. Let it finish, stop it with: kill -INT "
+                            f"{owner} (it saves first); or name another --out.") from None
+    try:   # a file system without locks is used without
+        yield
+    finally:
+        os.close(handle)
 
 
 class RunFolder:
@@ -109,6 +139,9 @@ class RunFolder:
                 raise ValueError(f"format {state['format']}, step {state['step']}")
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path}: not a checkpoint of a training run ({error!r}).") from None
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise CheckpointError(f"{path}: {name} holds numbers that are not finite; training diverged here.")
         return step, arrays, state
 
     def forget_after(self, step: int) -> None:

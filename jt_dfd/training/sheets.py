@@ -32,6 +32,18 @@ def row(groups: Sequence[List[np.ndarray]], size: int) -> np.ndarray:
     return np.hstack(cells)
 
 
+def captions(words: Sequence[str], size: int, times: int = 1) -> np.ndarray:
+    """A strip that says what stands below, for rows of ``times`` sets of pictures of ``size`` pixels."""
+    import cv2
+
+    strip = np.full((18, times * len(words) * (size + GAP), 3), 255, np.uint8)
+    for n in range(times * len(words)):
+        word = words[n % len(words)]
+        cv2.putText(strip, word, (n * (size + GAP) + 2, 13), cv2.FONT_HERSHEY_SIMPLEX,
+                    min(0.45, size / (10 * len(word))), (60, 60, 60), 1, cv2.LINE_AA)
+    return strip
+
+
 def stack(rows: List[np.ndarray]) -> Optional[np.ndarray]:
     """Rows one below the other, padded to the widest; None where there are none."""
     if not rows:

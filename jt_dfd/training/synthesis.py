@@ -5,7 +5,7 @@ for a share of the samples that see it too (ours).
 """
 from __future__ import annotations
 
-from typing import Dict
+from typing import Any, Dict
 
 import numpy as np
 
@@ -14,23 +14,22 @@ from ..backend import jt, nn
 from ..components import COMPONENTS
 from ..config import Config
 from ..kernels.merge import merge
-from ..networks.perceptual import PerceptualLoss
-from ..networks.perceptual_weights import load_features
+from ..networks.perceptual import NOT_INSTALLED, PerceptualLoss, load_features, stlpips_file
 from . import arrays as named
 from . import feed, losses, parallel, precision, sheets
+from .bank import encoders_digest
 from .ema import MovingAverage
-from .optimiser import Adam
+from .optimiser import Adam, learning_rate
 from .options import OptionsError, SynthesisOptions
 from .projected import projected
-from .schedule import falling, learning_rate
-from .weights import open_weights
+from .weights import begin_with, open_weights
 
 PART = "synthesis"
 
 
 def embedding_source(options: SynthesisOptions) -> str:
     """The folder with stage I's encoders.  OptionsError where none is named."""
-    source = options.embedding or options.init_from
+    source = options.embedding or options.init
     if not source:
         raise OptionsError("--embedding is needed: stage I's run folder, or a folder of weights")
     return source
@@ -46,43 +45,48 @@ class SynthesisTrainer:
         self.options, self.config, self.geometry = options, config, config.geometry
         source = "the encoders given" if embedding is not None else embedding_source(options)
         self.embedding = embedding if embedding is not None else open_weights(source)
-        if self.embedding.config.to_dict() != config.to_dict():
-            raise OptionsError(f"--embedding {source}: its networks are of preset {self.embedding.config.preset!r} "
+        if not self.embedding.config.same_encoders(config):
+            raise OptionsError(f"--embedding {source}: its encoders are of preset {self.embedding.config.preset!r} "
                                f"with other sizes than --preset {config.preset!r}")
         self.encoders = {c: networks.build("encoder", config, c) for c in COMPONENTS}
+        found = {c: self.embedding.network("encoder", c) for c in COMPONENTS}
+        self.built_on = {"encoders": encoders_digest(found)}
         for component, encoder in self.encoders.items():
-            named.into_network(encoder, self.embedding.network("encoder", component), source)
+            named.into_network(encoder, found[component], source)
             encoder.eval()
         self.projected = projected(self.embedding, options.projected, options.seed)
         self.decoders = {c: networks.build("feature_decoder", config, c) for c in COMPONENTS}
         self.generator = networks.build("generator", config)
         self.made_by = [*self.decoders.values(), self.generator]
-        self.discriminator = networks.build("discriminator", config) if options.gan > 0 else None
-        if options.init_from:
-            self._initialise(options.init_from)
+        self.discriminator: Any = networks.build("discriminator", config) if options.gan > 0 else None
+        self.begun_with = self._begin() if options.init else []
         parallel.same_weights(self.made_by + ([self.discriminator] if self.discriminator else []))
         # not the encoders, whose latents have to be those of inference, and not the perceptual loss
         scale = precision.prepare(options, self.made_by + ([self.discriminator] if self.discriminator else []))
-        self.adam = Adam(self.made_by, options.beta1, options.beta2, scale)
-        self.adam_discriminator = None
+        chosen = [network for name, network in self._parts() if options.trains(name)]
+        self.adam = Adam(chosen, options.beta1, options.beta2, scale, options.accumulate)
+        self.adam_discriminator: Any = None
         if self.discriminator is not None:
-            self.adam_discriminator = Adam([self.discriminator], options.beta1, options.beta2, scale)
+            self.adam_discriminator = Adam([self.discriminator], options.beta1, options.beta2, scale,
+                                           options.accumulate)
         self.average = MovingAverage(self.made_by, options.ema)
-        self.perceptual, self.perceptual_note = None, "off: its weight is 0"
+        if options.frechet and stlpips_file() is None:
+            raise OptionsError(f"--frechet yes: {NOT_INSTALLED}")
+        self.perceptual: Any = None
+        self.perceptual_note = "off: its weight is 0"
         if options.perceptual > 0:
             features, self.perceptual_note = load_features(options.perceptual_network)
             self.perceptual = features and PerceptualLoss(features, options.perceptual_layers)
 
-    def _initialise(self, path: str) -> None:
-        folder = open_weights(path)
-        for component, decoder in self.decoders.items():
-            named.into_network(decoder, folder.network("feature_decoder", component), path)
-        named.into_network(self.generator, folder.network("generator"), path)
-        extra = folder.path / "discriminator.pkl"
-        if self.discriminator is not None and extra.is_file():
-            named.into_network(self.discriminator, checkpoints.read_arrays(extra), extra)
-        elif self.discriminator is not None and folder.has("discriminator"):
-            named.into_network(self.discriminator, folder.network("discriminator"), path)
+    def _begin(self):
+        own, folder = self.options.init, open_weights(self.options.init)
+        networks = [*(("feature_decoder", c, n) for c, n in self.decoders.items()), ("generator", "", self.generator)]
+        if self.discriminator is not None:
+            networks.append(("discriminator", "", self.discriminator))
+        notes = begin_with(own, networks)
+        if folder.has("encoder") and encoders_digest(folder) != self.built_on["encoders"]:
+            notes.append(f"{own} was trained with other encoders: its feature decoders have to learn the new latents")
+        return notes
 
     def describe(self):
         count = networks.count_parameters
@@ -90,6 +94,8 @@ class SynthesisTrainer:
                f"{count(self.generator) / 1e6:.2f} M, discriminator "
                + (f"{count(self.discriminator) / 1e6:.2f} M" if self.discriminator else "none"))
         yield f"perceptual loss {self.perceptual_note}"
+        if self.options.train != "all":
+            yield f"trained are {self.options.train}, all else stays as it is"
         if self.projected is not None:
             yield self.projected.describe()
 
@@ -124,14 +130,15 @@ class SynthesisTrainer:
         features = self.decoded(latents)
         fake, real = self.generator(features), batch.photo
         terms = {"l1": losses.l1(fake, real)}
-        total = terms["l1"] * falling(o.l1, o.l1_end, step, o.l1_fall * o.steps)
+        total = terms["l1"] * losses.falling(o.l1, o.l1_end, step, o.l1_fall * o.steps)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(*self._view(fake, real, step))
             total = total + terms["perceptual"] * o.perceptual
-        if o.checkerboard > 0:
-            terms["checkerboard"] = losses.checkerboard(fake, real)
-            total = total + terms["checkerboard"] * o.checkerboard
-        adversarial = self.discriminator is not None and step >= o.gan_from
+        for name, loss in losses.WEIGHTED.items():
+            if getattr(o, name) > 0:
+                terms[name] = loss(fake, real)
+                total = total + terms[name] * getattr(o, name)
+        adversarial = o.gan > 0 and step >= o.gan_from
         if adversarial:
             condition, count = features.detach(), real.shape[0]
             maps = self.discriminator(jt.concat([condition, condition]), jt.concat([real, fake]))
@@ -145,7 +152,7 @@ class SynthesisTrainer:
             terms["gradient/discriminator"] = self.adam_discriminator.backward(terms["discriminator"])
 
         def apply():
-            schedule = (step, o.steps, o.decay_from, o.warmup)
+            schedule = (step, o.steps, o.decay_from, o.warmup, o.schedule)
             self.adam.step(learning_rate(o.lr, *schedule), o.max_gradient)
             if adversarial:
                 self.adam_discriminator.step(learning_rate(o.lr_discriminator, *schedule), o.max_gradient)
@@ -172,8 +179,8 @@ class SynthesisTrainer:
         return tuple(_window(p, rows, columns, size) for p in (fake, real))
 
     def validate(self, data, parts=parts) -> Dict[str, float]:
-        """Held-out L1 and perceptual loss of the moving average."""
-        sums, count = {}, 0
+        """Held-out L1 and perceptual loss of the moving average, and the Frechet distance where that is asked for."""
+        sums, count, faces, photos = {}, 0, [], []
         with jt.no_grad(), self.average.applied():
             for batch in feed.first(data, self.options.validate):
                 fake = self.generator(self.features(batch.crops))
@@ -183,7 +190,18 @@ class SynthesisTrainer:
                 for name, value in values.items():
                     sums[name] = sums.get(name, 0.0) + value.item() * len(batch)
                 count += len(batch)
-        return {f"held_out/{name}": value / count for name, value in sums.items()} if count else {}
+                if self.options.frechet:
+                    faces, photos = faces + sheets.colour(fake), photos + sheets.colour(batch.photo)
+        found = {f"held_out/{name}": value / count for name, value in sums.items()}
+        return {**found, **({"held_out/frechet": self._frechet(faces, photos)} if len(faces) > 2 else {})}
+
+    def _frechet(self, faces, photos) -> float:
+        from ..evaluation import judges, metrics
+
+        if not hasattr(self, "_judge"):
+            self._judge = judges.features()
+            self._photos = judges.each(self._judge, photos)
+        return float(metrics.frechet(judges.each(self._judge, faces), self._photos))
 
     def score(self, part: str, values: Dict[str, float]):
         return values.get("held_out/perceptual", values.get("held_out/l1"))
@@ -194,6 +212,8 @@ class SynthesisTrainer:
         with jt.no_grad(), self.average.applied():
             for batch in feed.first(data, 8):
                 count = len(batch) // 2 * 2 or 1
+                rows.append(sheets.captions(("sketch", "shadow", "face", "photograph"), self.config.canvas,
+                                            min(2, count)))
                 faces = self.generator(self.features(batch.crops))[:count]
                 groups = [sheets.grey(batch.sketch[:count]), self._shadows(batch.crops, count), sheets.colour(faces),
                           sheets.colour(batch.photo[:count])]

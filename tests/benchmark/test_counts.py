@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from jt_dfd.benchmark import flops, inputs, rows, side
+from jt_dfd.benchmark import flops, inputs, report, side
 from jt_dfd.checkpoints import open_folder
 from jt_dfd.components import COMPONENTS, Geometry
 from jt_dfd.config import preset
@@ -85,12 +85,12 @@ def test_a_small_set_can_be_read(tmp_path):
 
 
 def test_summary_and_paired_ratio():
-    s = rows.summary([1, 2, 3, 4, 100])
+    s = report.summary([1, 2, 3, 4, 100])
     assert (s["median"], s["quartiles"], s["deviation"], s["minimum"], s["count"]) == (3, [2, 4], 1, 1, 5)
     # the machine was twice as slow in the second round, for both
-    r = rows.ratio([[1.0], [2.0]], [[2.0], [4.0]])
+    r = report.ratio([[1.0], [2.0]], [[2.0], [4.0]])
     assert r["median"] == 0.5 and r["pairs"] == [0.5, 0.5]
-    assert rows.ratio([[1.0]], []) == {}
+    assert report.ratio([[1.0]], []) == {}
 
 
 def test_room_is_asked_for_first(monkeypatch):

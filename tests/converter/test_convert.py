@@ -13,8 +13,7 @@ from jt_dfd.checkpoints import CheckpointError, formats, open_folder, read_array
 from jt_dfd.cli import run
 from jt_dfd.config import preset
 from jt_dfd.converter import command
-from jt_dfd.converter.convert import convert_file
-from jt_dfd.converter.convert_folder import convert_folder
+from jt_dfd.converter.convert import convert_file, convert_folder
 
 SUFFIXES = [".safetensors", pytest.param(".pth", marks=pytest.mark.torch), pytest.param(".pt", marks=pytest.mark.torch)]
 

@@ -71,7 +71,7 @@ def test_arrays_side_by_side_with_other_entries(G, generator, identical):
     """``{**net.state_dict(), "optimizer": ...}``"""
     value = {**generator, "optimizer": {"state": {}, "param_groups": [{"lr": 2e-4}]}, "losses": [0.5], "epoch": 3}
     _, arrays, notes = G(value)
-    assert identical(arrays, generator) and "left behind 'optimizer', 'losses', 'epoch'" in notes[0]
+    assert identical(arrays, generator) and "left out 'optimizer', 'losses', 'epoch'" in notes[0]
 
 
 def test_networks_of_a_training_module_are_told_by_their_prefixes(G, generator, identical, weights_of):

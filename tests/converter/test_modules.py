@@ -119,7 +119,7 @@ def test_it_can_be_trained_end_to_end(tiny_params):
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_what_was_trained_comes_back_to_jittor(suffix, tiny_params, tmp_path, weights_of):
     from jt_dfd.checkpoints import CheckpointError, open_folder
-    from jt_dfd.converter.convert_folder import convert_folder
+    from jt_dfd.converter.convert import convert_folder
 
     pipeline = modules.load_pretrained(tiny_params)
     pipeline.discriminator = modules.build("discriminator", pipeline.config)

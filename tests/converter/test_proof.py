@@ -9,7 +9,7 @@ from jt_dfd.checkpoints import CheckpointError, read_arrays, write_arrays
 from jt_dfd.checkpoints.recognise import Layout
 from jt_dfd.cli import run
 from jt_dfd.config import preset
-from jt_dfd.converter import command, stages, verify
+from jt_dfd.converter import command, sides, verify
 from jt_dfd.converter.convert import convert_file, convert_network
 from jt_dfd.converter.sides import Jittor
 from jt_dfd.runtime import jittor_copy
@@ -35,7 +35,7 @@ def test_every_kind_of_network_agrees_at_full_and_at_small_size(jittor, tmp_path
         for small in (True, False):
             found = verify.run_both(Layout(kind, component, config), tmp_path / "a.pkl", tmp_path / "b.pkl", jittor,
                                     small)
-            assert found.stages and found.agree, (kind, found.worst)
+            assert found.layers and found.agree, (kind, found.worst)
             assert found.added is None and 0 < found.worst[1] < 2e-5, (kind, found.worst)
 
 
@@ -55,7 +55,7 @@ def test_a_network_that_computes_something_else_is_refused(jittor, tmp_path, wei
     write_arrays(tmp_path / "a.pkl", weights_of("feature_decoder", preset("tiny"), "nose"))
     monkeypatch.setattr(torch_layers.PictureNorm, "forward", lambda self, x: torch.nn.functional.batch_norm(
         x, self.running_mean, self.running_var, self.weight, self.bias))
-    with pytest.raises(CheckpointError, match=r"a\.pkl: after cross-loading, stage conv\.\d+ differs"):
+    with pytest.raises(CheckpointError, match=r"a\.pkl: after cross-loading, layer conv\.\d+ differs"):
         convert_network(tmp_path / "a.pkl", tmp_path / "b.safetensors", "torch", None, jittor)
     assert os.listdir(tmp_path) == ["a.pkl"]
 
@@ -77,19 +77,19 @@ def test_a_file_that_does_not_hold_what_was_saved_is_refused(suffix, tmp_path, w
 
 
 class TestRoundingThatAddsUp:
-    """The limit is for a stage; what a deep network makes of rounding is told apart from a wrong stage."""
+    """The limit is for a layer; what a deep network makes of rounding is told apart from a wrong layer."""
 
     def saved(self, tmp_path, outputs):
-        return stages.Saved.keep(iter(outputs), tmp_path)
+        return sides.Saved.keep(iter(outputs), tmp_path)
 
-    def test_each_stage_right(self, tmp_path):
+    def test_each_layer_right(self, tmp_path):
         one = np.ones(3, np.float32)
         reference = self.saved(tmp_path, [("a", one), ("b", one)])
         found = verify.agreement(reference, lambda given: iter(
             [("a", one), ("b", one * (1 + (1e-6 if given else 1e-4)))]))
         assert found.agree and found.added == pytest.approx(1e-4, rel=0.01)
 
-    def test_one_stage_wrong(self, tmp_path):
+    def test_one_layer_wrong(self, tmp_path):
         one = np.ones(3, np.float32)
         reference = self.saved(tmp_path, [("a", one), ("b", one)])
         found = verify.agreement(reference, lambda given: iter([("a", one), ("b", one * 1.0001)]))
@@ -108,7 +108,7 @@ def test_verify_command(tiny_params, tmp_path, capsys):
     convert_file(source, tmp_path / "g.safetensors", "torch", verify=False)
     assert command.main(["verify", str(source), str(tmp_path / "g.safetensors")]) == 0
     text = capsys.readouterr().out
-    assert "identical" in text and "stages run in Jittor and PyTorch" in text
+    assert "identical" in text and "layers run in Jittor and PyTorch" in text
 
     arrays = dict(read_arrays(source))
     arrays["model.4.bias"] = arrays["model.4.bias"] + np.float32(0.25)

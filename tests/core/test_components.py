@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
-from jt_dfd.guidance import draw_under, soft_mask
+from jt_dfd.guidance import soft_mask
 
 
 def test_release_windows():
@@ -66,10 +66,3 @@ def test_masks_are_dark_in_the_middle_and_light_at_the_rim():
     mask = soft_mask(128)
     assert mask[64, 64] == 0 and mask[0, 0] == 1 and mask[64, 0] > 0.95
     assert (np.diff(mask[64, 64:]) >= 0).all() and np.allclose(mask, mask.T) and np.allclose(mask, mask[::-1])
-
-
-def test_page_multiplies_shadow_and_strokes():
-    strokes = np.array([[255, 0, 128]], np.uint8)
-    assert draw_under(strokes, np.array([[255, 255, 255]], np.uint8)).tolist() == [[255, 0, 128]]
-    # full shadow at the release's strength takes 40 % of the light away
-    assert draw_under(strokes, np.array([[0, 0, 0]], np.uint8), 0.4).tolist() == [[153, 0, 76]]

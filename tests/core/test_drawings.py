@@ -89,7 +89,7 @@ def test_clean_pages_are_read_bit_for_bit_as_the_release_reads_them(root, name):
 
 
 def test_clean_pages_of_other_sizes_kinds_and_styles_are_the_releases_too(root, drawing, tmp_path):
-    from jt_dfd.data.photocopy import photocopy
+    from jt_dfd.data.sketching import photocopy
 
     face = np.asarray(Image.open(sorted((root / "tests/data/samples/faces").iterdir())[1]).convert("RGB"))
     pages = [larger(drawing, 300), larger(drawing, 700), larger(drawing, 1024), photocopy(face),
@@ -318,9 +318,11 @@ def test_a_drawing_anywhere_on_an_oblong_page_has_its_eyes_where_eyes_are(bust, 
     assert np.abs(np.subtract(lids, [(190, 241), (322, 241)])).max() < 16, "an eye's window has 128"
 
 
-@pytest.mark.parametrize("quad", [[(300, 40), (1000, 90), (960, 860), (260, 820)],
-                                  [(380, 80), (930, 110), (1050, 840), (250, 800)]])
-def test_a_sheet_on_a_desk_seen_at_an_angle_is_laid_flat(rng, quad):
+@pytest.mark.parametrize("turns", [(0, 0, 0.07), (-0.4, 0.1, 0.03)])
+def test_a_sheet_on_a_desk_seen_at_an_angle_is_laid_flat(rng, turns):
+    corners = np.float32([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0.5, 0.5, 0], [-0.5, 0.5, 0]])
+    corners = corners @ cv2.Rodrigues(np.array(turns))[0].T + (0, 0, 1.3)
+    quad = corners[:, :2] / corners[:, 2:] * 950 + (600, 450)
     sheet = laid(larger(plain(False), 900), (40, 40, 45), (236, 233, 226)).astype(np.float32)
     onto = cv2.getPerspectiveTransform(np.float32([[0, 0], [900, 0], [900, 900], [0, 900]]), np.float32(quad))
     desk = np.empty((900, 1200, 3), np.float32)

@@ -17,12 +17,13 @@ from jt_dfd.kernels import (
     picture_norm,
     picture_norm_last,
     projection,
+    rows,
     shadow,
     source,
     winograd,
 )
 
-KERNELS = (projection, merge, shadow, narrow_convolution, picture_norm)
+KERNELS = (projection, merge, rows, shadow, narrow_convolution, picture_norm)
 # what a header-only text needs so that nvcc generates its templates
 INSTANCES = {merge: """
 template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, \
@@ -116,6 +117,25 @@ def test_the_set_is_what_the_compiler_generates():
     assert source.vector_set_of(jt.flags.cc_path, ["-mavx512f"]).lanes == 16
     assert source.vector_set_of(jt.flags.cc_path, ["-mavx2", "-mfma", "-mavx512f", "-mno-avx512f"]).lanes == 8
     assert source.vector_set_of("/no/such/compiler", []).lanes == 4
+
+
+def test_a_changed_kernel_is_compiled_anew(monkeypatch):
+    """Where call and shapes stay: a clone that is brought up to date must not run what was compiled before."""
+    x, w, b = (jt.array(np.ones(shape, np.float32)) for shape in ((1, 8, 8, 3), (1, 3, 3, 3), (1,)))
+    before = narrow_convolution.CPU
+    for factor in (1, 2, 3):
+        text = before.replace("sums[i] + bias[o]", f"sums[i] * {factor}.f + bias[o]")
+        monkeypatch.setattr(narrow_convolution, "CPU", text)
+        assert narrow_convolution.narrow_convolution(x, w, b).numpy().max() == 27 * factor + 1
+
+
+def test_the_compiler_takes_the_kept_headers(tmp_path):
+    """Those that every operator begins with; where they do not fit the flags, g++ reads the text, and is slow."""
+    if "headers_operators.h" not in jt.flags.cc_flags:
+        pytest.skip("a Jittor that is taken as it is installed, or one for CUDA")
+    done = subprocess.run(f"{jt.flags.cc_path} {jt.flags.cc_flags} -Winvalid-pch -Werror -x c++ /dev/null -c -o "
+                          f"{tmp_path}/x.o", shell=True, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
@@ -262,18 +282,20 @@ def test_merge_refuses_maps_that_do_not_fit():
 def test_no_neighbour_with_weight_leaves_a_white_page():
     geometry = Geometry(64)
     decoded = {c: -jt.ones((3, geometry.window(c).size, geometry.window(c).size)) for c in COMPONENTS}
-    white = shadow.shadow(decoded, {c: jt.array(np.float32([-0.3, 0, -1])) for c in COMPONENTS}, geometry)
-    assert (white.page.numpy() == 255).all() and all((p.numpy() == 255).all() for p in white.components.values())
-    black = shadow.shadow(decoded, {c: jt.array(np.float32([0.5, 0.9, -1])) for c in COMPONENTS}, geometry)
+    page, parts = shadow.pictures(shadow.shadow(decoded, {c: [-0.3, 0, -1] for c in COMPONENTS}, geometry).numpy(),
+                                  geometry)
+    assert (page == 255).all() and all((p == 255).all() for p in parts.values())
+    page, parts = shadow.pictures(shadow.shadow(decoded, {c: [0.5, 0.9, -1] for c in COMPONENTS}, geometry).numpy(),
+                                  geometry)
     # 0.9 counts as 0.5 at most, so the two together are full ink
-    assert all((p.numpy() == 0).all() for p in black.components.values()) and black.page.numpy().max() < 80
+    assert all((p == 0).all() for p in parts.values()) and page.max() < 80
 
 
 def test_a_part_s_shadow_fades_towards_its_window_s_rim():
     geometry = Geometry(512)
     decoded = {c: jt.ones((1, geometry.window(c).size, geometry.window(c).size)) for c in COMPONENTS}
     decoded["mouth"] = -decoded["mouth"]
-    page = shadow.shadow(decoded, {c: jt.ones(1) for c in COMPONENTS}, geometry).page.numpy()
+    page, _ = shadow.pictures(shadow.shadow(decoded, {c: [1] for c in COMPONENTS}, geometry).numpy(), geometry)
     w = geometry.window("mouth")
     middle, rim = page[w.y + 96, w.x + 96], page[w.y + 96, w.x + 1]
     assert middle < 200 and rim > 250 and (page[:w.y] == 255).all()

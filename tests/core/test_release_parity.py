@@ -21,6 +21,7 @@ import json, resource, sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from jt_dfd import Synthesizer
+from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS
 parity, params, out = sys.argv[2:5]
 s = Synthesizer(params, device="cpu")
@@ -28,13 +29,15 @@ peak = {"load": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 for case, gender in (("a", "male"), ("b", "female")):
     theirs = np.load(f"{parity}/case_{case}.npz")
     refine = dict(zip(COMPONENTS, map(float, theirs["refine"])))
-    own, encode = {}, s.encode
-    def encoded(canvas):
-        own.update(encode(canvas))
-        return dict(own, rest=theirs["latent_rest"].reshape(-1)) if case == "b" else dict(own)
-    s.encode = encoded
+    own, encode = {}, s.networks.encode
+    def encoded(crops):
+        latents = encode(crops)
+        own.update((c, v.numpy()[0]) for c, v in latents.items())
+        return dict(latents, rest=jt.array(theirs["latent_rest"].reshape(1, -1))) if case == "b" else latents
+    s.forget()
+    s.networks.encode = encoded
     r = s.synthesize(f"{parity}/sketch_{case}.png", gender=gender, refine=refine, k=15, anchor="release")
-    s.encode = encode
+    s.networks.encode = encode
     flat = {f"{kind}_{c}": v for kind in ("vectors", "shadows") for c, v in getattr(r, kind).items()}
     flat.update((f"latents_{c}", v) for c, v in own.items())
     np.savez(f"{out}/{case}.npz", face=r.face, shadow=r.shadow, **flat)

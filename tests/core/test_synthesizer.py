@@ -8,6 +8,7 @@ from jt_dfd import Synthesizer
 from jt_dfd.checkpoints import SHARED_BANK, CheckpointError, bank_path, write_config
 from jt_dfd.components import COMPONENTS, Geometry
 from jt_dfd.config import preset
+from jt_dfd.guidance import LEFT_OUT, MOST_INK, visible
 from jt_dfd.memory import Recent
 from jt_dfd.synthesizer import refine_amounts
 
@@ -94,10 +95,7 @@ def test_only_what_changed_is_computed_and_the_picture_is_that_of_the_whole(synt
         if step % 9 == 8:
             drawing = before                       # undone
         whole.__init__(whole.folder.path, "cpu") if step % 5 == 0 else None
-        for memory in (whole._latents, whole._neighbours, whole._decoded, whole._shadow, whole._face):
-            memory._entries.clear()
-        whole._decoded.bytes = 0
-        whole._features.clear()
+        whole.forget()
         a, b = synthesizer.synthesize(drawing, **settings), whole.synthesize(drawing, **settings)
         assert close(a.face, b.face) and close(a.shadow, b.shadow), step
         from jt_dfd.pictures import to_sketch
@@ -106,22 +104,71 @@ def test_only_what_changed_is_computed_and_the_picture_is_that_of_the_whole(synt
     assert synthesizer.synthesize(drawing, **settings).milliseconds["encode"] < 1000
 
 
-def test_memories_are_bounded(fresh, sketch):
-    s = fresh()
-    s._decoded = Recent(size_limit=30_000)
-    rng = np.random.default_rng(0)
+def test_memories_are_bounded(fresh, sketch, monkeypatch):
+    """With hardly more room than one sketch needs, so that every next one overwrites what the last had decoded."""
+    monkeypatch.setattr("jt_dfd.synthesizer.DECODED", 16)
+    s, rng = fresh(), np.random.default_rng(0)
     for _i in range(8):
         noisy = np.where(rng.random((512, 512)) < 0.05, 0, sketch).astype(np.uint8)
         a = s.synthesize(noisy)
-        assert s._decoded.bytes <= 30_000 and s._decoded.bytes == sum(v.nbytes for v in s._decoded._entries.values())
+        assert all(len(places) <= 16 == store.shape[0] for places, store in s._decoded.values())
     assert len(s._latents) <= 64 and len(s._face) <= 8
     assert close(a.shadow, fresh().synthesize(noisy).shadow)
+    wide = s.synthesize(noisy, k=40)
+    assert close(wide.shadow, fresh().synthesize(noisy, k=40).shadow), "more neighbours than there was room for"
+
+
+def test_what_a_sketch_needs_is_not_pushed_out_by_what_it_adds(fresh, sketch, monkeypatch):
+    """A part as it was two sketches ago, in a third that is new otherwise, with memory for little more than two."""
+    s = fresh()
+    for memory in (s._latents, s._neighbours):
+        memory.limit = 12
+    noisy = [np.where(np.random.default_rng(i).random((512, 512)) < 0.05, 0, sketch).astype(np.uint8) for i in range(3)]
+    eye = Geometry(512).window("eye1").slices
+    noisy[2][eye] = noisy[0][eye]
+    for drawing in noisy:
+        s.synthesize(drawing, shadow=False)
+    recent = Recent(3)
+    for name in "abc":
+        recent[name] = name
+    for name in recent.missing(["a", "d", "e"]):
+        recent[name] = name
+    assert "a" in recent and "b" not in recent
+
+
+def test_a_decoder_that_is_interrupted_leaves_nothing_half_remembered(fresh, sketch, monkeypatch):
+    s = fresh()
+    s.synthesize(sketch)
+    noisy = np.where(np.random.default_rng(0).random((512, 512)) < 0.05, 0, sketch).astype(np.uint8)
+    monkeypatch.setattr(s.networks, "decode_into", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        s.synthesize(noisy)
+    monkeypatch.undo()
+    assert close(s.synthesize(noisy).shadow, fresh().synthesize(noisy).shadow)
+
+
+def test_without_a_shadow_nothing_is_decoded(fresh, sketch, monkeypatch):
+    s = fresh()
+    monkeypatch.setattr(s.networks, "decode_into", lambda *arguments: pytest.fail("decoded"))
+    r = s.synthesize(sketch, shadow=False)
+    assert r.shadow is None and r.shadows == {} and r.vectors["nose"].shape == (24,)
+    monkeypatch.undo()
+    whole = s.synthesize(sketch)
+    assert np.array_equal(whole.face, r.face) and whole.shadow.std() > 0
+
+
+def test_a_weight_that_changes_no_grey_level_is_not_decoded():
+    weights = np.float32([1, -0.2, 3e-4, 2e-4, 0.2, 0, 4e-4])
+    assert visible(weights).tolist() == [True, False, False, False, True, False, True]
+    lost = np.clip(weights[~visible(weights)], 0, None).sum() * 255 * MOST_INK
+    assert lost < LEFT_OUT
+    assert visible(np.float32([0.5, 0.5])).all() and not visible(np.float32([np.nan, -1])).any()
 
 
 def test_the_shadow_comes_before_the_face(fresh, sketch):
     s, order = fresh(), []
     real = s.networks.photograph
-    s.networks.photograph = lambda f: (order.append("face"), real(f))[1]
+    s.networks.photograph = lambda *f: (order.append("face"), real(*f))[1]
     r = s.synthesize(sketch, on_shadow=lambda page: order.append(page))
     assert np.array_equal(order[0], r.shadow) and order[1:] == ["face"]
 

@@ -60,6 +60,17 @@ def test_one_sketch_to_one_named_file(run, sketches, tmp_path):
     assert Image.open(tmp_path / "my face.png").size == (512, 512)
 
 
+def test_a_sheet_shows_the_drawing_its_shadow_and_three_amounts(run, sketches, tmp_path):
+    assert run(sketches / "one.png", "--sheet", "--shadow", "--refine", "0.5", "-o", "face.png").returncode == 0
+    sheet = np.asarray(Image.open(tmp_path / "face_sheet.png"))
+    cells = [sheet[8:520, 8 + n * 520:8 + n * 520 + 512] for n in range(5)]
+    read = np.asarray(Image.open(sketches / "one.png"))
+    assert np.array_equal(cells[0][:, :, 0], read)
+    assert np.array_equal(cells[1], np.asarray(Image.open(tmp_path / "face_shadow.png").convert("RGB")))
+    assert np.array_equal(cells[3], np.asarray(Image.open(tmp_path / "face.png"))), "refine 0.5 in the middle"
+    assert (cells[2] != cells[4]).any() and (sheet[528:] == 0).any(), "three faces, and words under them"
+
+
 @pytest.mark.parametrize("words, complaint", [
     (["drawings/one.png", "--refine", "ear=1"], "ear"), (["drawings/one.png", "--refine", "nose=lots"], "nose=lots"),
     (["drawings/one.png", "--k", "0"], "k must"), (["drawings", "-o", "out.png"], "one file"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jt_dfd.components import CANONICAL_POINTS
-from jt_dfd.data import align, index
+from jt_dfd.data import align
 
 
 def moved(matrix):
@@ -79,11 +79,3 @@ def test_beyond_the_photograph_its_border_is_repeated():
     picture[-1] = 200
     out = align.warp(picture, np.array([[1.0, 0, 0], [0, 1, 100]]))
     assert (out[450:] == 200).all()
-
-
-def test_flipped_landmarks_change_sides_and_names():
-    landmarks = dict(CANONICAL_POINTS, left_eye=(150.0, 200.0))
-    flipped = index.flip_landmarks(landmarks)
-    assert flipped["right_eye"] == (361.0, 200.0)
-    assert flipped["left_eye"][0] < flipped["right_eye"][0] and flipped["mouth_left"][0] < flipped["mouth_right"][0]
-    assert index.flip_landmarks(flipped) == landmarks

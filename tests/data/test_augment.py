@@ -126,7 +126,7 @@ def test_the_bend_has_the_asked_size():
 
 
 def test_a_grey_sketch_is_bent_as_a_picture(samples):
-    from jt_dfd.data.photocopy import photocopy
+    from jt_dfd.data.sketching import photocopy
 
     grey = photocopy(read_picture(sorted((samples / "faces").iterdir())[0]))
     assert augment.to_paths(grey) is None

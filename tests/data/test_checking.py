@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jt_dfd.data import checking, index, sheet
+from jt_dfd.data import checking, index
 from jt_dfd.pictures import read_picture, write_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +62,7 @@ def test_the_tool_draws_a_sheet_and_its_exit_status_tells(a_set):
     assert good.returncode == 0, good.stderr
     picture = read_picture(a_set / "sheet.png")
     assert picture.shape[1] > 1500 and picture.shape[0] > 700
-    for colour in sheet.COLOURS.values():
+    for colour in checking.COLOURS.values():
         assert (picture == colour).all(axis=2).sum() > 500
     (a_set / index.read(a_set)[0].sketch).unlink()
     bad = subprocess.run(command, capture_output=True, text=True)

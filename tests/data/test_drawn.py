@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from heads import curves, head
 
-from jt_dfd.data import augment, checking, hair, hand, index, items, outlines, sheet
+from jt_dfd.data import augment, checking, hair, hand, index, items, outlines
 from jt_dfd.data.portrait import Options
 from jt_dfd.data.prepare import prepare_folder
 from jt_dfd.pictures import PictureError, read_picture, write_png
@@ -260,9 +260,9 @@ def test_check_and_sheet_know_drawn_sketches(mixed):
     result = checking.check(mixed)
     assert result.errors == [] and result.drawn == 7 and "drawn   7" in result.text()
     rows = index.read(mixed)
-    assert (sheet.pair_tile(mixed, rows[0]).shape == (274, 512, 3)
-            and sheet.pair_tile(mixed, rows[1]).shape == (274, 768, 3))
-    assert sheet.write_sheet(mixed, mixed / "sheet.png") == 8
+    assert (checking.pair_tile(mixed, rows[0]).shape == (274, 512, 3)
+            and checking.pair_tile(mixed, rows[1]).shape == (274, 768, 3))
+    assert checking.write_sheet(mixed, mixed / "sheet.png") == 8
     (mixed / rows[1].drawn).write_text("no curves")
     (mixed / rows[2].drawn).unlink()
     found = dict(checking.check(mixed).errors)

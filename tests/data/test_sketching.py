@@ -3,8 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from jt_dfd.data.photocopy import photocopy
-from jt_dfd.data.sketching import Sketcher
+from jt_dfd.data.sketching import Sketcher, photocopy
 from jt_dfd.pictures import read_picture
 
 

@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from jt_dfd.data import lines, strokes
+from jt_dfd.data import sketching, strokes
 from jt_dfd.pictures import read_picture
 
 
@@ -76,7 +76,7 @@ def test_lines_follow_an_edge_map_and_leave_specks_out():
     edges = np.zeros((512, 512), np.float32)
     cv2.line(edges, (60, 60), (60, 450), 1.0, 3)     # outside the part windows
     cv2.line(edges, (20, 20), (25, 20), 1.0, 3)      # a speck
-    sketch = lines.edges_to_lines(cv2.GaussianBlur(edges, (0, 0), 1.5))
+    sketch = sketching.edges_to_lines(cv2.GaussianBlur(edges, (0, 0), 1.5))
     rows, columns = np.nonzero(sketch < 128)
     assert rows.min() < 70 and rows.max() > 440
     assert abs(np.median(columns) - 60) <= 1
@@ -90,11 +90,11 @@ def test_small_strokes_stay_where_eyes_and_mouth_are():
     edges = np.zeros((512, 512), np.float32)
     for x, y in ((182, 240), (40, 480)):  # inside eye1's window, and in no part's
         cv2.line(edges, (x, y), (x + 16, y), 1.0, 3)
-    sketch = lines.edges_to_lines(cv2.GaussianBlur(edges, (0, 0), 1.5))
+    sketch = sketching.edges_to_lines(cv2.GaussianBlur(edges, (0, 0), 1.5))
     assert (sketch[230:250, 175:205] < 128).any()
     assert (sketch[470:490, 30:65] == 255).all()
 
 
 def test_an_edge_map_of_another_size_is_refused():
     with pytest.raises(ValueError, match="512x512"):
-        lines.edges_to_lines(np.zeros((256, 256), np.float32))
+        sketching.edges_to_lines(np.zeros((256, 256), np.float32))

@@ -14,7 +14,7 @@ from stand_in import variable
 
 from jt_dfd import guidance, selection
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
-from jt_dfd.kernels import merge, narrow_convolution, picture_norm, projection, shadow
+from jt_dfd.kernels import merge, narrow_convolution, picture_norm, projection, rows, shadow
 
 
 @pytest.fixture(params=["address", "thread"])
@@ -103,8 +103,8 @@ def test_projection_of_odd_banks(emulated, rows, width, k, kind):
 
 def test_projection_of_more_queries_than_a_grid_takes(emulated, monkeypatch):
     """Five times over, with room for 3 instead of 65,535."""
-    assert "MOST_QUERIES = 65535;" in projection.CUDA
-    monkeypatch.setattr(projection, "CUDA", projection.CUDA.replace("MOST_QUERIES = 65535;", "MOST_QUERIES = 3;"))
+    assert "MAX_QUERIES = 65535;" in projection.CUDA
+    monkeypatch.setattr(projection, "CUDA", projection.CUDA.replace("MAX_QUERIES = 65535;", "MAX_QUERIES = 3;"))
     check_projection(300, 6, 13, 5)
 
 
@@ -200,6 +200,36 @@ def test_merge_sanitized(sanitized):
     check_merge(64, 3, 1)
 
 
+@pytest.mark.parametrize("anchor", selection.ANCHORS)
+def test_refined_latents_of_several_banks(emulated, anchor):
+    """Each in its row: the latent, what its own projection says, refined; nothing where k is 0."""
+    banks = [random(n, 12, seed=n) for n in (300, 5, 2500, 40)]
+    latents = [random(1, 12, seed=n) for n in range(4)]
+    ks, amounts = (15, 15, 7, 0), (1.0, 0.25, 0.0, 1.0)
+    emulated.orders = (1,)
+    made = projection.refined([*map(variable, banks)], [*map(variable, latents)], ks, anchor, amounts)
+    assert made.shape == (4, 2 * 12 + 2 * 15)
+    for i in range(3):
+        want, k = projection.project(variable(banks[i]), variable(latents[i]), ks[i], anchor), min(ks[i], len(banks[i]))
+        latent, vector, weights, numbers = np.split(made[i].numpy(), (12, 24, 39))
+        assert np.array_equal(latent, latents[i][0]) and np.array_equal(weights[:k], want.weights[0])
+        assert numbers.view(np.int32)[:k].tolist() == want.rows[0].tolist()
+        mixed = amounts[i] * want.vectors[0] + (1 - amounts[i]) * latents[i][0]
+        assert np.abs(vector - mixed).max() < 1e-6
+
+
+# -- rows
+
+@pytest.mark.parametrize("cells", [(1,), (7, 9), (70001,)])
+def test_rows_are_taken_and_kept(emulated, cells):
+    bank = random(70, *cells)
+    for which in ([69], list(range(64)), [5, 5, 0]):
+        assert np.array_equal(rows.take(variable(bank), which), bank[which])
+    for which in ([], [0] * 65):
+        with pytest.raises(ValueError, match="1 to 64 rows"):
+            rows.take(variable(bank), which)
+
+
 # -- shadow
 
 def check_shadow(canvas, counts, not_a_number=False):
@@ -210,7 +240,9 @@ def check_shadow(canvas, counts, not_a_number=False):
     if not_a_number:   # such a weight counts as none
         for w in weights.values():
             w[::2] = np.nan
-    got = shadow.shadow(*({c: variable(v) for c, v in of.items()} for of in (decoded, weights)), geometry)
+    which = {c: rng.permutation(len(w)) for c, w in weights.items()}
+    stored = {c: variable(decoded[c][np.argsort(which[c])]) for c in COMPONENTS}
+    got_page, got = shadow.pictures(shadow.shadow(stored, weights, geometry, which), geometry)
     want = {}
     for c in COMPONENTS:
         w = np.clip(np.nan_to_num(weights[c]).astype(np.float64), 0, guidance.WEIGHT_LIMIT)
@@ -224,9 +256,9 @@ def check_shadow(canvas, counts, not_a_number=False):
         page[geometry.window(part).slices] += (255 - want[part]) * (1 - mask) * guidance.PART_SHARE
     page = 255 - np.clip(page, 0, 255)
     # sums in another order may fall on the other side of a whole number
-    assert np.abs(got.page.astype(int) - page.astype(np.uint8)).max() <= 1
+    assert np.abs(got_page.astype(int) - page.astype(np.uint8)).max() <= 1
     for c in COMPONENTS:
-        assert np.abs(got.components[c].astype(int) - want[c].astype(np.uint8)).max() <= 1, c
+        assert np.abs(got[c].astype(int) - want[c].astype(np.uint8)).max() <= 1, c
 
 
 @pytest.mark.parametrize("canvas, counts", [(64, (1, 1, 1, 1, 1)), (64, (0, 3, 0, 2, 5)), (128, (3, 1, 64, 7, 2)),
@@ -302,8 +334,8 @@ def test_narrow_convolution(emulated, case):
 
 
 def test_narrow_convolution_of_more_pictures_than_a_grid_takes(emulated, monkeypatch):
-    assert "MOST_PICTURES = 65535;" in narrow_convolution.CUDA
-    text = narrow_convolution.CUDA.replace("MOST_PICTURES = 65535;", "MOST_PICTURES = 3;")
+    assert "MAX_PICTURES = 65535;" in narrow_convolution.CUDA
+    text = narrow_convolution.CUDA.replace("MAX_PICTURES = 65535;", "MAX_PICTURES = 3;")
     monkeypatch.setattr(narrow_convolution, "CUDA", text)
     check_narrow(8, 5, 6, 2, 3, 3, 2, 1)
 
@@ -351,6 +383,10 @@ def launch_projection(anchor):
     projection.project(variable(random(300, 4)), variable(random(2, 4, seed=1)), 3, anchor)
 
 
+def launch_refined():
+    projection.refined([variable(random(300, 4))], [variable(random(1, 4, seed=1))], [3], "nearest", [0.5])
+
+
 LAUNCHES = {
     "nearest": (lambda: launch_projection("nearest"),
                 ["distance_kernel", "chunk_kernel", "choose_kernel", "weights_kernel"], "some = 2"),
@@ -358,6 +394,9 @@ LAUNCHES = {
                 ["distance_kernel", "release_kernel", "weights_kernel"], "some = 2"),
     "merge": (lambda: check_merge(64, 1, 1), ["merge_kernel"], "size = 64"),
     "shadow": (lambda: check_shadow(64, (1,) * 5), ["shadow_kernel"], "canvas = 64"),
+    "refine": (lambda: launch_refined(), ["distance_kernel", "chunk_kernel", "choose_kernel", "weights_kernel",
+                                          "refine_kernel"], ""),
+    "rows": (lambda: rows.take(variable(random(9, 300)), [3]), ["copy_rows_kernel"], "cells = 300, rows.count = 1"),
     "norm": (lambda: check_norm((1, 2, 3, 3)), ["norm_kernel"], "planes = 2, cells = 9"),
     "narrow": (lambda: check_narrow(1, 4, 4, 2, 3, 3, 1, 1), ["narrow_kernel"], "height = 4"),
 }

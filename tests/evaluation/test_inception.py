@@ -11,7 +11,7 @@ import pytest
 from jt_dfd.checkpoints import CheckpointError
 from jt_dfd.data import index
 from jt_dfd.evaluation import judges
-from jt_dfd.networks.inception_weights import PUBLISHED_SHA256, check, read_inception
+from jt_dfd.networks.inception import PUBLISHED_SHA256, check, read_inception
 
 
 @pytest.fixture(scope="module")

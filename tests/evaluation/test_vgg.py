@@ -6,7 +6,7 @@ import pytest
 
 from jt_dfd.checkpoints import CheckpointError, write_arrays
 from jt_dfd.checkpoints.foreign import vgg_shapes
-from jt_dfd.networks.perceptual_weights import load_features
+from jt_dfd.networks.perceptual import load_features
 
 KINDS = ("VGG19", "VGG16")
 
@@ -45,7 +45,7 @@ def test_statistics_are_those_of_colour(reference):
     features, _ = load_features(str(reference["VGG19"][0]))
     colour = np.array([0.485, 0.456, 0.406], np.float32).reshape((1, 3, 1, 1)) * 2 - 1
     got = features(jt.array(np.broadcast_to(colour, (1, 3, 48, 64)).copy()), ["relu1_1"])[0].numpy()
-    bias = features.stages[0][0][1].numpy()
+    bias = features.levels[0][0][1].numpy()
     assert np.allclose(got, np.maximum(bias, 0).reshape((1, -1, 1, 1)), atol=1e-5)
 
 

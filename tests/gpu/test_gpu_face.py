@@ -42,16 +42,6 @@ def cpu(parity, release_params, tmp_path_factory):
     return {case: np.load(out / f"{case}.npz") for case in "ab"}
 
 
-def forget(synthesizer):
-    """Nothing remembered: the next face is computed whole."""
-    from jt_dfd.memory import Recent
-
-    for name in ("_latents", "_neighbours", "_shadow", "_face"):
-        setattr(synthesizer, name, Recent(64))
-    synthesizer._decoded = Recent(size_limit=48 << 20)
-    synthesizer._features.clear()
-
-
 def levels(a, b):
     """(mean, largest) difference in grey levels."""
     error = np.abs(a.astype(int) - b.astype(int))
@@ -69,7 +59,7 @@ def test_the_cpu_s_face_within_a_grey_level(jt, single, cpu, parity, case):
     """float32 throughout: latents, neighbours, vectors, shadow, face."""
     from jt_dfd.runtime import tf32
 
-    forget(single)
+    single.forget()
     with tf32.exact(jt):
         r = single.synthesize(parity / f"sketch_{case}.png", gender=GENDER[case])
     for c in COMPONENTS:
@@ -84,7 +74,7 @@ def test_the_cpu_s_face_within_a_grey_level(jt, single, cpu, parity, case):
 @pytest.mark.parametrize("case", ["a", "b"])
 def test_tf32_chooses_the_same_neighbours(jt, single, cpu, parity, case):
     """As installed: convolutions with TF32 but for the encoders'.  The rows are the CPU's, the face is close."""
-    forget(single)
+    single.forget()
     r = single.synthesize(parity / f"sketch_{case}.png", gender=GENDER[case])
     mean, most = levels(r.face, cpu[case]["face"])
     print(f"\nTF32, case {case}: {mean:.3f} grey levels on average, {most} at most, {r.milliseconds}")
@@ -99,7 +89,7 @@ def test_the_release_s_face_from_its_vectors(jt, single, parity, case):
     from jt_dfd.runtime import tf32
 
     vectors, face = released(parity, case)
-    forget(single)
+    single.forget()
     with tf32.exact(jt):
         assert levels(single.face_from_vectors(vectors), face)[1] <= 1
 

@@ -79,9 +79,9 @@ def test_shadow(jt):
     weights = {c: rng.normal(0.07, 0.2, K).astype(np.float32) for c in COMPONENTS}
 
     def compute(impl):
-        made = shadow.shadow({c: jt.array(a) for c, a in decoded.items()}, {c: jt.array(w) for c, w in weights.items()},
-                             geometry, impl)
-        return [made.page.numpy()] + [made.components[c].numpy() for c in COMPONENTS]
+        made = shadow.shadow({c: jt.array(a) for c, a in decoded.items()}, weights, geometry, impl=impl)
+        page, parts = shadow.pictures(made.numpy(), geometry)
+        return [page, *parts.values()]
 
     here = compute("kernel")
     with jt.flag_scope(use_cuda=0):

@@ -10,6 +10,7 @@ What it does is read from ``fake.json`` in the "weights" folder, anew at every c
     crash                                   "shadow", "face" or "load": the process dies there, once a ``crash.N`` file
     until_newer                             {"shadow": [1], "face": [3, 6]}: at the first shadow, the third and the
                                             sixth face of this process, wait until the window has sent something
+    lock                                    a file: wait for its lock before each face, as Jittor does to compile
     hang                                    "shadow" or "face": stay there for good
     old                                     seconds after which a shown face is old (engine_process.OLD)
     genders                                 list
@@ -19,6 +20,7 @@ Every face that is computed adds a line to ``log.txt`` in that folder; where it 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -74,6 +76,9 @@ class Fake:
             self.connection.poll(600)
         if hang:
             time.sleep(600)
+        if where == "face" and knobs.get("lock"):
+            with open(knobs["lock"], "r+") as f:
+                fcntl.flock(f, fcntl.LOCK_EX)
 
     def crash(self, where):
         if self.knobs().get("crash") == where:

@@ -2,7 +2,7 @@
 import numpy as np
 
 from jt_dfd import config
-from jt_dfd.checkpoints import banks, folder, pickle_file
+from jt_dfd.checkpoints import folder, formats, pickle_file
 from jt_dfd.components import COMPONENTS
 from jt_dfd.layout import specification
 
@@ -23,7 +23,7 @@ def write(path, preset="tiny", rows=80, genders=("male", "female")):
             target.parent.mkdir(parents=True, exist_ok=True)
             pickle_file.write_arrays(target, {n: array(n, s).astype(np.float32) for n, s in shapes.items()})
         for gender in genders or (folder.SHARED_BANK,):
-            banks.write_bank(path / folder.bank_path(component, gender),
+            formats.write_bank(path / folder.bank_path(component, gender),
                              rng.normal(0, 1, (rows, sizes.latent)).astype(np.float32))
     folder.write_config(path, sizes)
     return path

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,3 +277,15 @@ def test_the_engine_does_not_import_from_the_current_folder(weights, tmp_path, q
     (tmp_path / "numpy.py").write_text("raise SystemExit('a stranger')")
     monkeypatch.chdir(tmp_path)
     assert running().state == engine_module.READY
+
+
+def test_the_engine_lets_the_window_come_first_also_between_sessions(engine, qtbot):
+    one = engine()
+    one.start()
+    qtbot.waitUntil(lambda: one.state == engine_module.READY, timeout=PATIENCE)
+    nice = os.getpriority(os.PRIO_PROCESS, one.pid)
+    assert nice == min(19, os.nice(0) + 2) and os.getsid(one.pid) != os.getsid(0)
+    group = Path(f"/proc/{one.pid}/autogroup")
+    if not group.exists():
+        pytest.skip("this kernel has no automatic scheduling groups")
+    assert int(group.read_text().split()[-1]) == nice

@@ -1,6 +1,4 @@
 """The window as a place to draw: the empty page, words, drawings as strokes, room."""
-import time
-
 import numpy as np
 import pytest
 from conftest import PATIENCE, Weights
@@ -303,7 +301,7 @@ def soft_face():
 
 
 def test_a_soft_drawing_becomes_thin_lines_where_its_lines_were():
-    from jt_dfd.gui.tracing import thin, trace
+    from jt_dfd.gui.tracing import trace
 
     soft, drawn = soft_face()
     lines = trace(soft)
@@ -314,9 +312,6 @@ def test_a_soft_drawing_becomes_thin_lines_where_its_lines_were():
     assert ((drawn < 60) & (broad > 200)).sum() < 0.05 * (drawn < 60).sum()
     around = np.minimum.reduce([np.roll(drawn, (dy, dx), (0, 1)) for dy in (-4, 0, 4) for dx in (-4, 0, 4)])
     assert ((again < 128) & (around > 240)).sum() < 0.1 * (again < 128).sum(), "lines where none was"
-    skeleton = thin(drawn < 128)
-    blocks = skeleton[1:, 1:] & skeleton[:-1, 1:] & skeleton[1:, :-1] & skeleton[:-1, :-1]
-    assert skeleton.any() and blocks.sum() == 0, "one pixel wide"
 
 
 def test_a_random_face_is_strokes_that_can_be_erased_and_undone_in_one_step(window, qtbot):
@@ -496,30 +491,74 @@ def test_the_steps_of_a_drawing_are_saved_as_a_film(window, qtbot, tmp_path, mon
 
 
 # -- drawing without a pause -------------------------------------------------------------------------------------------
-def test_ten_strokes_a_second_still_show_faces(window, weights, qtbot):
-    """As fast as a hand scribbles; shadow and face take what they take on two cores, the interpreter lock held."""
+class Hand:
+    """The window's end of the engine's connection, in a time of its own: 200 strokes at 10 a second, each asking for a
+    face, whatever the engine is doing; what it tells is noted with the moment."""
+
+    def __init__(self):
+        self.now, self.told = 0.0, []
+        self.strokes = [(0.1 * n, {"do": "face", "id": n, "sketch": n, "gender": "female", "refine": 1, "k": 15,
+                                   "borrowed": {}}) for n in range(200)]
+
+    def poll(self):
+        return bool(self.strokes) and self.strokes[0][0] <= self.now
+
+    def recv(self):
+        if not self.strokes:
+            raise EOFError  # the window is closed
+        at, message = self.strokes.pop(0)
+        self.now = max(self.now, at)
+        return message
+
+    def send(self, message):
+        self.told.append((self.now, message["kind"], message.get("id")))
+
+
+@pytest.mark.parametrize("shadow, face", [(0.05, 0.35), (0.15, 0.5), (0.3, 0.4), (0.02, 0.08)])
+def test_200_strokes_at_ten_a_second_show_a_face_every_second_and_a_half(monkeypatch, shadow, face):
+    """Shadow and face take their seconds of the hand's own time, not of this machine's, which may be busy."""
+    from types import SimpleNamespace
+
+    from jt_dfd.gui import engine_process
+
+    hand = Hand()
+
+    def synthesize(sketch, on_shadow, **rest):
+        hand.now += shadow
+        on_shadow(np.zeros((2, 2), np.uint8))
+        hand.now += face
+        return SimpleNamespace(face=np.zeros((2, 2, 3), np.uint8), vectors={})
+
+    monkeypatch.setattr(engine_process, "time", SimpleNamespace(monotonic=lambda: hand.now,
+                                                                perf_counter=lambda: hand.now))
+    synthesizer = SimpleNamespace(synthesize=synthesize, device="cpu", genders=(), config=None)
+    with pytest.raises(EOFError):
+        engine_process.Server(hand, lambda *asked: synthesizer, "", "cpu").run()
+    faces = [(at, number) for at, kind, number in hand.told if kind == "face"]
+    moments = [0.0] + [at for at, _ in faces]
+    assert np.diff(moments).max() <= 1.5, np.diff(moments)
+    assert faces[-1][1] == 199 and faces[-1][0] <= 19.9 + 2 * (shadow + face), "the newest one at the end"
+    answered = {number for _, kind, number in hand.told if kind in ("face", "dropped")}
+    assert answered == set(range(200)), "nobody waits for what will not come"
+
+
+def test_drawn_without_a_pause_by_hand_faces_come_and_the_newest_at_the_end(window, weights, qtbot):
     weights.set(shadow_delay=0.05, face_delay=0.35, hold=True)
     w = window()
     settle(w, qtbot)
-    seen, began = [], time.monotonic()
-    w.engine.face.connect(lambda result: seen.append(time.monotonic()))
-    n = 0
-    while time.monotonic() < began + 8:
+    seen, n = [], 0
+    w.engine.face.connect(lambda result: seen.append(n))
+    while n < 40 or len(seen) < 3:
         draw(w.canvas, [(60 + n % 80, 40 + 5 * n % 400), (400, 60 + 5 * n % 400)])
         n += 1
+        assert n < 400, "strokes starve the face"
         qtbot.wait(100)
-    took = time.monotonic() - began
-    gaps = np.diff([began, *seen, began + took])
-    assert len(seen) >= 4, gaps
-    if gaps.max() >= 1.5 and n < 7.5 * took:
-        pytest.skip(f"too busy to tell: {n / took:.1f} strokes a second instead of 9, gaps {gaps}")
-    assert gaps.max() < 1.5, gaps
     qtbot.waitUntil(lambda: not w.engine.waiting, timeout=PATIENCE)
     assert np.array_equal(w.live.result.sketch, w.document.pixels()), "the newest one at the end"
 
 
 # -- for everyone ------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "es", "zh"])
 def test_every_control_has_a_name_for_screen_readers(window, language):
     w = window(start=False)
     w.set_language(language)
@@ -546,5 +585,18 @@ def test_the_tool_bar_is_reached_by_tab(window):
     for _ in range(60):
         QTest.keyClick(w.focusWidget(), Qt.Key_Tab)
         seen.add(w.focusWidget())
+    assert w.side not in seen, "a stop that shows nothing"
+    for name in ("open", "brush", "select", "clear", "random", "panel"):
+        assert w.actions.bar.widgetForAction(w.actions[name]) in seen or not w.actions[name].isEnabled(), name
     assert w.actions.bar.widgetForAction(w.actions["open"]) in seen and w.controls.sliders["nose"] in seen
     assert w.empty_page.buttons[sorted(EXAMPLES)[0]] in seen
+
+
+def test_focus_that_came_by_a_key_is_seen(window):
+    w = window(start=False)
+    for widget in (w.canvas, w.history, w.controls.sliders["nose"], w.controls.shadow, w.controls.genders["female"],
+                   w.controls.advanced, w.controls.reset, w.actions.bar.widgetForAction(w.actions["open"])):
+        w.setFocus()
+        before = widget.grab().toImage()
+        widget.setFocus(Qt.TabFocusReason)
+        assert widget.hasFocus() and widget.grab().toImage() != before, widget

@@ -62,13 +62,11 @@ def test_a_photograph_is_offered_as_lines_or_to_trace(window, qtbot, photograph,
     w.filing.open(str(photograph))
     qtbot.waitUntil(lambda: w.reading_bar.isVisibleTo(w), timeout=PATIENCE)
     assert "photograph" in w.reading_bar.label.text()
-    w.reading_bar.trace.setChecked(True)
-    assert w.document.is_blank() and w.canvas.underlay is not None
-    faint = w.canvas.underlay.pixelColor(512, 512).lightness()
-    w.reading_bar.opacity.setValue(100)
-    assert w.canvas.underlay.pixelColor(512, 512).lightness() < faint
-    w.reading_bar.trace.setChecked(False)
-    assert w.canvas.underlay is None
+    w.reading_bar.trace.click()
+    assert w.document.is_blank() and w.canvas.underlay is not None and w.reading_bar.trace.isChecked()
+    assert w.controls.reference.isVisible() and w.actions["reference"].isChecked()
+    w.reading_bar.trace.click()
+    assert w.canvas.underlay is None and not w.controls.reference.isVisible()
     lines = np.full((512, 512), 255, np.uint8)
     lines[200:210, 100:400] = 0
     seen = []

@@ -1,4 +1,4 @@
-"""tools/screenshot.py: the window on a virtual screen, drawn on with real X events."""
+"""screen.py: the window on a virtual screen, drawn on with real X events."""
 import os
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ def test_a_face_drawn_with_real_events_is_seen(weights, tmp_path):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed (apt-get install xvfb xdotool)")
     out = tmp_path / "window.png"
-    done = subprocess.run([sys.executable, str(ROOT / "tools" / "screenshot.py"), "--engine", FAKE, "--params",
+    done = subprocess.run([sys.executable, str(ROOT / "tests" / "gui" / "screen.py"), "--engine", FAKE, "--params",
                            str(weights.folder), "-o", str(out), "--size", "1200x760"],
                           env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True,
                           timeout=3 * PATIENCE / 1000)

@@ -1,4 +1,6 @@
 """The window looked at closely: what a stranger stumbles over."""
+import fcntl
+
 import numpy as np
 import pytest
 from conftest import PATIENCE, Weights
@@ -6,7 +8,7 @@ from hands import draw, mouse, pen
 from PyQt5.QtCore import QEvent, Qt
 from PyQt5.QtGui import QImage
 from PyQt5.QtTest import QTest
-from PyQt5.QtWidgets import QFileDialog, QMessageBox
+from PyQt5.QtWidgets import QMessageBox
 from test_window import LINE, faces, key, settle, shown
 
 from jt_dfd.gui import files, filing
@@ -280,20 +282,22 @@ def test_the_recovery_bar_does_not_widen_the_window(window, qtbot):
     assert w.recovery_bar.isVisible() and w.width() == 800 and w.minimumSizeHint().width() < 800
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "es", "zh"])
 def test_nothing_falls_off_the_tool_bar_however_narrow(window, qtbot, language):
     w = window(start=False)
     w.set_language(language)
-    w.resize(300, 300)
-    qtbot.wait(20)
-    edge = w.actions.bar.width()
-    for name in ("open", "brush", "mirror", "clear", "zoom_in", "random", "sweep", "morph"):
-        button = w.actions.bar.widgetForAction(w.actions[name])
-        assert button.isVisible() and button.geometry().right() < edge, name
+    for width in [*range(1400, 300, -22), 300, 840, 1200]:
+        w.resize(width, 300)
+        qtbot.wait(5)
+        edge = w.actions.bar.width()
+        for name in ("open", "brush", "mirror", "clear", "zoom_in", "random", "sweep", "morph", "panel"):
+            button = w.actions.bar.widgetForAction(w.actions[name])
+            assert button.isVisible() and button.geometry().right() < edge, (name, width)
+        assert w.width() == max(width, w.minimumWidth()) and w.minimumWidth() <= 683
     w.set_language("en")
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "es", "zh"])
 def test_a_borrowed_part_s_name_is_not_cut(window, qtbot, language):
     w = window(start=False)
     w.set_language(language)
@@ -304,19 +308,6 @@ def test_a_borrowed_part_s_name_is_not_cut(window, qtbot, language):
         button = w.controls._borrowed_row.itemAt(n).widget()
         assert button.fontMetrics().horizontalAdvance(plain(button.text())) + 18 <= button.width(), button.text()
     w.set_language("en")
-
-
-def test_drawing_and_face_go_into_a_folder_together(window, qtbot, tmp_path, monkeypatch):
-    w = window()
-    assert not w.actions["save_both"].isEnabled()
-    draw(w.canvas, LINE)
-    settle(w, qtbot)
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a: str(tmp_path / "faces"))
-    w.actions["save_both"].trigger()
-    folder, = (tmp_path / "faces").iterdir()
-    assert sorted(p.name for p in folder.iterdir()) == ["drawing.png", "face.png"]
-    assert np.array_equal(files.open_picture(folder / "face.png").pixels, w.document.pixels())
-    assert not w.isWindowModified()
 
 
 def test_what_is_said_over_a_small_face_is_not_cut(window, weights, qtbot):
@@ -339,3 +330,19 @@ def test_a_closed_window_takes_its_language_along(window):
     w.set_language("zh")
     w.close()
     assert tr("Brush") == "Brush"
+
+
+def test_another_process_that_holds_jittor_s_lock_is_told_where_one_looks(window, weights, qtbot, tmp_path):
+    lock = tmp_path / "jittor.lock"
+    lock.touch()
+    weights.set(lock=str(lock))
+    w = window()
+    qtbot.waitUntil(lambda: w.device_label.text() == "CPU", timeout=PATIENCE)
+    with open(lock, "r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        draw(w.canvas, LINE)
+        qtbot.waitUntil(lambda: "another Jittor" in w.device_label.text(), timeout=PATIENCE)
+        assert "another Jittor" in w.face.word.text() and w.face.word.isVisible()
+        assert w.face.word.geometry().right() <= w.face.width()
+    qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
+    assert w.device_label.text() == "CPU" and not w.face.word.isVisible()

@@ -12,8 +12,9 @@ import pytest
 from machines import ROOT
 
 #: whatever a developer's shell may have set
-SETTINGS = ("JITTOR_HOME JT_DFD_DEVICE JT_DFD_ISA JT_DFD_JITTOR ONEDNN_MAX_CPU_ISA JT_DFD_SET JT_DFD_ASSUME_GPU "
-            "cc_path cc_flags nvcc_path nvcc_flags cuda_archs python_config_path use_mpi mpicc_path use_mkl use_cuda "
+SETTINGS = ("JITTOR_HOME JT_DFD_CACHE JT_DFD_DEVICE JT_DFD_ISA JT_DFD_JITTOR ONEDNN_MAX_CPU_ISA JT_DFD_SET "
+            "JT_DFD_ASSUME_GPU cc_path cc_flags nvcc_path nvcc_flags cuda_archs python_config_path "
+            "use_mpi mpicc_path use_mkl use_cuda "
             "log_silent log_v cache_name use_cutt use_cutlass use_nccl nccl_include_path nccl_lib_path "
             "FIX_TORCH_ERROR conv_opt debug gdb_path CUDA_HOME CUDA_PATH "
             "CUDA_VISIBLE_DEVICES OMPI_COMM_WORLD_SIZE OMPI_COMM_WORLD_LOCAL_SIZE OMP_NUM_THREADS").split()

@@ -9,9 +9,11 @@ from pathlib import Path
 
 CORE = '''
 import os, sys, time
+import jittor_utils
 place = os.environ["FAKE_CACHE"]
 os.makedirs(place, exist_ok=True)
-core = os.path.join(place, "jittor_core.so")
+core = os.path.join(jittor_utils.cache_path, "jittor_core.so")
+os.makedirs(jittor_utils.cache_path, exist_ok=True)
 
 def count(name):
     with open(os.path.join(place, name), "a") as f:
@@ -35,12 +37,7 @@ if not os.path.exists(core):
         count("hanging")
         time.sleep(600)
     if BEHAVIOUR == "damaged":
-        import hashlib, platform
-        utilities = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), \
-"jittor_utils/__init__.py")
-        objects = os.path.join(os.environ["HOME"], ".cache/jittor/jt1.3.11/g++12/py" + platform.python_version(), \
-"os/cpu",
-                               hashlib.md5(utilities.encode()).hexdigest()[:4], os.environ["cache_name"])
+        from jittor_utils import cache_path as objects
         if os.path.exists(os.path.join(objects, "half.o")):
             print("RuntimeError: Check failed: src.size()  Source read failed: half.o", file=sys.stderr)
             os._exit(1)
@@ -80,5 +77,8 @@ def make(folder: Path, behaviour: str = "", pause: float = 0.02) -> Path:
     (folder / "jittor/__init__.py").write_text(CORE % {"behaviour": behaviour, "pause": pause})
     for name in ("jittor_core", "jit_utils_core"):
         (folder / f"{name}.py").write_text(
-            "import os\n__file__ = os.path.join(os.environ['FAKE_CACHE'], 'jittor_core.so')\n")
+            "import jittor_utils, os\n__file__ = os.path.join(jittor_utils.cache_path, 'jittor_core.so')\n")
+    (folder / "jittor_utils.py").write_text(
+        "import os\n"
+        "cache_path = os.path.join(os.environ.get('JITTOR_HOME') or os.environ['HOME'], '.cache/jittor/fake')\n")
     return folder

@@ -65,7 +65,7 @@ def judged(folder, answer=H100, there=GCC12):
 
 
 def text(problems):
-    return "\n".join(p["what"] + " | " + p["mend"] for p in problems)
+    return "\n".join(p["what"] + " | " + p["fix"] for p in problems)
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_a_compiler_that_is_too_new_is_found_before_compiling(tmp_path):
     verdict = judged(toolkit(tmp_path / "cuda", (11, 8), 11))
     assert "takes g++ up to 11" in text(verdict["problems"]) and "12" in text(verdict["problems"])
     if cuda_toolkit.package_command(["g++"]).startswith("apt-get"):
-        assert verdict["problems"][0]["mend"] == "apt-get install -y g++-11"
+        assert verdict["problems"][0]["fix"] == "apt-get install -y g++-11"
 
 
 def test_an_older_compiler_beside_it_is_taken(tmp_path):
@@ -138,7 +138,7 @@ CUDA_12, CUDA_13 = "install a CUDA 12 toolkit", "pip install nvidia-cuda-nvcc==1
     (["GTX 780", "B200"], (13, 0), "no CUDA knows both GTX 780 and B200", "install")],
     ids=lambda v: " ".join(map(str, v)) if isinstance(v, (list, tuple)) else "")
 def test_advice_is_for_the_cards_that_are_there(gpus, cuda, wanted, never):
-    said = cuda_toolkit.no_compiler(driver(cuda, *gpus))["mend"]
+    said = cuda_toolkit.no_compiler(driver(cuda, *gpus))["fix"]
     assert wanted in said and never not in said
 
 
@@ -148,7 +148,7 @@ def test_advice_is_for_the_cards_that_are_there(gpus, cuda, wanted, never):
     (["RTX 5090", "V100"], (13, 0), (12, 4), "12.8 or newer")])
 def test_a_toolkit_that_does_not_know_the_card(tmp_path, gpus, cuda, version, wanted):
     problems = judged(toolkit(tmp_path / "cuda", version, 15), driver(cuda, *gpus))["problems"]
-    assert len(problems) == 1 and wanted in problems[0]["mend"]
+    assert len(problems) == 1 and wanted in problems[0]["fix"]
 
 
 @pytest.mark.parametrize("gpu, cuda, version", [("V100", (13, 0), (12, 9)), ("RTX 5090", (13, 0), (12, 8)),
@@ -489,5 +489,5 @@ def test_the_version_is_asked_without_flags(tmp_path):
 
 
 def test_a_problem_lists_every_finding():
-    problem = RuntimeProblem([{"what": "one", "mend": "do this"}, {"what": "two", "mend": ""}])
+    problem = RuntimeProblem([{"what": "one", "fix": "do this"}, {"what": "two", "fix": ""}])
     assert "one" in str(problem) and "do this" in str(problem) and "two" in str(problem)

@@ -2,6 +2,7 @@
 the real one is compiled when the whole suite starts in a clean home."""
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import time
 import fake_jittor
 import pytest
 from machines import ROOT
+
+from jt_dfd.runtime import display
 
 START = """
 from jt_dfd import runtime
@@ -23,11 +26,20 @@ print(seen)
 
 @pytest.fixture
 def play(run, tmp_path):
+    """A machine whose Jittor is a fake: play(behaviour) runs a start to its end, play.begin only begins one."""
+    place = dict(FAKE_CACHE=str(tmp_path / "cache"), JT_DFD_JITTOR="installed")
+
     def call(behaviour="", code=START, pause=0.02, **environment):
         fake_jittor.make(tmp_path / "site", behaviour, pause)
-        return run(code, PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"),
-                   JT_DFD_JITTOR="installed", **environment)
+        return run(code, PYTHONPATH=str(tmp_path / "site"), **place, **environment)
+
+    def begin(behaviour, code):
+        fake_jittor.make(tmp_path / "site", behaviour)
+        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, universal_newlines=True,
+                                env=dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", **place))
+    call.begin = begin
     call.cache = tmp_path / "cache"
+    call.core = tmp_path / "home/.cache/jittor/fake/jittor_core.so"
     call.count = lambda name: len((tmp_path / "cache" / name).read_text().split())
     return call
 
@@ -50,7 +62,7 @@ def test_the_second_start_compiles_nothing_and_asks_no_child(play):
 
 def test_a_removed_cache_is_compiled_again(play):
     play()
-    (play.cache / "jittor_core.so").unlink()
+    (play.core).unlink()
     status, out, err = play()
     assert status == 0, err
     assert play.count("compiles") == 2 and eval(out)
@@ -74,7 +86,7 @@ import os
 from jt_dfd import runtime
 from jt_dfd.runtime import first_compile
 first_compile.ensure = lambda *a: None     # all marks say ready, and Jittor sees it differently
-os.unlink(os.environ["FAKE_CACHE"] + "/jittor_core.so")
+os.unlink(os.environ["HOME"] + "/.cache/jittor/fake/jittor_core.so")
 runtime.start("cpu")
 """)
     assert status != 0 and "run the command again" in err
@@ -94,34 +106,51 @@ def test_a_failed_compile_says_why_and_where_to_read_on(play, behaviour, words):
 
 
 def test_without_a_callback_it_is_told_on_stderr(play):
-    status, out, err = play(code="from jt_dfd.runtime import first_compile, start; "
-                                 "first_compile.QUIET = 0; start('cpu')")
+    status, out, err = play(code="from jt_dfd.runtime import display, start; "
+                                 "display.QUIET = 0; start('cpu')")
     assert status == 0, err
-    assert "compiles itself" in err and "compiling Jittor's core" in err and "Jittor is ready" in err
+    assert "Compiling for this machine" in err and "compiling Jittor's core" in err and "Compiled (" in err
     assert out == "", "nothing is written to standard output"
 
 
-def test_the_time_left_follows_this_machine(machine, monkeypatch, capsys):
-    from jt_dfd.runtime import first_compile
-
+def test_the_time_left_is_that_of_all_that_comes_as_fast_as_this_machine_is(machine, monkeypatch, capsys):
     now = [0.0]
-    monkeypatch.setattr(first_compile.time, "monotonic", lambda: now[0])
-    show = first_compile._Show(None, "cpu")
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display, "SHARES", {"tools": 0.5, "core": 1.0, "cpu": 0.25, "face": 0.25})
+    show = display.Display(stages=("tools", "core", "cpu", "face"))
+    show("lock", 0, 0)
+    now[0] += 1000            # another's work says nothing of this one's
+    show("tools", 0, 0)
+    now[0] += 60              # 2 s a hundredth of the core's time
     show("core", 1, 100)
-    now[0] += 2
-    show("core", 2, 100)
-    assert "left" not in capsys.readouterr().err, "nothing is said by two files"
-    now[0] += 58
-    show("core", 20, 100)     # 3 s a file: 240 s, and 30 s for what follows
-    assert "20/100 (20 %), about 4 min left" in capsys.readouterr().err
-    now[0] += 240
-    show("core", 99, 100)
-    assert "about 40 s left" in capsys.readouterr().err
+    now[0] += 60
+    assert "left" not in capsys.readouterr().err
+    show("core", 50, 100)
+    assert "core 50/100, about 2 min left" in capsys.readouterr().err
+    now[0] += 90
+    show("face", 1, 2)
+    assert "about 20 s left" in capsys.readouterr().err
+
+
+def test_what_an_interrupted_start_had_compiled_makes_no_promises(machine, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display, "SHARES", {"tools": 0.5, "core": 1.0})
+    show = display.Display(stages=("tools", "core"))
+    show("tools", 0, 0)
+    now[0] += 10
+    for done in range(1, 51):
+        show("core", done, 100)
+        now[0] += 0.01
+    now[0] += 100
+    assert "left" not in capsys.readouterr().err
+    show("core", 60, 100)     # 10 s a file
+    assert "60/100, about 7 min left" in capsys.readouterr().err
 
 
 def test_a_quick_one_is_not_told(play):
-    status, out, err = play(code="from jt_dfd.runtime import first_compile, start; "
-                                 "first_compile.QUIET = 9999; start('cpu')")
+    status, out, err = play(code="from jt_dfd.runtime import display, start; "
+                                 "display.QUIET = 9999; start('cpu')")
     assert (status, out, err) == (0, "", "")
 
 
@@ -134,11 +163,7 @@ def wait_for(path, lines=1, seconds=1200):
     pytest.fail(f"{path.name} did not come")
 
 
-def test_two_first_starts_at_once_compile_once(machine, tmp_path):
-    cache = tmp_path / "cache"
-    fake_jittor.make(tmp_path / "site", "gate")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(cache),
-                       JT_DFD_JITTOR="installed")
+def test_two_first_starts_at_once_compile_once(play):
     code = """
 import os
 from jt_dfd import runtime
@@ -147,34 +172,14 @@ def progress(stage, done, total):
         open(os.environ["FAKE_CACHE"] + "/waiting", "a").write("one\\n")
 runtime.start("cpu", progress)
 """
-
-    def start():
-        return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE,
-                                universal_newlines=True)
-
-    children = [start()]
-    wait_for(cache / "compiles")        # the first compiles, and goes on only when told to
-    children += [start(), start()]
-    wait_for(cache / "waiting", 2)
-    (cache / "go").touch()
+    children = [play.begin("gate", code)]
+    wait_for(play.cache / "compiles")        # the first compiles, and goes on only when told to
+    children += [play.begin("gate", code) for _ in range(2)]
+    wait_for(play.cache / "waiting", 2)
+    (play.cache / "go").touch()
     said = [child.communicate(timeout=1200)[1] for child in children]
     assert [child.returncode for child in children] == [0, 0, 0], said
-    assert len((cache / "compiles").read_text().split()) == 1
-
-
-def test_interrupting_stops_the_compiler_too(machine, tmp_path):
-    fake_jittor.make(tmp_path / "site", "forever")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
-                       JT_DFD_JITTOR="installed")
-    # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
-    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START
-    parent = subprocess.Popen([sys.executable, "-c", listening], env=environment, stderr=subprocess.PIPE)
-    wait_for(tmp_path / "cache/hanging")
-    parent.send_signal(signal.SIGINT)
-    parent.communicate(timeout=1200)
-    assert parent.returncode != 0
-    for name in ("hanging", "compiler"):
-        wait_for_end(int((tmp_path / "cache" / name).read_text()))
+    assert play.count("compiles") == 1
 
 
 def wait_for_end(process):
@@ -190,51 +195,57 @@ def wait_for_end(process):
     pytest.fail("the compiling process lives on")
 
 
-def test_a_killed_start_takes_its_compilers_along_and_the_next_one_compiles(play, tmp_path):
-    """A closed terminal, a job's time limit: nobody is left to end them, and nobody meets their halves."""
-    fake_jittor.make(tmp_path / "site", "forever")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
-                       JT_DFD_JITTOR="installed")
-    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.DEVNULL)
-    wait_for(tmp_path / "cache/hanging")
-    parent.kill()
-    parent.wait(60)
-    for name in ("hanging", "compiler"):
-        wait_for_end(int((tmp_path / "cache" / name).read_text()))
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=lambda end: end.name)
+def test_an_ended_start_takes_its_compilers_along_and_the_next_one_compiles(play, end):
+    """Ctrl-C, a closed terminal, a job's time limit.  Compilers hold the lock as long as they live: nobody meets their
+    halves."""
+    # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
+    parent = play.begin("forever", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START)
+    wait_for(play.cache / "hanging")
+    with open(os.path.join(os.environ["HOME"], ".cache/jt_dfd/first_compile.lock")) as lock:
+        with pytest.raises(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        parent.send_signal(end)
+        parent.communicate(timeout=1200)
+        assert parent.returncode != 0
+        for name in ("hanging", "compiler"):
+            wait_for_end(int((play.cache / name).read_text()))
+        fcntl.flock(lock, fcntl.LOCK_EX)   # and it falls with the last of them
     status, out, err = play()
     assert status == 0 and eval(out)[-1][0] == "ready", err
 
 
-def test_the_next_start_waits_for_compilers_that_are_left(play, tmp_path):
-    """They hold the lock as long as they live."""
-    fake_jittor.make(tmp_path / "site", "forever")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
-                       JT_DFD_JITTOR="installed")
-    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.DEVNULL)
-    wait_for(tmp_path / "cache/hanging")
-    import fcntl
-
-    with open(os.path.join(os.environ["HOME"], ".cache/jt_dfd/first_compile.lock")) as f:
-        with pytest.raises(OSError):
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        parent.kill()
-        parent.wait(60)
-        wait_for_end(int((tmp_path / "cache/compiler").read_text()))
-        fcntl.flock(f, fcntl.LOCK_EX)   # and it falls with the last of them
-
-
 def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
-    import hashlib
-    import platform
-
-    key = hashlib.md5(str(tmp_path / "site/jittor_utils/__init__.py").encode()).hexdigest()[:4]
-    objects = tmp_path / f"home/.cache/jittor/jt1.3.11/g++12/py{platform.python_version()}/os/cpu/{key}/jt_dfd"
+    objects = tmp_path / "home/.cache/jittor/fake"
     objects.mkdir(parents=True)
     (objects / "half.o").write_text("")
     status, out, err = play("damaged")
     assert status == 0, err
     stages = [step[0] for step in eval(out)]
     assert "again" in stages and stages[-1] == "ready"
+
+
+def test_a_prepared_folder_is_taken_over_at_any_home_and_not_touched(play, tmp_path):
+    """An image's, or a cluster's: made by one, read by all."""
+    shared = tmp_path / "somewhere/shared"
+    status, out, err = play(JITTOR_HOME=str(shared))
+    assert status == 0 and play.count("compiles") == 1, err
+    (shared / ".cache/jittor/fake/jit").mkdir()
+    (shared / ".cache/jittor/fake/jit/kernel.so").write_text("kernel")
+    moved = tmp_path / "elsewhere"
+    shared.rename(moved)
+    before = sorted(p for p in moved.rglob("*"))
+    status, out, err = play(JT_DFD_CACHE=str(moved))
+    assert status == 0 and play.count("compiles") == 1, "nothing is compiled again: " + err
+    assert (tmp_path / "home/.cache/jittor/fake/jit/kernel.so").read_text() == "kernel"
+    assert sorted(p for p in moved.rglob("*")) == before
+
+
+def test_a_prepared_folder_of_another_machine_is_told_and_compiled_beside(play, tmp_path):
+    (tmp_path / "empty").mkdir()
+    status, out, err = play(JT_DFD_CACHE=str(tmp_path / "empty"))
+    assert status == 0 and play.count("compiles") == 1
+    assert "nothing there was compiled for this Python, compiler and processor" in err
 
 
 def test_an_mpi_rank_compiles_as_a_process_of_its_own(play):

@@ -66,7 +66,7 @@ def test_a_gpu_without_a_compiler_falls_back_and_says_so(run, tmp_path, ask):
             "from jt_dfd import runtime; print(json.dumps(runtime.report()))")
     report = json.loads(run(code, LD_LIBRARY_PATH=str(tmp_path))[1])
     assert report["device"] == "cpu" and report["missing"] == []
-    assert "no CUDA compiler" in report["notes"][0]["what"] and "CUDA 12" in report["notes"][0]["mend"]
+    assert "no CUDA compiler" in report["notes"][0]["what"] and "CUDA 12" in report["notes"][0]["fix"]
 
 
 def test_asking_for_a_gpu_that_is_not_there_is_an_error(ask, run, tmp_path):

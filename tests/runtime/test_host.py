@@ -1,4 +1,4 @@
-"""What the machine must have: found out before anything is compiled, with the command that mends it."""
+"""What the machine must have: found out before anything is compiled, with the command that fixes it."""
 from __future__ import annotations
 
 import json
@@ -16,7 +16,7 @@ from jt_dfd.runtime import host, plan
 
 
 def texts(problems):
-    return "\n".join(p["what"] + " | " + p["mend"] for p in problems)
+    return "\n".join(p["what"] + " | " + p["fix"] for p in problems)
 
 
 def test_nothing_is_missing_on_a_machine_that_has_everything(machine):

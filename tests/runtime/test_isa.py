@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from jt_dfd.runtime import doctor, isa, plan
+from jt_dfd.runtime import doctor, first_compile, host, isa, plan
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="sets of x86")
 
@@ -32,10 +32,15 @@ def test_compiler_and_onednn_are_limited_in_a_cache_of_their_own(avx512, monkeyp
     assert f"no more than {name}" in doctor.words(made.report())
 
 
-def test_the_processor_s_own_set_needs_no_second_cache(machine, monkeypatch):
-    monkeypatch.setattr(isa, "processor", lambda: "avx2")
+def test_it_is_the_same_cache_on_every_processor_that_has_the_set(machine, monkeypatch):
+    """An image compiled on one machine runs on another."""
     monkeypatch.setenv("JT_DFD_ISA", "avx2")
-    assert plan.make_plan("cpu", dry=True).environment["cache_name"] == "jt_dfd"
+    names = set()
+    for name in ("avx2", "avx512"):
+        monkeypatch.setattr(isa, "processor", lambda name=name: name)
+        monkeypatch.setattr(host, "processor_model", lambda name=name: f"one with {name}")
+        names.add(first_compile.fingerprint("cpu", plan.make_plan("cpu", dry=True).environment))
+    assert len(names) == 1
 
 
 @pytest.mark.parametrize("name, words", [("avx9", "expected avx512, avx2 or baseline"), ("avx512", "has avx2 only")])
@@ -43,7 +48,7 @@ def test_what_cannot_be_is_refused_with_the_way_out(machine, monkeypatch, name, 
     monkeypatch.setattr(isa, "processor", lambda: "avx2")
     monkeypatch.setenv("JT_DFD_ISA", name)
     problem, = (p for p in plan.make_plan("cpu", dry=True).problems if "JT_DFD_ISA" in p["what"])
-    assert words in problem["what"] and problem["mend"] == "unset JT_DFD_ISA"
+    assert words in problem["what"] and problem["fix"] == "unset JT_DFD_ISA"
 
 
 def test_flags_of_the_user_s_own_do_not_mix_with_it(avx512, monkeypatch):

@@ -1,4 +1,4 @@
-"""The view with this machine's CUDA compiler: what it mends does compile, to sm_80 and sm_90.  No GPU needed."""
+"""The view with this machine's CUDA compiler: what it gives back does compile, to sm_80 and sm_90.  No GPU needed."""
 from __future__ import annotations
 
 import subprocess

@@ -70,7 +70,7 @@ def test_without_the_wheels_the_slow_way_is_chosen_and_said(machine, monkeypatch
     monkeypatch.setattr(metadata, "distribution", lambda n: nowhere(n) if n.startswith("onednn") else real(n))
     made = plan.make_plan("cpu")
     assert made.problems == [] and made.environment["use_mkl"] == "0"
-    assert "slower" in made.notes[0]["what"] and "onednn-cpu-gomp==2022.2.1" in made.notes[0]["mend"]
+    assert "slower" in made.notes[0]["what"] and "onednn-cpu-gomp==2022.2.1" in made.notes[0]["fix"]
 
 
 def test_half_a_wheel_is_no_wheel(machine, wheels):
@@ -81,7 +81,7 @@ def test_half_a_wheel_is_no_wheel(machine, wheels):
 def test_another_copy_that_jittor_would_pick_is_reported(machine, wheels):
     (onednn.folder().parent / "dnnl_old").mkdir(parents=True)
     said = plan.make_plan("cpu").problems[0]
-    assert "dnnl_old" in said["what"] and said["mend"].startswith("mv ")
+    assert "dnnl_old" in said["what"] and said["fix"].startswith("mv ")
 
 
 def test_jittor_home_is_respected(machine, wheels, tmp_path, monkeypatch):

@@ -112,7 +112,7 @@ def test_what_is_set(monkeypatch, environment, flag):
     assert jittor.flags.use_tensorcore == flag
 
 
-def test_another_word_is_a_problem_with_its_mend(machine, monkeypatch):
+def test_another_word_is_a_problem_with_its_fix(machine, monkeypatch):
     monkeypatch.setenv("JT_DFD_TF32", "maybe")
     said = [p for p in make_plan("cpu", dry=True).problems if "JT_DFD_TF32=maybe" in p["what"]]
     assert said and "unset JT_DFD_TF32" in str(said[0])

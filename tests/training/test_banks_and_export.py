@@ -75,7 +75,7 @@ def test_the_exported_folder_makes_the_face_that_was_trained(pairs, embedding, e
     assert set(folder.meta["files"]) == set(folder.files())
     sketch = to_sketch(pairs / "sketches/000.png", 64)
     result = Synthesizer(exported / "params", "cpu").synthesize(sketch, "female", refine=0)
-    trainer, _ = synthesis_trainer(pairs, embedding, exported / "other", init_from=str(exported / "run"), gan=0.0)
+    trainer, _ = synthesis_trainer(pairs, embedding, exported / "other", init=str(exported / "run"), gan=0.0)
     drawn = {c: trainer.geometry.crop(to_sketch(sketch, 64), c)[None, None] for c in COMPONENTS}
     crops = {c: jt.array((crop.astype(np.float32) - 127.5) / 127.5) for c, crop in drawn.items()}
     expected = sheets.colour(trainer.generator(trainer.features(crops)))[0]
@@ -88,10 +88,10 @@ def test_the_exported_folder_makes_the_face_that_was_trained(pairs, embedding, e
 def test_a_folder_says_how_it_was_trained(pairs, embedding, exported, tmp_path):
     """Every call, the run that another began from, and nothing about the machine's folders."""
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "finer", steps=1, gan=0.0,
-                                         init_from=str(exported / "run"))
+                                         init=str(exported / "run"))
     assert loop.run(trainer, options, False, [str(tmp_path / "tools/train.py"), "--data", str(pairs), "--steps", "1"])
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "finer", steps=2, gan=0.0,
-                                         init_from=str(exported / "run"))
+                                         init=str(exported / "run"))
     assert loop.run(trainer, options, True, ["tools/train.py", "--resume", "--steps", "2"])
     export(embedding, tmp_path / "finer", tmp_path / "params")
     record = checkpoints.open_folder(tmp_path / "params").meta["provenance"]["synthesis"]
@@ -122,7 +122,7 @@ def test_a_later_checkpoint_than_the_best_can_be_taken(pairs, embedding, tmp_pat
 
 def test_parts_that_do_not_belong_together_are_refused(pairs, embedding, exported, tmp_path):
     trainer, options = embedding_trainer(pairs, tmp_path / "later", steps=1, save_every=1,
-                                         init_from=str(open_weights(embedding).path))
+                                         init=str(open_weights(embedding).path))
     loop.run(trainer, options, False, ["train"])
     with pytest.raises(UserError, match="other encoders"):
         export(tmp_path / "later", exported / "run", tmp_path / "out")

@@ -263,9 +263,77 @@ def test_training_goes_on_from_a_folder_of_weights(pairs, embedding, tmp_path, e
 
     assert loop.run(trainer, options, False, ["train"])
     expected = trainer.weights()
-    finer, _ = synthesis_trainer(pairs, "", tmp_path / "finer", init_from=str(tmp_path / "run"), gan=0.0)
+    finer, _ = synthesis_trainer(pairs, "", tmp_path / "finer", init=str(tmp_path / "run"), gan=0.0)
     for name, arrays in finer.weights().items():
         assert all(np.array_equal(arrays[k], expected[name][k]) for k in arrays), name
-    one, _ = embedding_trainer(pairs, tmp_path / "one", init_from=str(tmp_path / "run" / "weights"))
+    one, _ = embedding_trainer(pairs, tmp_path / "one", init=str(tmp_path / "run" / "weights"))
     for path, arrays in one.weights("nose").items():
         assert all(np.array_equal(arrays[k], expected[path][k]) for k in arrays)
+
+
+def random_weights(path, config):
+    """A whole folder of weights of ``config`` in half precision."""
+    from jt_dfd import checkpoints
+    from jt_dfd.layout import specification_of
+
+    folder, random = checkpoints.Folder(path, config, {}), np.random.default_rng(5)
+    for (kind, component), shapes in specification_of(config).items():
+        folder.write_network(kind, component, {name: random.random(shape).astype(np.float16)
+                                               for name, shape in shapes.items()})
+    folder.write_config(None)
+    return folder
+
+
+def test_stage_two_begins_with_what_fits_of_weights_for_other_encoders(pairs, embedding, tmp_path, capfd):
+    """Generator and feature decoders of a folder with another latent width: all but the layer that reads latents."""
+    from jt_dfd.config import preset
+    from jt_dfd.training import loop
+
+    other = random_weights(tmp_path / "other", preset("tiny").with_changes(latent=16))
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", init=str(other.path), steps=2)
+    for component, decoder in trainer.decoders.items():
+        found, there = named.from_network(decoder), other.network("feature_decoder", component)
+        assert [name for name in there if not np.array_equal(found[name], there[name])] == ["fc.0.weight"]
+        assert found["fc.0.weight"].shape[1] == 24 and np.isfinite(found["fc.0.weight"]).all()
+    assert all(np.array_equal(a, named.from_network(trainer.generator)[n])
+               for n, a in other.network("generator").items())
+    assert loop.run(trainer, options, False, ["train"])
+    said = capfd.readouterr().err
+    assert said.count("is taken, but for fc.0.weight (") == 5 and "16) there" in said
+    assert "discriminator starts anew" in said and "trained with other encoders" in said
+    # resumed, nothing begins with it, and the folder may be gone
+    again, options = synthesis_trainer(pairs, embedding, tmp_path / "run", init=str(other.path), steps=3)
+    assert loop.run(again, options, True, ["train"])
+    assert "is taken" not in capfd.readouterr().err
+
+
+def test_the_releases_layout_is_trained_on_without_a_stage_one(pairs, tmp_path, capfd):
+    """No config.json, no discriminator: sizes and encoders of the files themselves."""
+    from jt_dfd.config import preset
+    from jt_dfd.training import loop
+    from jt_dfd.training.options import SynthesisOptions
+    from jt_dfd.training.weights import config_of
+
+    release = random_weights(tmp_path / "Params", preset("tiny"))
+    (release.path / "config.json").unlink()
+    assert config_of(SynthesisOptions(init=str(release.path))) == preset("tiny")
+    trainer, options = synthesis_trainer(pairs, "", tmp_path / "run", init=str(release.path), lr=1e-6, steps=1)
+    assert all(np.array_equal(a, named.from_network(trainer.generator)[n])
+               for n, a in release.network("generator").items())
+    assert loop.run(trainer, options, False, ["train"])
+    assert "discriminator starts anew" in capfd.readouterr().err
+    resumed, options = synthesis_trainer(pairs, "", tmp_path / "run", init=str(release.path), steps=2)
+    assert loop.run(resumed, options, True, ["train"])
+
+
+def test_weights_of_which_nothing_fits_are_refused(pairs, embedding, tmp_path):
+    from jt_dfd import checkpoints
+    from jt_dfd.config import preset
+    from jt_dfd.training.options import OptionsError
+
+    with pytest.raises(OptionsError, match="--init .*run: nothing in it fits"):
+        synthesis_trainer(pairs, embedding, tmp_path / "run", init=str(embedding))   # stage I's networks alone
+    folder = random_weights(tmp_path / "damaged", preset("tiny"))
+    folder.find("generator").write_bytes(b"")
+    with pytest.raises(checkpoints.CheckpointError, match="latest_net_G"):
+        synthesis_trainer(pairs, embedding, tmp_path / "run", init=str(folder.path))

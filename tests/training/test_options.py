@@ -1,14 +1,17 @@
 """Options, schedules, and the files of a run.  No Jittor."""
 import argparse
 import json
+import os
 
 import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError
+from jt_dfd.errors import UserError
 from jt_dfd.training import options as o
+from jt_dfd.training.losses import falling
+from jt_dfd.training.optimiser import learning_rate
 from jt_dfd.training.run_folder import RunFolder
-from jt_dfd.training.schedule import falling, learning_rate
 
 
 def parse(*words):
@@ -140,3 +143,95 @@ def test_log_drops_what_a_killed_run_wrote_after_its_checkpoint(tmp_path):
     from jt_dfd.pictures import read_picture
 
     assert read_picture(tmp_path / "losses.png").std() > 5
+
+
+def test_a_checkpoint_with_nan_is_passed_over(tmp_path):
+    run = RunFolder(tmp_path)
+    run.save(10, ARRAYS, {})
+    run.save(20, {"a/b": np.array([1, np.nan], np.float32)}, {})
+    with pytest.warns(UserWarning, match="not finite"):
+        assert run.newest()[0] == 10
+
+
+def test_a_damaged_options_file_is_repaired_by_repeating_the_options(tmp_path):
+    from jt_dfd.training.run_folder import note_command
+
+    note_command(tmp_path, 0, "tools/train_synthesis.py --data d --l1 33")
+    (tmp_path / o.OPTIONS_FILE).write_text("{")
+    with pytest.raises(o.OptionsError, match="options.json.*--data d --l1 33 --resume"):
+        o.gather(o.SynthesisOptions, parse("--out", str(tmp_path)), resume=True)
+    options = o.gather(o.SynthesisOptions, parse("--out", str(tmp_path), "--data", "d", "--l1", "33"), resume=True)
+    assert options.l1 == 33 and "was damaged" in options.notes[0]
+    o.write(options, tmp_path)
+    assert o.gather(o.SynthesisOptions, parse("--out", str(tmp_path)), resume=True).l1 == 33
+
+
+def test_other_pictures_and_fewer_steps_are_told(tmp_path):
+    o.write(o.SynthesisOptions(data="d", out=str(tmp_path), steps=100), tmp_path)
+    notes = o.gather(o.SynthesisOptions, parse("--out", str(tmp_path), "--data", "e", "--steps", "50"), True).notes
+    assert "began with d" in notes[0] and "--steps 50: fewer than the 100" in notes[1] and len(notes) == 2
+    assert not o.gather(o.SynthesisOptions, parse("--out", str(tmp_path), "--data", "d"), True).notes
+
+
+def test_options_from_a_file_below_those_of_the_command_line(tmp_path):
+    def parsed(*words):
+        parser = argparse.ArgumentParser()
+        o.add_arguments(parser, o.SynthesisOptions)
+        return o.parse(parser, list(words))
+
+    o.write(o.SynthesisOptions(data=os.pathsep.join("ab"), out="r", set="latent=9 canvas=64", tensorboard=False,
+                               l1=7.5), tmp_path)
+    found = parsed("--config", str(tmp_path / "options.json"), "--l1", "8", "--out", "s")
+    assert (found.data, found.set, found.tensorboard, found.l1, found.out) == (
+        os.pathsep.join("ab"), "latent=9 canvas=64", False, 8, "s")
+    file = tmp_path / "mine.yaml"
+    file.write_text("# ours\ndata: 'my set'\nlr-discriminator: 1e-4  # slower\nfrechet: true\n")
+    found = parsed("--config", str(file), "--data", "c", "d")
+    assert (found.data, found.lr_discriminator, found.frechet) == (os.pathsep.join("cd"), 1e-4, True)
+    file.write_text("learning: 3\n")
+    with pytest.raises(o.OptionsError, match="mine.yaml: no option 'learning'"):
+        parsed("--config", str(file))
+    file.write_text("- a list\n")
+    with pytest.raises(o.OptionsError, match="mine.yaml: not readable"):
+        parsed("--config", str(file))
+
+
+def test_sizes_from_the_command_line_are_checked():
+    from jt_dfd.config import ConfigError
+    from jt_dfd.training.weights import config_of
+
+    config = config_of(o.SynthesisOptions(preset="tiny", set="latent=16 feature_widths=10,8"))
+    assert (config.latent, config.feature_widths, config.generator_width) == (16, (10, 8), 8)
+    for words, wrong in (("width=3", "no size 'width'"), ("latent=big", "latent=big: expected whole numbers"),
+                         ("feature_widths=8", "feature_widths needs 2 numbers"), ("latent=0", "latent must be")):
+        with pytest.raises(ConfigError, match=wrong):
+            config_of(o.SynthesisOptions(preset="tiny", set=words))
+
+
+def test_half_a_wave_falls_from_the_rate_to_zero():
+    rates = [learning_rate(2.0, s, 100, 0.5, shape="cosine") for s in range(101)]
+    assert rates[:51] == [2.0] * 51 and rates[75] == pytest.approx(1.0) and rates[100] == 0
+    assert rates[55] > learning_rate(2.0, 55, 100, 0.5) and rates[95] < learning_rate(2.0, 95, 100, 0.5)
+
+
+def test_weights_and_biases_get_losses_sheets_and_options_under_one_id(tmp_path, monkeypatch):
+    import sys
+    from types import SimpleNamespace
+
+    from jt_dfd.training.log import Log
+
+    begun, logged = [], []
+    run = SimpleNamespace(log=logged.append, finish=lambda: logged.append("end"), define_metric=lambda *a, **k: None)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(
+        init=lambda **how: begun.append(how) or run, Image=lambda path: f"picture {path}"))
+    for step in (0, 1):
+        log = Log(tmp_path, step=step, tensorboard=False, wandb="faces", options={"lr": 1.0})
+        log.line(step + 1, {"l1": 0.5})
+        log.sheet(step + 1, np.zeros((4, 4, 3), np.uint8))
+        log.close()
+    assert [(how["project"], how["config"]) for how in begun] == [("faces", {"lr": 1.0})] * 2
+    assert begun[0]["id"] == begun[1]["id"] != ""
+    assert logged[0] == {"step": 1, "l1": 0.5} and "step-00000001.png" in logged[1]["samples"] and logged[2] == "end"
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match="pip install wandb"):
+        Log(tmp_path, tensorboard=False, wandb="faces")

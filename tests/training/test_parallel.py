@@ -106,8 +106,43 @@ def test_a_signal_saves_and_stops(root, pairs, embedding, tmp_path, to):
 
 
 def test_stage_one_with_synchronised_batch_statistics(root, pairs, embedding, tmp_path):
-    more = ("--data", str(pairs), "--component", "mouth", "--lr", "1e-4", "--norm-momentum", "1", "--init-from",
+    more = ("--data", str(pairs), "--component", "mouth", "--lr", "1e-4", "--norm-momentum", "1", "--init",
             str(embedding / "weights"))
     train(root, "embedding", tmp_path / "one", 1, *more)
     train(root, "embedding", tmp_path / "two", 2, *more)
     compare(tmp_path / "one", tmp_path / "two", "mouth")
+
+
+def test_ranks_with_folders_of_their_own_one_of_them_killed(root, pairs, embedding, tmp_path):
+    """As on two machines without a shared disk: each has its copy of the set and the encoders, rank 0 alone writes.
+    What a killed rank leaves is gone on with by one process; by two only where both see it."""
+    for name in "ab":
+        for folder, source in (("set", pairs), ("E", embedding)):
+            shutil.copytree(source, tmp_path / name / folder)
+    words = command(root, "synthesis", "S", 1, "--data", "set", "--embedding", "E", "--gan", "0",
+                    "--perceptual-network", "off", "--steps", "100000", "--save-every", "1", "--sample-every", "0",
+                    "--keep", "2")
+    both = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-np", "1", "-wdir", str(tmp_path / "a"), *words, ":",
+            "-np", "1", "-wdir", str(tmp_path / "b"), *words]
+    with (tmp_path / "said").open("wb") as file:
+        process = subprocess.Popen(both, env=environment(2), stdout=file, stderr=subprocess.STDOUT)
+    run = RunFolder(tmp_path / "a/S")
+    try:
+        deadline = time.monotonic() + 900
+        while not run.steps():
+            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "said").read_text()[-3000:]
+            time.sleep(0.2)
+        ranks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(ranks[1]), signal.SIGKILL)
+        assert process.wait(timeout=300) != 0
+    finally:
+        process.kill()
+    assert not (tmp_path / "b/S").exists()
+    reached = run.newest()[0]
+    both.insert(both.index(":"), "--resume")
+    done = subprocess.run([*both, "--resume"],
+                          env=environment(2), capture_output=True, text=True, timeout=900)
+    assert done.returncode and "the ranks do not see the same files" in done.stderr, done.stderr[-3000:]
+    done = subprocess.run([*words, "--resume", "--steps", str(reached + 1)], cwd=tmp_path / "a", env=environment(1),
+                          capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0 and f"resumed at step {reached}" in done.stderr, done.stderr[-3000:]

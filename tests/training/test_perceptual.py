@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError
-from jt_dfd.networks import perceptual_weights
-from jt_dfd.networks.perceptual_weights import read_vgg_arrays
+from jt_dfd.networks import perceptual
 
 
 @pytest.fixture
 def stlpips():
-    if perceptual_weights.stlpips_file() is None:
+    if perceptual.stlpips_file() is None:
         pytest.skip("stlpips-pytorch is not installed (pip install --no-deps stlpips-pytorch==0.0.2)")
 
 
@@ -28,16 +27,16 @@ def test_distance_is_the_packages_own(stlpips):
     from jt_dfd.backend import jt
 
     a, b = pictures()
-    got = perceptual_weights.load_distance()(jt.array(a), jt.array(b)).numpy()
+    got = perceptual.load_distance()(jt.array(a), jt.array(b)).numpy()
     assert np.allclose(got, [0.00630118, 0.00697248], rtol=2e-4)
-    assert np.allclose(perceptual_weights.load_distance()(jt.array(a), jt.array(a)).numpy(), 0, atol=1e-9)
+    assert np.allclose(perceptual.load_distance()(jt.array(a), jt.array(a)).numpy(), 0, atol=1e-9)
 
 
 def test_the_loss_pulls_a_picture_towards_another(stlpips):
     from jt_dfd.backend import jt
     from jt_dfd.networks.perceptual import PerceptualLoss
 
-    features, what = perceptual_weights.load_features("auto")
+    features, what = perceptual.load_features("auto")
     assert "stlpips" in what
     loss = PerceptualLoss(features, 2)
     a, b = (jt.array(p) for p in pictures())
@@ -48,12 +47,12 @@ def test_the_loss_pulls_a_picture_towards_another(stlpips):
 
 
 def test_off_and_missing_are_said(monkeypatch, tmp_path):
-    assert perceptual_weights.load_features("off") == (None, "off, as asked")
-    monkeypatch.setattr(perceptual_weights, "stlpips_file", lambda: None)
-    features, what = perceptual_weights.load_features("auto")
+    assert perceptual.load_features("off") == (None, "off, as asked")
+    monkeypatch.setattr(perceptual, "stlpips_file", lambda: None)
+    features, what = perceptual.load_features("auto")
     assert features is None and "pip install" in what
     with pytest.raises(CheckpointError, match="missing"):
-        perceptual_weights.load_features(str(tmp_path / "vgg19.pth"))
+        perceptual.load_features(str(tmp_path / "vgg19.pth"))
 
 
 class Evil:
@@ -66,11 +65,11 @@ def test_nothing_in_a_file_is_run(tmp_path, capsys):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps({"a": Evil()}))
     with pytest.raises(CheckpointError, match="nothing was run"):
-        read_vgg_arrays(path)
+        perceptual.load_features(str(path))
     row = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {"a": Evil()}, [])
     path.write_bytes(b"".join(pickle.dumps(value, 2) for value in row))
     with pytest.raises(CheckpointError, match="nothing was run"):
-        read_vgg_arrays(path)
+        perceptual.load_features(str(path))
     assert "run" not in capsys.readouterr().out
 
 
@@ -79,4 +78,4 @@ def test_damaged_files_are_named(tmp_path, data):
     path = tmp_path / "vgg.pth"
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match="vgg.pth"):
-        read_vgg_arrays(path)
+        perceptual.load_features(str(path))

@@ -145,7 +145,7 @@ def test_off_needs_no_banks_and_on_says_what_is_missing(pairs, embedding, tmp_pa
         synthesis_trainer(pairs, bare, tmp_path / "run", projected=0.2)
     later = tmp_path / "later"
     trainer, options = embedding_trainer(pairs, later, steps=1, save_every=1,
-                                         init_from=str(open_weights(embedding).path))
+                                         init=str(open_weights(embedding).path))
     assert loop.run(trainer, options, False, ["train"])
     for file in (open_weights(embedding).path / "AE_whole").iterdir():
         if "latest_net" not in file.name:

@@ -2,8 +2,8 @@
 
 Needs Linux with Xvfb and xdotool; as root they are installed where apt-get can, else the command is named.
 
-    python tools/screenshot.py -o window.png
-    python tools/screenshot.py --params Params --language zh --theme dark -o window-zh.png
+    python tests/gui/screen.py -o window.png
+    python tests/gui/screen.py --params Params --language zh --theme dark -o window-zh.png
 """
 from __future__ import annotations
 
@@ -16,48 +16,23 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ImageGrab
 
-from ..errors import UserError
+_ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(_ROOT))
 
-_TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from jt_dfd.cli import run  # noqa: E402
+from jt_dfd.errors import UserError  # noqa: E402
+from jt_dfd.gui import svg  # noqa: E402
+
+_EXAMPLE = _ROOT / "jt_dfd" / "gui" / "examples" / "1.svg"
 
 PACKAGES = ["xvfb", "xdotool"]
 #: seconds for the window to come up, and to close
 START = 120
-
-
-def ellipse(cx, cy, rx, ry, start=0.0, end=360.0, n=28):
-    a = np.radians(np.linspace(start, end, n))
-    return [(cx + rx * np.cos(t), cy + ry * np.sin(t)) for t in a]
-
-
-# a face of simple lines on the 512 canvas, the eyes where the weights expect them (ours)
-STROKES = [
-    # face from ear to ear; hair from shoulder to shoulder, and its parting
-    [(120, 200), (118, 260), (130, 330), (165, 400), (215, 450), (256, 465), (300, 450), (345, 400), (380, 330),
-     (392, 260), (390, 200)],
-    [(100, 500), (85, 400), (80, 300), (90, 180), (130, 90), (200, 45), (256, 38), (320, 45), (385, 90), (425, 180),
-     (432, 300), (428, 400), (412, 500)],
-    [(256, 60), (200, 90), (150, 150), (122, 215)], [(256, 60), (310, 85), (360, 140), (390, 205)],
-    [(135, 330), (140, 400), (160, 480)], [(378, 330), (372, 400), (352, 480)],
-    # eyes: upper lid, lower lid, iris, brow
-    [(158, 245), (175, 230), (195, 226), (212, 232), (224, 246)], [(160, 247), (185, 256), (210, 254), (223, 246)],
-    ellipse(192, 240, 11, 12), [(150, 212), (180, 196), (205, 196), (228, 208)],
-    [(290, 245), (307, 230), (327, 226), (344, 232), (356, 246)], [(292, 247), (317, 256), (342, 254), (355, 246)],
-    ellipse(324, 240, 11, 12), [(284, 208), (307, 196), (332, 196), (362, 212)],
-    # nose
-    [(240, 250), (236, 290), (228, 318), (236, 334), (252, 338), (268, 336), (284, 330), (282, 316)],
-    # mouth: upper lip, line
-    [(200, 378), (228, 368), (246, 364), (256, 368), (268, 364), (286, 368), (314, 378)],
-    [(200, 378), (228, 383), (256, 384), (286, 383), (314, 378)],
-    # neck
-    [(190, 430), (185, 470), (150, 505)], [(325, 430), (330, 470), (365, 505)],
-]
-# lower lip
-LAST = [[(205, 380), (230, 402), (256, 408), (285, 402), (310, 380)]]
 
 
 def need(programs) -> None:
@@ -75,8 +50,8 @@ def need(programs) -> None:
 def start_screen(size: str):
     read, write = os.pipe()
     # -noreset: it would begin anew whenever its last client goes, and drop the window if that comes in between
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp",
-                               "-noreset"], pass_fds=[write], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-dpi", "96",
+                               "-nolisten", "tcp", "-noreset"], pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
     with os.fdopen(read) as pipe:
         return server, ":" + pipe.readline().strip()
@@ -115,7 +90,8 @@ class Screen:
         if not len(high):
             return None
         y = int(high[len(high) // 2])
-        run = max(np.split(np.arange(white.shape[1]), np.nonzero(~white[y])[0]), key=len)
+        runs = np.split(np.arange(white.shape[1]), np.nonzero(~white[y])[0])
+        run = next(run for run in runs if len(run) >= max(map(len, runs)) - 4)  # the page is left of a white face
         if len(run) <= 150:
             return None
         x0, x1 = int(run[1]) if not white[y, run[0]] else int(run[0]), int(run[-1])
@@ -131,7 +107,7 @@ class Screen:
         x0, y0, side = page
         for stroke in strokes:
             words = []
-            for n, (x, y) in enumerate(smooth(stroke)):
+            for n, (x, y) in enumerate(stroke):
                 words += ["mousemove", round(x0 + x * side / 512), round(y0 + y * side / 512)]
                 if n == 0:
                     words += ["mousedown", 1]
@@ -139,18 +115,8 @@ class Screen:
             self.do(*words, "mouseup", 1)
 
 
-def smooth(points, step: float = 6.0):
-    """Points about ``step`` apart on a curve through the given ones, as a calm hand would draw them."""
-    p = np.asarray(points, float)
-    p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
-    for a, b, c, d in zip(p, p[1:], p[2:], p[3:]):
-        for t in np.arange(0, 1, step / max(step, np.hypot(*(c - b)))):
-            yield 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t ** 2 + (3 * b - a - 3 * c + d) * t ** 3)
-    yield p[-2]
-
-
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-o", "--output", default="window.png",
                         help="picture to write, PNG or JPEG (default: window.png)")
     parser.add_argument("--params", help="weights folder (default: as the window finds it)")
@@ -168,7 +134,7 @@ def main(argv=None) -> int:
     with tempfile.TemporaryDirectory() as home:
         env = {**os.environ, "DISPLAY": display, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
                "QT_QPA_PLATFORM": "xcb"}
-        command = [sys.executable, str(_TOOLS / "draw.py"), "--language", args.language, "--theme", args.theme,
+        command = [sys.executable, str(_ROOT / "tools" / "draw.py"), "--language", args.language, "--theme", args.theme,
                    "--gender", args.gender]
         for name in ("params", "engine"):
             if getattr(args, name):
@@ -184,9 +150,12 @@ def main(argv=None) -> int:
             width, height = args.size.split("x")
             screen.do("windowmove", ids[0], 0, 0, "windowsize", ids[0], width, height, "windowfocus", ids[0])
             page = screen.find_page(START, still=True)  # where the layout has it after the change of size
-            screen.draw(STROKES, page)
+            # an example's strokes; the history shows the face before the last
+            drawn: Any = svg.load(_EXAMPLE)[0]
+            strokes = [[point[:2] for point in stroke.points] for stroke in drawn]
+            screen.draw(strokes[:-1], page)
             wait_for_face(screen, page, args.wait, window)
-            screen.draw(LAST, page)  # the history shows the face before it
+            screen.draw(strokes[-1:], page)
             time.sleep(2)
             wait_for_face(screen, page, args.wait, window)
             screen.do("mousemove", int(width) // 2, int(height) - 8)
@@ -223,3 +192,7 @@ def wait_for_face(screen, page, seconds: float, window) -> None:
         last = area
         time.sleep(0.5)
     raise UserError(f"no face within {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

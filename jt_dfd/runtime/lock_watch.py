@@ -1,0 +1,94 @@
+"""Waiting for another process that holds Jittor's lock, told while it lasts.
+
+One process at a time compiles in a cache of Jittor's; another waits for the lock without a word and, in the compiled
+part, with the interpreter lock held: no thread and no signal of Python's can tell anything then.  The kernel knows: in
+/proc/locks a process that waits stands with an arrow.  So other processes can ask (``waits``), and a thread without
+Python, a few lines of C++ compiled once, tells the terminal of this one (``start``).
+"""
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from . import host
+from .display import STAGES
+
+_NAME = "/jittor.lock"
+#: argument: what to say.  Said once for each time that it waits for two seconds.
+_SOURCE = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static bool is_jittors(unsigned long inode) {
+    char link[64], path[4096];
+    for (int fd = 0; fd < 1024; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(link, path, sizeof path - 1);
+        struct stat s;
+        if (n > 12 && !strncmp(path + n - 12, "/jittor.lock", 12) && !fstat(fd, &s) && s.st_ino == inode) return true;
+    }
+    return false;
+}
+static void* watch(void* said) {
+    char line[512];
+    for (int seconds = 0;;) {
+        sleep(1);
+        bool waits = false;
+        FILE* locks = fopen("/proc/locks", "re");
+        if (!locks) return 0;
+        while (fgets(line, sizeof line, locks)) {
+            const char* arrow = strstr(line, "-> ");
+            int pid;
+            unsigned long inode;
+            if (arrow && sscanf(arrow, "-> %*s %*s %*s %d %*x:%*x:%lu", &pid, &inode) == 2 && pid == getpid())
+                waits = is_jittors(inode);
+        }
+        fclose(locks);
+        seconds = waits ? seconds + 1 : 0;
+        if (seconds == 2) fprintf(stderr, "%s\n", (const char*)said);
+    }
+}
+extern "C" void jt_dfd_watch(const char* said) {
+    pthread_t thread;
+    if (!pthread_create(&thread, 0, watch, strdup(said))) pthread_detach(thread);
+}
+"""
+
+
+def waits(pid: int) -> bool:
+    """Does that process wait for Jittor's lock?"""
+    try:
+        with open("/proc/locks") as f:
+            rows = [line.split() for line in f]
+        inodes = {int(row[6].split(":")[2]) for row in rows if row[1] == "->" and row[5] == str(pid)}
+        return bool(inodes) and any(os.readlink(fd).endswith(_NAME) and os.stat(fd).st_ino in inodes
+                                    for fd in Path(f"/proc/{pid}/fd").iterdir())
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def start() -> bool:
+    """Tell on stderr from now on when this process waits; whether that can be done here."""
+    library = host.cache_folder() / f"lock-watch-{hashlib.sha256(_SOURCE.encode()).hexdigest()[:12]}.so"
+    if not library.exists():
+        temporary = library.with_suffix(f".{os.getpid()}.part")
+        try:
+            library.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run([os.environ.get("cc_path") or "g++", "-O1", "-shared", "-fPIC", "-pthread", "-x", "c++", "-",
+                            "-o", str(temporary)], input=_SOURCE.encode(), check=True, timeout=120,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            os.replace(str(temporary), str(library))
+        except (OSError, subprocess.SubprocessError):
+            return False
+    try:
+        said = f"{os.path.basename(sys.argv[0] or 'python')}: {STAGES['lock']}"
+        ctypes.CDLL(str(library)).jt_dfd_watch(said.encode())
+        return True
+    except (OSError, AttributeError):
+        return False
