@@ -35,6 +35,14 @@ class Recent:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def missing(self, keys):
+        """Those of ``keys`` that are not held.  The others count as used, so that what is put in for these does not
+        push them out."""
+        for key in keys:
+            if key in self:
+                self._entries.move_to_end(key)
+        return [key for key in keys if key not in self]
+
 
 class Places(Recent):
     """Key -> place, a number from 0 to ``limit`` - 1: where the thing lies that the key names."""
@@ -42,10 +50,7 @@ class Places(Recent):
     def take(self, keys):
         """Give every key a place, at most ``limit`` of them at once; what was used least recently goes.  Returns the
         keys that had none before."""
-        new = [key for key in keys if key not in self]
-        for key in keys:
-            if key in self:
-                self._entries.move_to_end(key)
+        new = self.missing(keys)
         for key in new:
             self[key] = len(self) if len(self) < self.limit else self._entries.popitem(last=False)[1]
         return new

@@ -228,7 +228,7 @@ class Synthesizer:
         """{component: ((1, latent) Var, what it is remembered by)}."""
         crops = {c: np.ascontiguousarray(self.geometry.crop(canvas, c)) for c in COMPONENTS}
         keys = {c: (c, digest(crops[c])) for c in COMPONENTS}
-        new = {c: crops[c] for c in COMPONENTS if keys[c] not in self._latents}
+        new = {c: crops[c] for c, _ in self._latents.missing(keys.values())}
         for component, latent in self.networks.encode(new).items():
             self._latents[keys[component]] = latent
         return {c: (self._latents[keys[c]], keys[c]) for c in COMPONENTS}
@@ -236,7 +236,8 @@ class Synthesizer:
     def _nearest(self, latents, gender, k, anchor, amounts):
         """{component: manifold.Neighbours}."""
         keys = {c: (self.bank.key(c, gender), key, k, anchor, amounts[c]) for c, (_, key) in latents.items()}
-        new = {c: latents[c][0] for c in COMPONENTS if keys[c] not in self._neighbours}
+        missing = self._neighbours.missing(keys.values())
+        new = {c: latents[c][0] for c in COMPONENTS if keys[c] in missing}
         for component, near in self.bank.project(new, gender, k, anchor, amounts).items():
             self._neighbours[keys[component]] = near
         return {c: self._neighbours[keys[c]] for c in COMPONENTS}

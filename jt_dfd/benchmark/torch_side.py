@@ -69,7 +69,7 @@ class Torch(Side):
 
     def fetch(self, result):
         if isinstance(result, dict):
-            return {name: value.cpu() for name, value in result.items()}
+            return {name: self.fetch(value) for name, value in result.items()}
         return [value.cpu() for value in result] if isinstance(result, tuple) else result.cpu()
 
     def placed(self, network):

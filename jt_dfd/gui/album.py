@@ -50,7 +50,7 @@ class Album(QObject):
         entry.path = self.folder / f"{time.time_ns() // 1000000:013d}-{uuid.uuid4().hex[:6]}.png"
         if isinstance(entry.session, int):  # the next window counts from the beginning again
             entry.kept_session = f"{self._run}.{entry.session}"
-        self._do(lambda: files.save_face(entry.path, entry.face, entry.drawing, entry.settings,
+        self._do(lambda: files.save_face(entry.path, entry.face, entry.drawing, entry.settings, items=entry.items,
                                          **{VECTORS_KEY: FaceSettings(borrowed=entry.vectors).to_json()}))
         self.note(entry)
 
@@ -99,7 +99,7 @@ def _entry(path: Path) -> Optional[Entry]:
         note = json.loads(beside.read_text(encoding="utf8")) if beside.exists() else {}
         if settings is None or kept is None or drawing is None or face.ndim != 3:
             return None
-        entry = Entry.made(face, kept.borrowed, settings, drawing)
+        entry = Entry.made(face, kept.borrowed, settings, drawing, files.strokes_of(texts, drawing))
         entry.path, entry.pinned, entry.name = path, note.get("pinned") is True, str(note.get("name", ""))
         entry.session = entry.kept_session = str(note.get("session", path.stem))
         entry.small()  # here rather than in the window's thread

@@ -271,7 +271,7 @@ class Canvas(QWidget):
         """Begin a stroke at a canvas point."""
         erase = self.tool == "eraser" if erase is None else erase
         stroke = Stroke(float(self.sizes["eraser" if erase else "brush"]), erase, self.mirror,
-                        [(at.x(), at.y(), pressure)], 1.0 if erase else self.opacity)
+                        [_point(at, pressure)], 1.0 if erase else self.opacity)
         self._live = Growing(self._raster, stroke)
         self.document.begin_stroke(stroke)
         self._straight_from = None
@@ -288,7 +288,7 @@ class Canvas(QWidget):
             if snap:
                 at = _snapped(QPointF(last[0], last[1]), at)
             before = self._live_bounds(0)
-            points[:] = self._straight_from + [(at.x(), at.y(), pressure)]
+            points[:] = self._straight_from + [_point(at, pressure)]
             self._live.restart()
             self.document.grow_stroke(anew=True)
             self._compose(before.united(self._live_bounds(0)))
@@ -296,7 +296,7 @@ class Canvas(QWidget):
         self._straight_from = None
         if math.hypot(at.x() - points[-1][0], at.y() - points[-1][1]) < _NEAR:
             return
-        points.append((at.x(), at.y(), pressure))
+        points.append(_point(at, pressure))
         self._live.grow()
         self.document.grow_stroke()
         # the curve's last piece changes with a new point: repaint from three points back
@@ -471,6 +471,11 @@ def _paint_guide(painter: QPainter, scale: float, origin: QPointF) -> None:
     painter.drawArc(QRectF(202, 350, 110, 44), 190 * 16, 160 * 16)
     painter.drawArc(QRectF(202, 372, 110, 16), 10 * 16, 160 * 16)
     painter.restore()
+
+
+def _point(at: QPointF, pressure: float):
+    """As finely as files have it: what is opened is what was drawn."""
+    return round(at.x(), 2), round(at.y(), 2), round(pressure, 4)
 
 
 def _snapped(start: QPointF, end: QPointF) -> QPointF:

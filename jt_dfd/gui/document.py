@@ -138,10 +138,11 @@ class Document(QObject):
     def _add(self, item: Item, text: str, settings: Optional[FaceSettings] = None) -> None:
         self.stack.push(_Change(self, text, self.items + [item], settings))
 
-    def put(self, items: List[Item], text: str = "strokes", gesture: str = "") -> None:
-        """Other strokes on the page in place of what is drawn, as one step of undo, or as one with those before it of
-        the same ``gesture``."""
-        self.stack.push(_Change(self, text, list(items), gesture=gesture))
+    def put(self, items: Sequence[Item], text: str = "strokes", gesture: str = "",
+            settings: Optional[FaceSettings] = None) -> None:
+        """Other strokes on the page in place of what is drawn, and other settings where given, as one step of undo, or
+        as one with those before it of the same ``gesture``."""
+        self.stack.push(_Change(self, text, list(items), settings, gesture))
 
     def _become(self, items: Optional[List[Item]], settings: Optional[FaceSettings], shown: bool = False) -> None:
         """One step; None leaves things as they are.  shown: whoever asked for the settings shows them already."""

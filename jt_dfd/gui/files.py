@@ -1,7 +1,7 @@
 """Pictures of the window in and out.  No widget.
 
-A PNG that the window writes carries two text entries: the settings, and, where the picture is not the drawing
-itself, the drawing; so opening a saved face brings back the page it was made from.
+A PNG that the window writes carries text entries: the settings, the strokes, and, where the picture is not the drawing
+itself, the drawing; so opening a saved face brings back the page it was made from, stroke by stroke.
 """
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from .. import pictures
 from ..errors import UserError
+from . import svg
 from .settings import FaceSettings
-from .strokes import CANVAS
-
-if TYPE_CHECKING:
-    pass
+from .strokes import CANVAS, Item, Raster, Stroke, to_array
 
 SETTINGS_KEY = "jt_dfd settings"
 KIND_KEY = "jt_dfd kind"
 DRAWING_KEY = "jt_dfd drawing"
+STROKES_KEY = "jt_dfd strokes"
 #: longest text entry that is looked at (ours; the longest we write is some 300 kB)
 _MAX_TEXT = 4_000_000
 
@@ -39,6 +38,7 @@ class Opened:
     reading   what was done to a picture from elsewhere, and what is wrong with it; None for what this program wrote
     photograph   (H, W, 3) uint8, where the picture is a photograph rather than a drawing
     ours      is the file itself a drawing of this program, so that Save may write over it?
+    items     the strokes that the drawing is made of, where they are known
     """
 
     path: str
@@ -47,6 +47,7 @@ class Opened:
     ours: bool = False
     reading: Any = None
     photograph: Optional[np.ndarray] = None
+    items: List[Item] = field(default_factory=list)
 
 
 def encode_drawing(pixels: np.ndarray) -> bytes:
@@ -68,10 +69,10 @@ def open_picture(path, as_is: bool = False) -> Opened:
     if settings is not None and DRAWING_KEY in said:
         pixels = stored_drawing(said[DRAWING_KEY])
         if pixels is not None:
-            return Opened(path, pixels, settings)
+            return Opened(path, pixels, settings, items=strokes_of(said, pixels))
     array = pictures.read_pixels(path)
     if settings is not None and kind == "drawing" and array.dtype == np.uint8 and array.shape == (CANVAS, CANVAS):
-        return Opened(path, array.copy(), settings, ours=True)
+        return Opened(path, array.copy(), settings, True, items=strokes_of(said, array))
     opened = read_array(array, as_is)
     opened.path, opened.settings = path, settings
     return opened
@@ -114,16 +115,36 @@ def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
         return pictures.read_picture(target)
 
 
-def save_drawing(path, pixels: np.ndarray, settings: FaceSettings) -> None:
-    """Write a drawing with its settings, atomically.  OSError where the place cannot be written."""
-    pictures.write_png(path, pixels, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: "drawing"})
+def save_drawing(path, pixels: np.ndarray, settings: FaceSettings, items: Sequence[Item] = ()) -> None:
+    """Write a drawing with its settings and the strokes it is made of, atomically.  OSError where the place cannot be
+    written."""
+    pictures.write_png(path, pixels, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: "drawing"},
+                       **_strokes(items, settings))
+
+
+def _strokes(items: Sequence[Item], settings: FaceSettings) -> Dict[str, str]:
+    text = svg.as_text(items, settings) if any(isinstance(item, Stroke) for item in items) else ""
+    return {STROKES_KEY: text} if 0 < len(text) <= _MAX_TEXT else {}
+
+
+def strokes_of(said: Dict[str, str], pixels: np.ndarray) -> List[Item]:
+    """The strokes among a picture's text entries; none where they are not what its drawing, (512, 512) uint8, shows:
+    another program may have changed that and kept the entries."""
+    try:
+        items = svg.parse(said.get(STROKES_KEY, "").encode(), "")[0]
+    except UserError:
+        return []
+    raster = Raster(1)
+    raster.show(items)
+    return items if np.abs(to_array(raster.image).astype(int) - pixels).max() <= 8 else []
 
 
 def save_face(path, face: np.ndarray, drawing: np.ndarray, settings: FaceSettings, kind: str = "face",
-              **more: str) -> None:
-    """Write a face (H, W, 3) with the drawing and settings that made it, and ``more`` text entries."""
+              items: Sequence[Item] = (), **more: str) -> None:
+    """Write a face (H, W, 3) with the drawing, its strokes and the settings that made it, and ``more`` text entries."""
     stored = base64.b64encode(encode_drawing(drawing)).decode("ascii")
-    pictures.write_png(path, face, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: kind, DRAWING_KEY: stored, **more})
+    pictures.write_png(path, face, **{SETTINGS_KEY: settings.to_json(), KIND_KEY: kind, DRAWING_KEY: stored, **more,
+                                     **_strokes(items, settings)})
 
 
 def side_by_side(drawing: np.ndarray, face: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from .. import pictures
 from . import files, svg
 from .background import Background
 from .document import Document
+from .history import Entry
 from .live import Live
 from .strokes import to_image
 from .words import plain, tr
@@ -96,7 +97,8 @@ class Filing(QObject):
                                 lambda problem: self.warn(tr("open.cannot"), str(problem)))
 
     def _opened(self, opened: files.Opened) -> None:
-        self.document.load(opened.pixels, opened.settings, opened.path if opened.ours else "")
+        self.document.load(None if opened.items else opened.pixels, opened.settings,
+                           opened.path if opened.ours else "", strokes=opened.items)
         self.read.emit(opened)
         self.remember(opened.path)
         self.said.emit(tr("open.opened", name=os.path.basename(opened.path)))
@@ -183,7 +185,7 @@ class Filing(QObject):
             if path.lower().endswith(".svg"):
                 svg.save(path, self.document.items, self.document.settings)
             else:
-                files.save_drawing(path, self.document.pixels(), self.document.settings)
+                files.save_drawing(path, self.document.pixels(), self.document.settings, self.document.items)
         except OSError as problem:
             self.warn(tr("save.cannot"), _where(path, problem))
             return False
@@ -202,10 +204,11 @@ class Filing(QObject):
         path = self._ask_path(tr(title), self._beside(word))
         if not path:
             return
-        sketch = result.sketch if hasattr(result, "sketch") else result.drawing
+        kept = isinstance(result, Entry)
+        sketch, items = (result.drawing, result.items) if kept else (result.sketch, result.tag[2])
         picture = files.side_by_side(sketch, result.face) if both else result.face
         try:
-            files.save_face(path, picture, sketch, result.settings, "side by side" if both else "face")
+            files.save_face(path, picture, sketch, result.settings, "side by side" if both else "face", items)
         except OSError as problem:
             self.warn(tr("save.picture.cannot"), _where(path, problem))
             return
@@ -222,12 +225,13 @@ class Filing(QObject):
         stem = time.strftime("%Y-%m-%d %H.%M.%S")
         folder = next(f for f in (Path(place) / (stem + end) for end in ("", *(f" ({n})" for n in range(2, 1000))))
                       if not f.exists())
-        result, items = self.live.result, list(self.document.items)
+        result = self.live.result
+        items = result.tag[2]
 
         def work():
-            files.save_drawing(folder / "drawing.png", result.sketch, result.settings)
+            files.save_drawing(folder / "drawing.png", result.sketch, result.settings, items)
             svg.save(folder / "drawing.svg", items, result.settings)
-            files.save_face(folder / "face.png", result.face, result.sketch, result.settings)
+            files.save_face(folder / "face.png", result.face, result.sketch, result.settings, items=items)
 
         self.background.run(work, lambda nothing: self.said.emit(tr("save.saved", name=str(folder))),
                             lambda problem: self.warn(tr("save.picture.cannot"), str(problem)))

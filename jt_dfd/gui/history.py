@@ -11,7 +11,7 @@ from PyQt5.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 from PyQt5.QtWidgets import QAbstractItemView, QListView, QListWidget, QListWidgetItem, QSizePolicy
 
 from .settings import FaceSettings
-from .strokes import CANVAS, to_image
+from .strokes import CANVAS, Item, to_image
 from .words import tr
 
 #: faces that are kept (ours: some 40 MB)
@@ -34,16 +34,17 @@ class Entry:
     name: str = ""
     path: Any = None  # a Path in the album, where it is kept on disk, with the name of its session there
     kept_session: str = ""
+    items: List[Item] = field(repr=False, default_factory=list)  # the drawing's strokes, where they are known
     _small: Optional[QImage] = field(repr=False, default=None)
     _pixmap: Optional[QPixmap] = field(repr=False, default=None)
 
     @classmethod
-    def made(cls, face, vectors, settings, drawing) -> "Entry":
-        return cls(face, vectors, settings.copy(), zlib.compress(drawing.tobytes(), 1))
+    def made(cls, face, vectors, settings, drawing, items) -> "Entry":
+        return cls(face, vectors, settings.copy(), zlib.compress(drawing.tobytes(), 1), items=items)
 
     @classmethod
     def of(cls, result) -> "Entry":
-        return cls.made(result.face, result.vectors, result.settings, result.sketch)
+        return cls.made(result.face, result.vectors, result.settings, result.sketch, result.tag[2])
 
     def small(self) -> QImage:
         """The face, small; on any thread."""

@@ -15,6 +15,7 @@ from .document import Document
 from .engine import Engine, Result
 from .faceview import FaceView
 from .history import Entry, History
+from .strokes import Picture
 from .words import tr
 
 #: milliseconds after which a face counts as one to keep: while a slider moves, not every face on the way does (ours)
@@ -74,7 +75,8 @@ class Live(QObject):
     def ask(self, tag: str = "") -> None:
         """Ask for the face of the present drawing."""
         self._failed = ""
-        self.engine.request_face(self.document.pixels(), self.document.settings, (tag, self.document.revision))
+        document = self.document
+        self.engine.request_face(document.pixels(), document.settings, (tag, document.revision, document.items))
         self._show_busy()
 
     def _show_busy(self) -> None:
@@ -147,7 +149,7 @@ class Live(QObject):
         self._show_shade()
 
     def _face_came(self, result: Result) -> None:
-        tag, revision = result.tag
+        tag, revision, _ = result.tag
         self.result, self._failed = result, ""
         self.view.show_face(result.face)
         current = revision == self.document.revision
@@ -182,7 +184,7 @@ class Live(QObject):
         self.document.settings_changed.disconnect(self._settings_came)
         self.document.changed.disconnect(self._drawing_changed)
         try:
-            self.document.replace(entry.drawing, settings, "history")
+            self.document.put(entry.items or [Picture(entry.drawing)], "history", settings=settings)
         finally:
             self.document.settings_changed.connect(self._settings_came)
             self.document.changed.connect(self._drawing_changed)
@@ -191,7 +193,7 @@ class Live(QObject):
             self.engine.forget()
         self._settings_came()
         self.result = Result(entry.face, entry.vectors, entry.drawing, settings, 0.0, 0.0,
-                             ("restored", self.document.revision))
+                             ("restored", self.document.revision, self.document.items))
         self._kept, self._failed = self.result, ""
         self.view.show_face(entry.face)
         self._set_stale(False)

@@ -78,7 +78,7 @@ def _without(stroke: Stroke, rubbed: Optional[np.ndarray]) -> List[Stroke]:
         first, stop = first + cap * bool(first > 0), stop - cap * bool(stop < len(line))
         if stop - first > 1:
             kept = line[sorted({*range(first, stop, 2), stop - 1})]
-            out.append(replace(stroke, points=[tuple(map(float, point)) for point in kept]))
+            out.append(replace(stroke, points=[(round(x, 2), round(y, 2), round(p, 4)) for x, y, p in kept.tolist()]))
     return out
 
 
@@ -127,6 +127,7 @@ def without(items: Sequence[Item], found: List[Part], chosen: Sequence[Part]) ->
 
 def transformed(stroke: Stroke, by: QTransform) -> Stroke:
     """The stroke at its new place; its width grows and shrinks with it."""
-    points = [(*by.map(float(x), float(y)), p) for x, y, p in stroke.points]
-    size = abs(by.determinant()) ** 0.5
-    return replace(stroke, width=min(max(stroke.width * size, 0.5), float(CANVAS)), points=points)
+    moved = [(*by.map(float(x), float(y)), p) for x, y, p in stroke.points]
+    width = round(stroke.width * abs(by.determinant()) ** 0.5, 2)
+    return replace(stroke, width=min(max(width, 0.5), float(CANVAS)),
+                   points=[(round(x, 2), round(y, 2), p) for x, y, p in moved])

@@ -12,7 +12,6 @@ import uuid
 from pathlib import Path
 from typing import List, Optional
 
-import numpy as np
 from PyQt5.QtCore import QLockFile, QObject, QStandardPaths, QTimer, pyqtSignal
 
 from . import files
@@ -115,7 +114,7 @@ class Autosave(QObject):
         """Write now what there is to lose, or remove the copy where there is nothing."""
         self._timer.stop()
         if self._document.modified and not self._document.is_blank():
-            self._hand_over((self._document.pixels(), self._document.settings.copy()))
+            self._hand_over((self._document.pixels(), self._document.settings.copy(), self._document.items))
         else:
             self._hand_over("remove")
 
@@ -147,7 +146,7 @@ class Autosave(QObject):
                 if isinstance(job, str):
                     _unlink(self.path)
                 else:
-                    files.save_drawing(self.path, np.ascontiguousarray(job[0]), job[1])
+                    files.save_drawing(self.path, *job)
                 if self.error:
                     self._complaints.post("")
                 self.error = ""

@@ -10,7 +10,7 @@ import base64
 import io
 import math
 import os
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -24,8 +24,12 @@ _SPACE = "{http://www.w3.org/2000/svg}"
 _MAX_BYTES, _MAX_POINTS = 50_000_000, 2_000_000
 
 
-def save(path, items: List[Item], settings: FaceSettings) -> None:
+def save(path, items: Sequence[Item], settings: FaceSettings) -> None:
     """Write strokes and pictures with their settings, atomically.  OSError where the place cannot be written."""
+    write_text(path, as_text(items, settings))
+
+
+def as_text(items: Sequence[Item], settings: FaceSettings) -> str:
     from xml.sax.saxutils import escape
 
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{CANVAS}" height="{CANVAS}" '
@@ -40,7 +44,7 @@ def save(path, items: List[Item], settings: FaceSettings) -> None:
                                               f'data-pressure="{" ".join(f"{p:.4g}" for *_, p in item.points)}"'))
         if item.mirror:
             lines.append(_line(item, [(CANVAS - x, y, p) for x, y, p in item.points], 'data-copy="1"'))
-    write_text(path, "\n".join(lines + ["</svg>", ""]))
+    return "\n".join(lines + ["</svg>", ""])
 
 
 def _line(stroke: Stroke, points, data: str) -> str:
@@ -55,19 +59,24 @@ def _line(stroke: Stroke, points, data: str) -> str:
 
 def load(path) -> Tuple[List[Item], Optional[FaceSettings]]:
     """(items, settings) of a file that ``save`` wrote.  UserError names a file that is none."""
-    from xml.etree import ElementTree
-
     path = os.fspath(path)
     try:
         if os.path.getsize(path) > _MAX_BYTES:
             raise UserError(f"{path}: too large for a drawing ({os.path.getsize(path)} bytes)")
         with open(path, "rb") as f:
-            text = f.read()
-        if b"<!ENTITY" in text:
-            raise UserError(f"{path}: no SVG drawing of this program")
-        root = ElementTree.fromstring(text)
+            return parse(f.read(), path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
+
+
+def parse(text: bytes, path: str) -> Tuple[List[Item], Optional[FaceSettings]]:
+    """What ``as_text`` wrote, out of the file ``path``."""
+    from xml.etree import ElementTree
+
+    if b"<!ENTITY" in text:
+        raise UserError(f"{path}: no SVG drawing of this program")
+    try:
+        root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise UserError(f"{path}: no SVG file: {error}") from None
     if root.get("data-program") != "jt_dfd":

@@ -374,7 +374,8 @@ class Window(QMainWindow):
             self.filing.warn(tr("recovery.cannot"), str(problem))
             leftover.release()
             return
-        self.document.load(opened.pixels, opened.settings, unsaved=True)
+        self.document.load(None if opened.items else opened.pixels, opened.settings, unsaved=True,
+                           strokes=opened.items)
         self.autosave.write()
         leftover.discard()
         self.say(tr("recovery.back"), NOTICE)

@@ -11,9 +11,10 @@ from .options import Options, OptionsError
 
 
 def open_weights(path) -> checkpoints.Folder:
-    """A folder of weights, or the ``weights`` inside a run folder.  CheckpointError where it is neither."""
+    """A folder of weights, in the release's layout of any sizes too, or the ``weights`` inside a run folder.
+    CheckpointError where it is none of them."""
     inner = Path(path) / "weights"
-    return checkpoints.open_folder(inner if inner.is_dir() else path)
+    return checkpoints.open_folder(inner if inner.is_dir() else path, sizes_from_files=True)
 
 
 def config_of(options: Options) -> Config:

@@ -307,6 +307,25 @@ def test_stage_two_begins_with_what_fits_of_weights_for_other_encoders(pairs, em
     assert "is taken" not in capfd.readouterr().err
 
 
+def test_the_releases_layout_is_trained_on_without_a_stage_one(pairs, tmp_path, capfd):
+    """No config.json, no discriminator: sizes and encoders of the files themselves."""
+    from jt_dfd.config import preset
+    from jt_dfd.training import loop
+    from jt_dfd.training.options import SynthesisOptions
+    from jt_dfd.training.weights import config_of
+
+    release = random_weights(tmp_path / "Params", preset("tiny"))
+    (release.path / "config.json").unlink()
+    assert config_of(SynthesisOptions(init=str(release.path))) == preset("tiny")
+    trainer, options = synthesis_trainer(pairs, "", tmp_path / "run", init=str(release.path), lr=1e-6, steps=1)
+    assert all(np.array_equal(a, named.from_network(trainer.generator)[n])
+               for n, a in release.network("generator").items())
+    assert loop.run(trainer, options, False, ["train"])
+    assert "discriminator starts anew" in capfd.readouterr().err
+    resumed, options = synthesis_trainer(pairs, "", tmp_path / "run", init=str(release.path), steps=2)
+    assert loop.run(resumed, options, True, ["train"])
+
+
 def test_weights_of_which_nothing_fits_are_refused(pairs, embedding, tmp_path):
     from jt_dfd import checkpoints
     from jt_dfd.config import preset
