@@ -7,7 +7,6 @@ from jt_dfd.backend import jt
 from jt_dfd.benchmark.counts import counted
 from jt_dfd.runtime import ways
 
-
 #: operators of a face: 521 and 537 were counted; fewer is progress, and goes here; more needs a reason
 MOST = {ways.OURS: 530, ways.PLAIN: 545}
 
