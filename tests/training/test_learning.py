@@ -318,7 +318,7 @@ def test_the_releases_layout_is_trained_on_without_a_stage_one(pairs, tmp_path, 
     (release.path / "config.json").unlink()
     assert config_of(SynthesisOptions(init=str(release.path))) == preset("tiny")
     trainer, options = synthesis_trainer(pairs, "", tmp_path / "run", init=str(release.path), lr=1e-6, steps=1)
-    assert all(np.array_equal(a, named.from_network(trainer.generator)[n])
+    assert all(np.array_equal(a, named.to_arrays(trainer.generator)[n])
                for n, a in release.network("generator").items())
     assert loop.run(trainer, options, False, ["train"])
     assert "discriminator starts anew" in capfd.readouterr().err
