@@ -109,7 +109,7 @@ class Networks:
         """The convolutional part of a decoder or the generator: [(layer, function from picture to picture)]."""
         if (kind, component) not in self._runs:
             plain = jt.flags.use_cuda or self.precision == "half" \
-                or ways.taken(self._way_name(kind, component)) == ways.PLAIN
+                or (ways.taken(self._way_name(kind, component)) or ways.default()) == ways.PLAIN
             network = self.generator if kind == "generator" else self._of[kind, component]
             self._runs[kind, component] = self._steps(kind, network, plain)
         return self._runs[kind, component]
@@ -125,7 +125,7 @@ class Networks:
     def choose_ways(self, progress: Callable[[str, int, int], None] = lambda step, done, total: None
                     ) -> Dict[str, Dict]:
         """Time both ways of every network on this CPU that was not timed before, and take the quicker; see
-        ``runtime.ways``.  Returns what is kept for these networks; {} on a GPU, where there is one way.
+        ``runtime.ways``.  Returns what is kept for these networks, nothing on a GPU, where there is one way.
 
         progress  called with (network, done, total)
         """
@@ -140,7 +140,7 @@ class Networks:
                 self._choose_way(kind, component, name)
         progress("", len(every), len(every))
         kept = ways.read().get(ways.machine(), {})
-        return {name: kept[name] for name in (self._way_name(*which) for which in every)}
+        return {name: kept[name] for name in (self._way_name(*which) for which in every) if name in kept}
 
     def _choose_way(self, kind: str, component: str, name: str) -> None:
         pictures = self._most(component) if kind == "image_decoder" else 1

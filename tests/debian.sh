@@ -52,6 +52,7 @@ for word in "${suites[@]}"; do
         debootstrap --variant=minbase "$suite" "$root" >"$folder/$name.debootstrap.log" 2>&1 ||
             { tail -n 3 "$folder/$name.debootstrap.log"; complain "$name: debootstrap"; leave; continue; }
     fi
+    mkdir -p "$root/dev/shm" && chmod 1777 "$root/dev/shm"
     mount -t proc proc "$root/proc" || { complain "$name: mount"; leave; continue; }
     [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     apt-config dump Acquire | grep -E "Check|Proxy" >"$root/etc/apt/apt.conf.d/99-of-this-machine"

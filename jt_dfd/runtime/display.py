@@ -83,7 +83,7 @@ class Display:
         elapsed = time.monotonic() - self.started
         if self.progress or not self.stage or elapsed < QUIET or sys.stderr is None:
             return
-        if not self.opened:
+        if not self.opened and self.stage in SHARES:
             self.opened = 1
             sys.stderr.write("Compiling for this machine, once: some ten minutes of a processor's time.\n")
         far = f" {self.done}/{self.total}{self.left()}" if self.total else ""
@@ -115,7 +115,7 @@ class Display:
     def say(self, line: str) -> None:
         """A sentence of its own, whatever the display shows."""
         if sys.stderr is not None:
-            sys.stderr.write(("\r" + " " * self.width + "\r" if self.terminal and self.opened else "") + line + "\n")
+            sys.stderr.write(("\r" + " " * self.width + "\r" if self.terminal and self.width else "") + line + "\n")
             sys.stderr.flush()
 
     def close(self, well: bool) -> None:

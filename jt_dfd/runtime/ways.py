@@ -3,25 +3,39 @@
 Which one is quicker hangs on the processor, its vector instructions, the number of threads and the network's sizes, so
 both are timed where it matters (tools/doctor.py --warm) and the quicker one is kept in a small file beside the compiled
 kernels.  As long as that file stays, a machine computes the same way every time; results of the two differ by about
-1e-5.  Nothing measured: channels last.
+1e-5.  Nothing kept: channels last where the kernels were tuned (AVX-512, AVX2 with FMA), else plain layers.
+
+On a busy machine the time of a run says how long it waited: only runs count from which no other process took a core.
+Where there are too few of those, processor time decides, which waiting does not lengthen, if it decides clearly; else
+nothing is kept, and the next time measures again.
 """
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import resource
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .. import atomic
 from . import host, isa
 
 OURS, PLAIN = "channels last", "plain layers"
-#: how much quicker the plain layers have to be: what two timings of the same work may differ by (ours)
-MARGIN = 1.03
-#: timings of each way: at least so many, and as many more as so many seconds have room for (ours)
-REPEATS, SECONDS = 3, 1.0
+#: ours is taken where it is at most so much slower, by runs that nothing disturbed, or by processor time, which threads
+#: that wait for one another lengthen; between 1 / UNCLEAR and UNCLEAR that says nothing (ours)
+MARGIN, UNCLEAR = 1.03, 1.15
+#: undisturbed runs of each way that are enough, and seconds after which no more are waited for (ours)
+RUNS, SECONDS = 3, 2.0
+
+
+class Run(NamedTuple):
+    """One run: seconds on the clock, seconds of all its threads, and whether another process took a core from it."""
+
+    clock: float
+    processor: float
+    disturbed: bool
 
 
 def path() -> Path:
@@ -69,32 +83,41 @@ def taken(name: str) -> Optional[str]:
     return read().get(machine(), {}).get(name, {}).get("taken")
 
 
-def keep(name: str, ours: List[float], plain: List[float]) -> str:
-    """Write down what paired timings (seconds) say and return the way to take.
+def default() -> str:
+    from ..kernels import source
 
-    Plain layers are taken where they win by MARGIN in the shortest timings and in the middle one of the pairs: on a
-    busy machine either alone says little, and a wrong choice would stay.
-    """
-    ratios = sorted(o / p for o, p in zip(ours, plain))
-    best, best_plain = min(ours), min(plain)
-    way = PLAIN if min(best / best_plain, ratios[len(ratios) // 2]) > MARGIN else OURS
-    everything, place = read(), path()
-    everything.setdefault(machine(), {})[name] = {"taken": way, OURS: best, PLAIN: best_plain}
-    atomic.write_text(place, json.dumps(everything, indent=1, sort_keys=True))
+    return PLAIN if source.vector_set().name == "baseline" else OURS
+
+
+def keep(name: str, ours: List[Run], plain: List[Run]) -> str:
+    """Write down what runs in turn say, if they say it clearly, and return the way to take."""
+    quiet = [[run.clock for run in runs if not run.disturbed] for runs in (ours, plain)]
+    alone = min(map(len, quiet)) >= RUNS
+    seconds = [min(times) for times in quiet] if alone else [min(r.processor for r in runs) for runs in (ours, plain)]
+    ratio = seconds[0] / max(seconds[1], 1e-9)
+    if not alone and 1 / UNCLEAR < ratio < UNCLEAR:
+        return default()
+    everything, way = read(), PLAIN if ratio > MARGIN else OURS
+    everything.setdefault(machine(), {})[name] = {"taken": way, OURS: seconds[0], PLAIN: seconds[1]}
+    atomic.write_text(path(), json.dumps(everything, indent=1, sort_keys=True))
     return way
 
 
-def pairs(ours: Callable[[], object], plain: Callable[[], object]):
-    """([seconds], [seconds]) of both in turn, after a run of each that compiles."""
-    times: Tuple[List[float], List[float]] = [], []
-    for run in (ours, plain):
-        run()
-    while len(times[0]) < REPEATS or sum(map(sum, times)) < SECONDS:
-        for run, out in zip((ours, plain), times):
-            started = time.perf_counter()
-            run()
-            out.append(time.perf_counter() - started)
-    return times
+def pairs(ours: Callable[[], object], plain: Callable[[], object]) -> Tuple[List[Run], List[Run]]:
+    """Runs of both in turn, after one of each that compiles."""
+    runs: Tuple[List[Run], List[Run]] = [], []
+    for compute in (ours, plain):
+        compute()
+    started = time.perf_counter()
+    while len(runs[0]) < RUNS or (time.perf_counter() - started < SECONDS
+                                  and min(sum(not r.disturbed for r in made) for made in runs) < RUNS):
+        for compute, made in zip((ours, plain), runs):
+            switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+            clock, processor = time.perf_counter(), time.process_time()
+            compute()
+            clock, processor = time.perf_counter() - clock, time.process_time() - processor
+            made.append(Run(clock, processor, resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw > switches))
+    return runs
 
 
 def words(entries: Dict[str, Dict]) -> List[str]:

@@ -2,6 +2,7 @@
 the real one is compiled when the whole suite starts in a clean home."""
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -25,10 +26,18 @@ print(seen)
 
 @pytest.fixture
 def play(run, tmp_path):
+    """A machine whose Jittor is a fake: play(behaviour) runs a start to its end, play.begin only begins one."""
+    place = dict(FAKE_CACHE=str(tmp_path / "cache"), JT_DFD_JITTOR="installed")
+
     def call(behaviour="", code=START, pause=0.02, **environment):
         fake_jittor.make(tmp_path / "site", behaviour, pause)
-        return run(code, PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"),
-                   JT_DFD_JITTOR="installed", **environment)
+        return run(code, PYTHONPATH=str(tmp_path / "site"), **place, **environment)
+
+    def begin(behaviour, code):
+        fake_jittor.make(tmp_path / "site", behaviour)
+        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, universal_newlines=True,
+                                env=dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", **place))
+    call.begin = begin
     call.cache = tmp_path / "cache"
     call.core = tmp_path / "home/.cache/jittor/fake/jittor_core.so"
     call.count = lambda name: len((tmp_path / "cache" / name).read_text().split())
@@ -154,11 +163,7 @@ def wait_for(path, lines=1, seconds=1200):
     pytest.fail(f"{path.name} did not come")
 
 
-def test_two_first_starts_at_once_compile_once(machine, tmp_path):
-    cache = tmp_path / "cache"
-    fake_jittor.make(tmp_path / "site", "gate")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(cache),
-                       JT_DFD_JITTOR="installed")
+def test_two_first_starts_at_once_compile_once(play):
     code = """
 import os
 from jt_dfd import runtime
@@ -167,34 +172,14 @@ def progress(stage, done, total):
         open(os.environ["FAKE_CACHE"] + "/waiting", "a").write("one\\n")
 runtime.start("cpu", progress)
 """
-
-    def start():
-        return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE,
-                                universal_newlines=True)
-
-    children = [start()]
-    wait_for(cache / "compiles")        # the first compiles, and goes on only when told to
-    children += [start(), start()]
-    wait_for(cache / "waiting", 2)
-    (cache / "go").touch()
+    children = [play.begin("gate", code)]
+    wait_for(play.cache / "compiles")        # the first compiles, and goes on only when told to
+    children += [play.begin("gate", code) for _ in range(2)]
+    wait_for(play.cache / "waiting", 2)
+    (play.cache / "go").touch()
     said = [child.communicate(timeout=1200)[1] for child in children]
     assert [child.returncode for child in children] == [0, 0, 0], said
-    assert len((cache / "compiles").read_text().split()) == 1
-
-
-def test_interrupting_stops_the_compiler_too(machine, tmp_path):
-    fake_jittor.make(tmp_path / "site", "forever")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
-                       JT_DFD_JITTOR="installed")
-    # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
-    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START
-    parent = subprocess.Popen([sys.executable, "-c", listening], env=environment, stderr=subprocess.PIPE)
-    wait_for(tmp_path / "cache/hanging")
-    parent.send_signal(signal.SIGINT)
-    parent.communicate(timeout=1200)
-    assert parent.returncode != 0
-    for name in ("hanging", "compiler"):
-        wait_for_end(int((tmp_path / "cache" / name).read_text()))
+    assert play.count("compiles") == 1
 
 
 def wait_for_end(process):
@@ -210,37 +195,24 @@ def wait_for_end(process):
     pytest.fail("the compiling process lives on")
 
 
-def test_a_killed_start_takes_its_compilers_along_and_the_next_one_compiles(play, tmp_path):
-    """A closed terminal, a job's time limit: nobody is left to end them, and nobody meets their halves."""
-    fake_jittor.make(tmp_path / "site", "forever")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
-                       JT_DFD_JITTOR="installed")
-    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.DEVNULL)
-    wait_for(tmp_path / "cache/hanging")
-    parent.kill()
-    parent.wait(60)
-    for name in ("hanging", "compiler"):
-        wait_for_end(int((tmp_path / "cache" / name).read_text()))
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=lambda end: end.name)
+def test_an_ended_start_takes_its_compilers_along_and_the_next_one_compiles(play, end):
+    """Ctrl-C, a closed terminal, a job's time limit.  Compilers hold the lock as long as they live: nobody meets their
+    halves."""
+    # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
+    parent = play.begin("forever", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START)
+    wait_for(play.cache / "hanging")
+    with open(os.path.join(os.environ["HOME"], ".cache/jt_dfd/first_compile.lock")) as lock:
+        with pytest.raises(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        parent.send_signal(end)
+        parent.communicate(timeout=1200)
+        assert parent.returncode != 0
+        for name in ("hanging", "compiler"):
+            wait_for_end(int((play.cache / name).read_text()))
+        fcntl.flock(lock, fcntl.LOCK_EX)   # and it falls with the last of them
     status, out, err = play()
     assert status == 0 and eval(out)[-1][0] == "ready", err
-
-
-def test_the_next_start_waits_for_compilers_that_are_left(play, tmp_path):
-    """They hold the lock as long as they live."""
-    fake_jittor.make(tmp_path / "site", "forever")
-    environment = dict(os.environ, PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}", FAKE_CACHE=str(tmp_path / "cache"),
-                       JT_DFD_JITTOR="installed")
-    parent = subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.DEVNULL)
-    wait_for(tmp_path / "cache/hanging")
-    import fcntl
-
-    with open(os.path.join(os.environ["HOME"], ".cache/jt_dfd/first_compile.lock")) as f:
-        with pytest.raises(OSError):
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        parent.kill()
-        parent.wait(60)
-        wait_for_end(int((tmp_path / "cache/compiler").read_text()))
-        fcntl.flock(f, fcntl.LOCK_EX)   # and it falls with the last of them
 
 
 def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
