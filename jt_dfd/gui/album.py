@@ -14,8 +14,8 @@ from PyQt5.QtCore import QObject, pyqtSignal
 from .. import pictures
 from ..atomic import write_text
 from . import files
+from .background import Mailbox
 from .history import Entry
-from .mailbox import Mailbox
 from .settings import FaceSettings
 
 VECTORS_KEY = "jt_dfd vectors"

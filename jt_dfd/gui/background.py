@@ -1,11 +1,66 @@
-"""Work that must not stop the window: reading, writing and shrinking pictures, on a thread."""
+"""Work that must not stop the window: reading, writing and shrinking pictures, on a thread; and from any thread into
+the window's: what a thread posts arrives there as a Qt signal."""
 from __future__ import annotations
 
+import socket
 import threading
+from collections import deque
+from typing import Any
 
-from PyQt5.QtCore import QObject
+from PyQt5.QtCore import QObject, QSocketNotifier, pyqtSignal
 
-from .mailbox import Mailbox
+
+class Post:
+    """The threads' end of a :class:`Mailbox`.  Nothing of Qt is in here, so that it may outlive the mailbox: a signal
+    sent from a thread while its object is deleted in another crashes the process, caught or not."""
+
+    def __init__(self, bell: socket.socket):
+        self._bell = bell
+        self._letters: deque = deque()
+
+    def __call__(self, letter: Any) -> None:
+        """Post anything; never waits, never fails.  Where the mailbox is gone, nobody reads it."""
+        self._letters.append(letter)
+        self._ring()
+
+    def _ring(self) -> None:
+        try:
+            self._bell.send(b"\0")
+        except BlockingIOError:
+            pass  # it is ringing already
+        except OSError:
+            self._letters.clear()  # the mailbox is gone
+
+
+class Mailbox(QObject):
+    """arrived(object)   something that was posted, in the order of posting, one for each turn of the event loop
+
+    Give ``post``, not the mailbox, to threads.
+    """
+
+    arrived = pyqtSignal(object)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._ears, bell = socket.socketpair()
+        self._ears.setblocking(False)
+        bell.setblocking(False)
+        self.post = Post(bell)
+        self._notifier = QSocketNotifier(self._ears.fileno(), QSocketNotifier.Read, self)
+        self._notifier.activated.connect(self._deliver)
+
+    def _deliver(self, *_) -> None:
+        try:
+            self._ears.recv(4096)
+        except BlockingIOError:
+            pass
+        letters = self.post._letters
+        if not letters:
+            return
+        letter = letters.popleft()
+        if letters:
+            self.post._ring()  # before the letter is read: that may open a dialog with an event loop of its own
+        self.arrived.emit(letter)
 
 
 class Background(QObject):

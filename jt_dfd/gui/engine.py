@@ -20,7 +20,7 @@ import numpy as np
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
 from ..runtime import lock_watch
-from .mailbox import Mailbox, Post
+from .background import Mailbox, Post
 from .settings import FaceSettings
 
 REAL = "jt_dfd.gui.engine_process:load_synthesizer"

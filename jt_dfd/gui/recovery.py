@@ -15,8 +15,8 @@ from typing import List, Optional
 from PyQt5.QtCore import QLockFile, QObject, QStandardPaths, QTimer, pyqtSignal
 
 from . import files
+from .background import Mailbox
 from .document import Document
-from .mailbox import Mailbox
 
 #: milliseconds from the last change to the writing, and at most from the first (ours)
 QUIET, LATEST = 700, 5000

@@ -28,11 +28,10 @@ from .bars import ReadingBar, RecoveryBar
 from .canvas import Canvas
 from .controls import Controls
 from .document import Document
-from .drops import Drops
 from .engine import Engine
 from .facemenus import NOTICE, FaceMenus
 from .faceview import FaceView
-from .filing import Filing
+from .filing import Drops, Filing
 from .guide import EXAMPLES, EmptyPage, picture
 from .history import History
 from .live import Live

@@ -1,4 +1,5 @@
-"""Arrays into a network and out of it, strictly: Jittor's own loading only warns."""
+"""Arrays into a network and out of it, strictly: Jittor's own loading only warns; and the entries of a checkpoint that
+belong together."""
 from __future__ import annotations
 
 from typing import Dict
@@ -53,3 +54,17 @@ def assign(variable, array: np.ndarray) -> None:
 def to_arrays(network) -> Dict[str, np.ndarray]:
     """name -> float32 array, a copy of every parameter and running statistic."""
     return {name: np.array(variable.numpy(), np.float32) for name, variable in network.state_dict().items()}
+
+
+def into_network(network, arrays: Dict[str, np.ndarray], source) -> None:
+    """Load in place.  CheckpointError names ``source`` and the parameter that does not fit; then nothing is loaded."""
+    load_arrays(network, arrays, source, trainable=True)
+
+
+def prefixed(prefix: str, arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    return {f"{prefix}/{name}": array for name, array in arrays.items()}
+
+
+def under(prefix: str, arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """The entries below ``prefix/``, without it."""
+    return {name[len(prefix) + 1:]: array for name, array in arrays.items() if name.startswith(prefix + "/")}

@@ -20,7 +20,7 @@ from ..components import COMPONENTS, MIRROR
 from ..data import index
 from ..data.augment import Augmentation
 from ..errors import UserError
-from . import arrays as named
+from ..networks import loading as named
 from .weights import open_weights
 
 ROWS_FILE = "AE_whole/rows.json"

@@ -10,7 +10,7 @@ from .. import checkpoints, networks
 from ..backend import jt, nn
 from ..components import COMPONENTS, PARTS
 from ..config import Config
-from . import arrays as named
+from ..networks import loading as named
 from . import feed, losses, parallel, precision, sheets
 from .optimiser import Adam, learning_rate
 from .options import EmbeddingOptions
@@ -143,7 +143,7 @@ class EmbeddingTrainer:
     def arrays(self, part: str) -> Dict[str, np.ndarray]:
         out = {}
         for kind in KINDS:
-            out.update(named.prefixed(kind, named.from_network(self.networks[part][kind])))
+            out.update(named.prefixed(kind, named.to_arrays(self.networks[part][kind])))
         out.update(named.prefixed("adam", self.optimisers[part].arrays()))
         return out
 
@@ -154,7 +154,7 @@ class EmbeddingTrainer:
 
     def weights(self, part: str) -> Dict[str, Dict[str, np.ndarray]]:
         """File of a weight folder -> its arrays."""
-        return {checkpoints.network_path(kind, part): named.from_network(self.networks[part][kind]) for kind in KINDS}
+        return {checkpoints.network_path(kind, part): named.to_arrays(self.networks[part][kind]) for kind in KINDS}
 
 
 def _set_norm_momentum(network, momentum: float) -> None:

@@ -13,7 +13,7 @@ from ..atomic import write_text
 from ..components import COMPONENTS
 from ..errors import UserError
 from ..layout import specification_of
-from .arrays import under
+from ..networks.loading import under
 from .bank import ROWS_FILE, banks_of, encoders_digest, other_encoders
 from .options import OPTIONS_FILE
 from .run_folder import RunFolder, commands

@@ -14,8 +14,8 @@ from .. import networks
 from ..backend import jt
 from ..components import COMPONENTS
 from ..config import preset
+from ..networks import loading as named
 from ..runtime import tf32
-from . import arrays as named
 
 Result = Tuple[str, float, float]
 BATCH = 2

@@ -2,6 +2,7 @@
 learning-rate schedule, a plain function of the step, so that a resumed run needs no state for it."""
 from __future__ import annotations
 
+from contextlib import contextmanager
 from math import cos, pi
 from typing import Any, Dict, List
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..backend import jt
 from ..checkpoints import CheckpointError
-from .arrays import assign
+from ..networks.loading import assign
 
 
 def learning_rate(base: float, step: int, steps: int, decay_from: float = 0.5, warmup: int = 0,
@@ -104,3 +105,51 @@ class Adam:
                                           f"{arrays[f'{key}{i}'].shape}, expected {tuple(variable.shape)}.")
                 assign(variable, arrays[f"{key}{i}"])
         self._adam.n_step = int(arrays["n_step"][0])
+
+
+class MovingAverage:
+    """Exponential moving average of networks' parameters: what is shown, validated and exported.
+
+    decay: share of the old average kept at each step; it starts smaller, (1 + t) / (10 + t), so that the first
+    steps' noise is soon forgotten (ours)."""
+
+    def __init__(self, networks: List, decay: float):
+        self.decay, self.count = decay, 0
+        self._live = [p for network in networks for p in network.state_dict().values()]
+        self._average = [p.clone().stop_grad() for p in self._live] if decay > 0 else []
+
+    def update(self) -> None:
+        if not self._average:
+            return
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        self.count += 1
+        for average, live in zip(self._average, self._live):
+            average.update(average * decay + live.detach() * (1 - decay))
+
+    @contextmanager
+    def applied(self):
+        """Inside, the networks carry the average; afterwards their own weights again, bit for bit."""
+        if not self._average:
+            yield
+            return
+        own = [np.array(p.numpy()) for p in self._live]
+        for live, average in zip(self._live, self._average):
+            assign(live, average.numpy())
+        try:
+            yield
+        finally:
+            for live, array in zip(self._live, own):
+                assign(live, array)
+
+    def arrays(self) -> Dict[str, np.ndarray]:
+        out = {"count": np.array([self.count], np.float64)}
+        out.update({f"a{i}": np.array(v.numpy()) for i, v in enumerate(self._average)})
+        return out
+
+    def load(self, arrays: Dict[str, np.ndarray]) -> None:
+        self.count = int(arrays["count"][0])
+        for i, variable in enumerate(self._average):
+            if f"a{i}" in arrays:
+                assign(variable, arrays[f"a{i}"])
+            else:  # the run was started without an average
+                assign(variable, self._live[i].numpy())

@@ -14,12 +14,11 @@ from ..backend import jt, nn
 from ..components import COMPONENTS
 from ..config import Config
 from ..kernels.merge import merge
+from ..networks import loading as named
 from ..networks.perceptual import NOT_INSTALLED, PerceptualLoss, load_features, stlpips_file
-from . import arrays as named
 from . import feed, losses, parallel, precision, sheets
 from .bank import encoders_digest
-from .ema import MovingAverage
-from .optimiser import Adam, learning_rate
+from .optimiser import Adam, MovingAverage, learning_rate
 from .options import OptionsError, SynthesisOptions
 from .projected import projected
 from .weights import begin_with, open_weights
@@ -246,7 +245,7 @@ class SynthesisTrainer:
     def arrays(self, part: str = PART) -> Dict[str, np.ndarray]:
         out = {}
         for name, network in self._parts():
-            out.update(named.prefixed(name, named.from_network(network)))
+            out.update(named.prefixed(name, named.to_arrays(network)))
         out.update(named.prefixed("adam", self.adam.arrays()))
         if self.adam_discriminator is not None:
             out.update(named.prefixed("adam_discriminator", self.adam_discriminator.arrays()))
@@ -271,14 +270,14 @@ class SynthesisTrainer:
         path, out = checkpoints.network_path, {}
         with self.average.applied():
             for component, decoder in self.decoders.items():
-                out[path("feature_decoder", component)] = named.from_network(decoder)
-            out[path("generator")] = named.from_network(self.generator)
+                out[path("feature_decoder", component)] = named.to_arrays(decoder)
+            out[path("generator")] = named.to_arrays(self.generator)
         for component, encoder in self.encoders.items():
-            out[path("encoder", component)] = named.from_network(encoder)
+            out[path("encoder", component)] = named.to_arrays(encoder)
             if self.embedding.has("image_decoder", component):
                 out[path("image_decoder", component)] = self.embedding.network("image_decoder", component)
         if self.discriminator is not None:
-            out["discriminator.pkl"] = named.from_network(self.discriminator)
+            out["discriminator.pkl"] = named.to_arrays(self.discriminator)
         return out
 
 

@@ -7,6 +7,9 @@ from jt_dfd.backend import jt
 from jt_dfd.benchmark.counts import counted
 from jt_dfd.runtime import ways
 
+#: operators of a face: 521 and 537 were counted; fewer is progress, and goes here; more needs a reason
+MOST = {ways.OURS: 530, ways.PLAIN: 545}
+
 
 @pytest.fixture(params=[ways.OURS, ways.PLAIN])
 def warm(request, tiny_params, monkeypatch):
@@ -26,12 +29,11 @@ def test_a_face_and_a_stroke(warm):
     s.synthesize(drawing(0))
     s.forget()
     _, face = counted(lambda: s.synthesize(drawing(1), as_is=True))
-    print(way, "face", face)
+    assert face["operators"] <= MOST[way], face
     assert (face["uploads"], face["downloads"]) == (1, 2) and face["waits"] <= 2
     stroke = drawing(1)
     stroke[330:340, 250:260] = 0
     _, more = counted(lambda: s.synthesize(stroke, as_is=True))
-    print(way, "stroke", more)
     assert (more["uploads"], more["downloads"]) == (1, 2)
     _, none = counted(lambda: s.synthesize(stroke, as_is=True))
     assert none == {"operators": 0, "uploads": 0, "downloads": 0, "waits": 0}

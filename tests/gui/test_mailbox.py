@@ -7,8 +7,7 @@ import threading
 from conftest import PATIENCE, ROOT
 from PyQt5.QtCore import QEventLoop
 
-from jt_dfd.gui.background import Background
-from jt_dfd.gui.mailbox import Mailbox
+from jt_dfd.gui.background import Background, Mailbox
 
 
 def test_letters_arrive_here_in_order_and_all(qapp, qtbot):
@@ -56,7 +55,7 @@ import sys, threading
 sys.path.insert(0, sys.argv[1])
 from PyQt5 import sip
 from PyQt5.QtCore import QCoreApplication
-from jt_dfd.gui.mailbox import Mailbox
+from jt_dfd.gui.background import Mailbox
 sys.setswitchinterval(1e-6)
 app = QCoreApplication([])
 

@@ -25,7 +25,7 @@ def test_each_row_is_the_encoded_sketch_that_the_index_names(pairs, embedding):
     genders = {row.file: row for row in index.read(pairs)}
     from jt_dfd import networks
     from jt_dfd.backend import jt
-    from jt_dfd.training import arrays as named
+    from jt_dfd.networks import loading as named
     from jt_dfd.training.embedding import EmbeddingTrainer  # noqa: F401  starts Jittor
 
     for gender, entries in table.items():

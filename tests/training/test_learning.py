@@ -5,7 +5,7 @@ from conftest import embedding_trainer, synthesis_trainer
 
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS
-from jt_dfd.training import arrays as named
+from jt_dfd.networks import loading as named
 from jt_dfd.training import feed, losses
 
 
@@ -120,13 +120,13 @@ def test_the_loss_over_scales_is_trained_logged_and_chosen_by(pairs, tmp_path, e
 def test_stage_two_overfits_eight_pairs_and_leaves_the_encoders_alone(pairs, embedding, tmp_path, everything):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", steps=10000, lr=1e-3, gan=0.0, ema=0.0)
     batch = everything(trainer, options)
-    before = {c: named.from_network(trainer.encoders[c]) for c in COMPONENTS}
+    before = {c: named.to_arrays(trainer.encoders[c]) for c in COMPONENTS}
     of_the_mean = losses.l1(batch.photo.mean(dims=(0,), keepdims=True), batch.photo).item()
     values = steps(trainer, batch, 100)
     # 0.07 where the mean face is at 0.14
     assert values["l1"] < 0.1 and values["l1"] < of_the_mean / 1.5
     for c in COMPONENTS:
-        after = named.from_network(trainer.encoders[c])
+        after = named.to_arrays(trainer.encoders[c])
         assert all(np.array_equal(before[c][name], after[name]) for name in after)
 
 
@@ -227,11 +227,11 @@ def test_each_side_moves_only_by_its_own_loss(pairs, embedding, tmp_path, everyt
     what the discriminator gets is the gradient of its own loss alone."""
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", lr_discriminator=1e-30, ema=0.0)
     batch = everything(trainer, options)
-    d = named.from_network(trainer.discriminator)
-    g = named.from_network(trainer.generator)
+    d = named.to_arrays(trainer.discriminator)
+    g = named.to_arrays(trainer.generator)
     steps(trainer, batch, 1)
-    assert all(np.allclose(v, d[k], atol=1e-12, rtol=0) for k, v in named.from_network(trainer.discriminator).items())
-    assert any(not np.array_equal(v, g[k]) for k, v in named.from_network(trainer.generator).items())
+    assert all(np.allclose(v, d[k], atol=1e-12, rtol=0) for k, v in named.to_arrays(trainer.discriminator).items())
+    assert any(not np.array_equal(v, g[k]) for k, v in named.to_arrays(trainer.generator).items())
     _, numbers, _ = trainer.step(batch, 1, trainer.parts)
     numbers.sync()
     got = [x.numpy() for x in trainer.adam_discriminator.gradients()]
@@ -248,10 +248,10 @@ def test_the_average_follows_the_weights_and_gives_them_back(pairs, embedding, t
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", ema=0.9, gan=0.0)
     batch = everything(trainer, options)
     steps(trainer, batch, 3)
-    live = named.from_network(trainer.generator)
+    live = named.to_arrays(trainer.generator)
     with trainer.average.applied():
-        shown = named.from_network(trainer.generator)
-    again = named.from_network(trainer.generator)
+        shown = named.to_arrays(trainer.generator)
+    again = named.to_arrays(trainer.generator)
     name = next(k for k in live if k.endswith("weight") and live[k].ndim == 4)
     assert 0 < np.abs(live[name] - shown[name]).max() < 0.05
     assert all(np.array_equal(live[k], again[k]) for k in live)
@@ -292,10 +292,10 @@ def test_stage_two_begins_with_what_fits_of_weights_for_other_encoders(pairs, em
     other = random_weights(tmp_path / "other", preset("tiny").with_changes(latent=16))
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", init=str(other.path), steps=2)
     for component, decoder in trainer.decoders.items():
-        found, there = named.from_network(decoder), other.network("feature_decoder", component)
+        found, there = named.to_arrays(decoder), other.network("feature_decoder", component)
         assert [name for name in there if not np.array_equal(found[name], there[name])] == ["fc.0.weight"]
         assert found["fc.0.weight"].shape[1] == 24 and np.isfinite(found["fc.0.weight"]).all()
-    assert all(np.array_equal(a, named.from_network(trainer.generator)[n])
+    assert all(np.array_equal(a, named.to_arrays(trainer.generator)[n])
                for n, a in other.network("generator").items())
     assert loop.run(trainer, options, False, ["train"])
     said = capfd.readouterr().err
@@ -318,7 +318,7 @@ def test_the_releases_layout_is_trained_on_without_a_stage_one(pairs, tmp_path, 
     (release.path / "config.json").unlink()
     assert config_of(SynthesisOptions(init=str(release.path))) == preset("tiny")
     trainer, options = synthesis_trainer(pairs, "", tmp_path / "run", init=str(release.path), lr=1e-6, steps=1)
-    assert all(np.array_equal(a, named.from_network(trainer.generator)[n])
+    assert all(np.array_equal(a, named.to_arrays(trainer.generator)[n])
                for n, a in release.network("generator").items())
     assert loop.run(trainer, options, False, ["train"])
     assert "discriminator starts anew" in capfd.readouterr().err
