@@ -199,8 +199,10 @@ def wait_for_end(process):
 def test_an_ended_start_takes_its_compilers_along_and_the_next_one_compiles(play, end):
     """Ctrl-C, a closed terminal, a job's time limit.  Compilers hold the lock as long as they live: nobody meets their
     halves."""
-    # a job that a shell put in the background ignores Ctrl-C and so do its children: switch it on for this one
-    parent = play.begin("forever", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + START)
+    # a job that a shell put in the background ignores Ctrl-C, one under nohup a closed terminal, and so do their
+    # children: both are switched on for this one
+    parent = play.begin("forever", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+                        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n" + START)
     wait_for(play.cache / "hanging")
     with open(os.path.join(os.environ["HOME"], ".cache/jt_dfd/first_compile.lock")) as lock:
         with pytest.raises(OSError):
