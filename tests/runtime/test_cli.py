@@ -110,6 +110,8 @@ def test_an_out_that_cannot_be_written_is_one_line(tool, words, tmp_path):
                            *(word.format(file=tmp_path / "file") for word in words)],
                           capture_output=True, text=True, cwd=str(ROOT))
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    if "which is not installed" in done.stderr:
+        pytest.skip(f"the data tools' packages are not installed: {done.stderr.splitlines()[0]}")
     assert tool in done.stderr.splitlines()[-1]
 
 
