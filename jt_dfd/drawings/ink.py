@@ -276,7 +276,8 @@ def _spans(one: np.ndarray, other: np.ndarray, part: float = 0.6) -> bool:
     for axis in (0, 1):
         (a0, a1), (b0, b1) = (np.searchsorted(np.cumsum(v.sum(axis)), np.array([0.05, 0.95]) * v.sum())
                               for v in (one, other))
-        if not one.any() or min(a1, b1) - max(a0, b0) < part * (b1 - b0):
+        narrow = b1 - b0 < 0.1 * one.shape[1 - axis]  # one line, as a margin, lies where it will
+        if not one.any() or not narrow and min(a1, b1) - max(a0, b0) < part * (b1 - b0):
             return False
     return True
 

@@ -231,6 +231,13 @@ def test_pencil_is_brought_to_full_contrast(drawing, rng, level):
     assert difference(plain, drawing) < (0.1 if level > 112 else 4)
 
 
+def test_the_red_margin_of_ruled_paper_goes_with_its_lines(drawing):
+    page = ruled(drawing, 26, (190, 210, 235))
+    page[:, 50:52] = 235, 130, 130
+    reading = drawings.read(page)
+    assert difference(reading, drawing) < 0.1 and set(codes(reading.notes)) == {"ruling", "construction"}
+
+
 def test_a_filled_area_stays_black(drawing):
     page = drawing.copy()
     cv2.ellipse(page, (235, 90), (150, 75), 0, 180, 360, 0, -1)
