@@ -252,10 +252,12 @@ def square(page: np.ndarray, notes: List[Remark], whole: bool = False) -> np.nda
     tiny_off_place = box is not None and _is_small_and_off(box, page.shape)
     if (longer - shorter) <= SQUARE * longer and not tiny_off_place:
         return page
-    notes.append(remark("square"))
     if whole or box is None:
+        notes.append(remark("square"))
         return cut(page, (width - longer) // 2, (height - longer) // 2, longer)
-    return cut(page, *_square_round(page, box))
+    left, top, side, guessed = _square_round(page, box)
+    notes.append(remark("guessed" if guessed else "square"))
+    return cut(page, left, top, side)
 
 
 def _is_small_and_off(box, shape) -> bool:
@@ -267,8 +269,9 @@ def _is_small_and_off(box, shape) -> bool:
     return min(height, width) > 512 and enough and max(x1 - x0, y1 - y0) < 0.45 and max(middle) > 0.2
 
 
-def _square_round(page: np.ndarray, box) -> Tuple[int, int, int]:
-    """(left, top, side) of the square in which a drawing with that box was drawn, as far as can be known.
+def _square_round(page: np.ndarray, box) -> Tuple[int, int, int, bool]:
+    """(left, top, side) of the square in which a drawing with that box was drawn, as far as can be known, and whether
+    its size is a guess.
 
     The page's short side is its side where the drawing fills that about as drawings do; else what such a drawing takes
     up of its square decides, then the size of the face seen in it (place.find).  It lies so that this face is where
@@ -296,7 +299,7 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int]:
             ends = [end for end in ((length - side) // 2, 0, length - side)
                     if end <= low and high <= end + side and abs(at[axis] - end) <= _OFF * side]
             at[axis] = ends[0] if ends else np.clip(at[axis], high - side, low)
-    return round(at[0]), round(at[1]), side
+    return round(at[0]), round(at[1]), side, own
 
 
 def cut(page: np.ndarray, left: int, top: int, side: int) -> np.ndarray:

@@ -24,6 +24,7 @@ NOTES: Dict[str, str] = {
     "edge": "what lies along the picture's edge: left out",
     "beside": "small things beside the drawing, as a page number: left out",
     "square": "the drawing's own square of the page: nothing is squeezed",
+    "guessed": "a page larger than the drawing: size and place of the face are guessed; crop the picture to be sure",
     "thin": "lines thinner than a pixel of the canvas: kept by thickening them before the page was shrunk",
     "area": "shrunk by area, because sampling would have lost thin lines",
     "placed": "placed: turned by {turn:.1f} degrees, scaled by {scale:.2f}, moved by {x:.0f}, {y:.0f} pixels",
