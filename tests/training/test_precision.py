@@ -12,6 +12,7 @@ from jt_dfd.backend import jt
 from jt_dfd.errors import UserError
 from jt_dfd.networks import half
 from jt_dfd.training import feed, loop, losses, precision
+from jt_dfd.training.interrupt import Interrupt
 
 
 @pytest.fixture
@@ -113,7 +114,9 @@ def test_a_checkpoint_written_with_it_goes_on_without_it(pairs, tmp_path, on_cpu
     assert not half.used(plain.networks["nose"]["encoder"]) and this.done == {"nose": 2}
     again = plain.arrays("nose")
     assert set(again) == set(kept) and all(np.array_equal(again[k], kept[k]) for k in kept)
-    assert this.train() and this.done == {"nose": 4}
+    with Interrupt() as interrupt:
+        assert this.train(interrupt)
+    assert this.done == {"nose": 4}
 
 
 def test_on_a_cpu_it_is_ignored_with_a_line(pairs, tmp_path, capfd):
