@@ -100,7 +100,11 @@ class Side:
         self.task, took = self.stage(stage, options), []
         while len(took) < warmup or (len(took) < 3 * warmup and took[-1] > 2 * min(took)):
             took.append(self._call()[0])
-        counts = self.count() if stage.split(".")[0] in ("face", "stroke") else None
+        counts = None
+        if stage.split(".")[0] in ("face", "stroke"):
+            given = self.task.make()  # by every side, so that all go on with the same inputs
+            result, counts = self.count(lambda: self.task.run(given))
+            self.task.tell(result)    # whose work is not that of the next run
         self.reset_memory()
         self.peak.begin()
         return {**self.task.facts, "warmup": took, "counts": counts}
@@ -182,8 +186,9 @@ class Side:
     def reset_memory(self) -> None:
         """Begin to count the framework's own memory anew."""
 
-    def count(self):
-        """Operators, copies and waits of one run of the task; None where a framework does not say."""
+    def count(self, run):
+        """(what ``run()`` returns, its operators, copies and waits; None where a framework does not say)."""
+        return run(), None
 
     def fetch(self, result):
         """A step's result, on the CPU."""

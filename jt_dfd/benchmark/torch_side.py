@@ -12,7 +12,7 @@ from typing import Dict
 import numpy as np
 
 from ..components import COMPONENTS, PARTS
-from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask
+from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask, visible
 from ..memory import Recent, digest
 from ..pictures import to_sketch
 from . import inputs
@@ -144,7 +144,8 @@ class Torch(Side):
             keys = {c: digest(crop) for c, crop in crops.items()}
             changed = [c for c in COMPONENTS if self._latents.get(c) != keys[c]]
             for c, (rows, weights, vector) in self.project(networks.encode({c: crops[c] for c in changed})).items():
-                self._near[c] = self._pictures(c, rows, weights), weights[weights > 0], vector
+                seen = self.torch.from_numpy(visible(weights.cpu().numpy())).to(weights.device)
+                self._near[c] = self._pictures(c, rows[seen]), weights[seen], vector
                 self._latents[c] = keys[c]
             self._shadow()
             for c in changed:
@@ -157,9 +158,9 @@ class Torch(Side):
             face = cv2.resize(face, (512, 512), interpolation=cv2.INTER_CUBIC)
         return face, {}
 
-    def _pictures(self, component, rows, weights):
-        """The decoded neighbours of positive weight; those decoded before are remembered."""
-        numbers = rows[weights > 0].tolist()
+    def _pictures(self, component, rows):
+        """The decoded rows of a bank; those decoded before are remembered."""
+        numbers = rows.tolist()
         missing = [n for n in numbers if (component, n) not in self._decoded]
         bank = self.bank(component, self.gender)
         fresh = dict(zip(missing, self.networks.decode(component, bank[missing]))) if missing else {}
