@@ -85,7 +85,7 @@ class Display:
             return
         if not self.opened and self.stage in SHARES:
             self.opened = 1
-            sys.stderr.write("Compiling for this machine, once: some ten minutes of a processor's time.\n")
+            sys.stderr.write("Compiling for this machine, once: some three minutes of a processor's time.\n")
         far = f" {self.done}/{self.total}{self.left()}" if self.total else ""
         line = f"  {int(elapsed) // 60}:{int(elapsed) % 60:02d}  {STAGES[self.stage]}{far}"
         if self.terminal:
