@@ -43,8 +43,12 @@ def agreed(text: str) -> bool:
 
 
 def same_weights(networks) -> None:
-    """Every rank takes rank 0's weights."""
+    """Every rank takes rank 0's weights.  One process alone draws them in the same order as rank 0 of several does:
+    Jittor draws random numbers when they are needed, and a seed would mean other weights."""
     if world() == 1:
+        for network in networks:
+            for p in network.parameters():
+                p.sync()
         return
     for network in networks:
         for value in network.state_dict().values():
