@@ -41,7 +41,6 @@ class Display:
         self.opened = self.width = 0
         #: asked while nothing is told: does the compile wait for another Jittor?
         self.waits: Callable[[], bool] = lambda: False
-        self._stop = threading.Event()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if total and (stage, total) == (self.stage, self.total) and done <= self.done:

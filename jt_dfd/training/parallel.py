@@ -45,14 +45,11 @@ def agreed(text: str) -> bool:
 def same_weights(networks) -> None:
     """Every rank takes rank 0's weights.  One process alone draws them in the same order as rank 0 of several does:
     Jittor draws random numbers when they are needed, and a seed would mean other weights."""
-    if world() == 1:
-        for network in networks:
-            for p in network.parameters():
-                p.sync()
-        return
-    for network in networks:
-        for value in network.state_dict().values():
-            stopped = value.is_stop_grad()
-            value.assign(value.mpi_broadcast(0))
+    for value in (v for network in networks for v in network.state_dict().values()):
+        if world() == 1:
             value.sync()
-            (value.stop_grad if stopped else value.start_grad)()
+            continue
+        stopped = value.is_stop_grad()
+        value.assign(value.mpi_broadcast(0))
+        value.sync()
+        (value.stop_grad if stopped else value.start_grad)()
