@@ -34,14 +34,18 @@ def test_a_slow_kernel_is_not_taken(tiny_params, kept, monkeypatch):
     want = photograph(pipeline.Networks(folder))
     start = "    using namespace jt_dfd;\n"
     assert start in narrow_convolution.CPU
-    monkeypatch.setattr(narrow_convolution, "CPU", "#include <ctime>\n" + narrow_convolution.CPU.replace(
-        start, start + "    for (clock_t end = clock() + CLOCKS_PER_SEC / 5; clock() < end; );\n"))
+    # by the thread's own time, which the clock and the process's time both hold: the process's alone also runs while
+    # other threads wait for work
+    monkeypatch.setattr(narrow_convolution, "CPU", "#include <ctime>\n" + narrow_convolution.CPU.replace(start, start + """
+    auto spent = [] { timespec t; clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); return t.tv_sec + t.tv_nsec * 1e-9; };
+    for (double end = spent() + 0.2; spent() < end; );
+"""))
     networks = pipeline.Networks(folder)
     chosen = networks.choose_ways()
     slowed = {name: entry for name, entry in chosen.items() if "feature_decoder" not in name}  # those end differently
     assert len(slowed) == 6
     for name, entry in slowed.items():
-        assert entry["taken"] == ways.PLAIN and entry[ways.OURS] > 0.2, (name, entry)
+        assert entry["taken"] == ways.PLAIN and entry[ways.OURS] > entry[ways.PLAIN], (name, entry)
     assert np.abs(photograph(networks).astype(int) - want).max() <= 1
     again = pipeline.Networks(folder)
     later = again.choose_ways()
