@@ -131,8 +131,8 @@ begin, 130 after Ctrl-C (the table then holds what was measured before).""")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     p.add_argument("--against", type=_sides, default=[], metavar="SIDE[,SIDE]",
                    help="release: the release's way of working in Jittor (every neighbour decoded alone, nothing "
-                        "folded or remembered); torch: the converter's PyTorch modules. Each in a process of its own, "
-                        "in turn")
+                        "folded or remembered); torch: the converter's PyTorch modules; plain: this project without its "
+                        "kernels for channels-last pictures, on a CPU. Each in a process of its own, in turn")
     p.add_argument("--torch-layout", choices=("default", "channels_last"), default="default",
                    help="channels_last measures PyTorch in that layout as well")
     p.add_argument("--release-decodes", choices=("all", "positive"), default="all",
@@ -173,8 +173,8 @@ begin, 130 after Ctrl-C (the table then holds what was measured before).""")
 def _sides(text: str) -> List[str]:
     words = [w.strip() for w in text.split(",") if w.strip()]
     for word in words:
-        if word not in ("release", "torch"):
-            raise argparse.ArgumentTypeError(f"release or torch, not {word!r}")
+        if word not in ("release", "torch", "plain"):
+            raise argparse.ArgumentTypeError(f"release, torch or plain, not {word!r}")
     return words
 
 

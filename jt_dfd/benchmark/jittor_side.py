@@ -169,3 +169,13 @@ class Jittor(JittorSide):
                 yield from data
         endless = batches()
         return Task(lambda _: next(endless), pictures=options["batch"])
+
+
+class Plain(Jittor):
+    """What the kernels bring: a face without those of ``networks/channels_last``."""
+
+    def load(self):
+        from ..runtime import ways
+
+        ways.taken = lambda name: ways.PLAIN
+        return super().load()
