@@ -52,7 +52,7 @@ def _as_it_is(x):
 
 def _finished(norm, relu: bool, mirror: int, convolution=None) -> Callable:
     """convolution: what comes before, whose bias is added here where nothing is normalised."""
-    if isinstance(norm, nn.Identity):
+    if convolution is not None and isinstance(norm, nn.Identity):
         weight, bias, eps = jt.ones(convolution.bias.shape).stop_grad(), convolution.bias, None
         weight.sync()
     else:
