@@ -532,6 +532,22 @@ def test_the_command_line_says_what_it_read_and_strict_leaves_out(root, tiny_par
             and (tmp_path / "out" / "red.png").read_bytes() != before)
 
 
+def test_python_and_the_command_line_use_this_reading(root, tiny_params, meant, tmp_path):
+    from jt_dfd import Synthesizer
+
+    path, page = meant
+    synthesizer = Synthesizer(tiny_params, device="cpu")
+    faces = [synthesizer.synthesize(source).face
+             for source in (page, path, str(path), Image.open(path), np.asarray(Image.open(path)))]
+    assert all(np.array_equal(face, faces[0]) for face in faces)
+    done = subprocess.run([sys.executable, str(root / "tools/synthesize.py"), str(path), "-o", "face.png", "--sheet",
+                           "--params", str(tiny_params), "--device", "cpu"], cwd=tmp_path, capture_output=True,
+                          text=True)
+    assert done.returncode == 0 and "coloured ink" in done.stderr, done.stderr
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "face.png")), faces[0])
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "face_sheet.png"))[8:520, 8:520, 0], page)
+
+
 # -- placing
 
 @pytest.mark.parametrize("size, x, y, turn", [(0.5, 200, 60, 0), (0.7, 60, 110, 8), (0.35, 40, 20, 0)])

@@ -2,15 +2,13 @@
 import numpy as np
 import pytest
 from conftest import PATIENCE, Weights
-from hands import draw, mouse
-from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PyQt5.QtGui import QDragEnterEvent, QDropEvent
+from hands import draw, drop, mouse
+from PyQt5.QtCore import QEvent, QMimeData, Qt, QUrl
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
     QAbstractSpinBox,
-    QApplication,
     QFileDialog,
     QLabel,
     QMessageBox,
@@ -328,13 +326,6 @@ def test_a_random_face_is_strokes_that_can_be_erased_and_undone_in_one_step(wind
 
 
 # -- small things ------------------------------------------------------------------------------------------------------
-def drop(w, data):
-    for event in (QDragEnterEvent(QPoint(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier),
-                  QDropEvent(QPointF(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier)):
-        QApplication.sendEvent(w, event)
-        yield
-
-
 def links(*urls):
     data = QMimeData()
     data.setUrls([QUrl(url) for url in urls])

@@ -2,7 +2,10 @@
 import numpy as np
 import pytest
 from conftest import PATIENCE
+from hands import drop
 from PIL import Image
+from PyQt5.QtCore import QMimeData, QUrl
+from PyQt5.QtGui import QGuiApplication, QImage
 
 from jt_dfd.gui import files
 from jt_dfd.pictures import to_sketch
@@ -22,6 +25,23 @@ def photograph(root, tmp_path):
     source = sorted((root / "tests/data/samples/faces").iterdir())[0]
     Image.open(source).convert("RGB").resize((640, 640)).crop((0, 40, 640, 600)).save(tmp_path / "me.jpg", quality=92)
     return tmp_path / "me.jpg"
+
+
+@pytest.mark.parametrize("way", ["open", "drop", "paste"])
+def test_every_way_in_uses_the_one_reading(window, qtbot, meant, way):
+    w = window(start=False)
+    path, page = meant
+    if way == "open":
+        w.filing.open(str(path))
+    elif way == "drop":
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(path))])
+        list(drop(w, data))
+    else:
+        QGuiApplication.clipboard().setImage(QImage(str(path)))
+        w.actions["paste"].trigger()
+    qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), page), timeout=PATIENCE)
+    assert "Coloured ink" in w.reading_bar.label.text()
 
 
 def test_what_was_corrected_is_said_and_can_be_taken_back(window, qtbot, red):
