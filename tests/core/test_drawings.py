@@ -428,6 +428,25 @@ def test_a_sheet_on_a_desk_and_the_rim_of_a_scanner(drawing, rng):
     assert difference(reading, drawing) < 1.5 and "edge" in codes(reading.notes)
 
 
+@pytest.mark.parametrize("squared, corners, turn, levels", [
+    (False, 0, 2.5, 3), (False, 0, -4, 3), (True, 0.02, 0, 3), (True, 0.07, 1.5, 3)])
+def test_ruled_paper_photographed_askew(drawing, rng, squared, corners, turn, levels):
+    """Turned, and seen at an angle, so that its parallels meet; a margin goes with the ruling."""
+    page = ruled(larger(drawing, 1000), 40, (150, 185, 220), (35, 35, 45), (248, 247, 242), squared)
+    if not squared:
+        page[:, 100:103] = np.minimum(page[:, 100:103], (225, 90, 90))
+    off = 1000 * corners
+    onto = cv2.getPerspectiveTransform(
+        np.float32([[0, 0], [1000, 0], [1000, 1000], [0, 1000]]),
+        np.float32([[off, 0], [1000 - off, off / 2], [1000, 1000], [0, 1000 - off / 3]]))
+    onto = np.vstack([cv2.getRotationMatrix2D((500, 500), turn, 1), [0, 0, 1]]) @ onto
+    seen = cv2.warpPerspective(page, onto, (1000, 1000), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    meant = cv2.warpPerspective(larger(drawing, 1000), onto, (1000, 1000), flags=cv2.INTER_AREA, borderValue=255)
+    reading = drawings.read(photographed(seen, rng, 0.7))
+    assert "ruling" in codes(reading.notes)
+    assert difference(reading, to_sketch(meant)) < levels
+
+
 # -- decoding
 
 def test_every_mode_of_pillow(drawing, tmp_path):

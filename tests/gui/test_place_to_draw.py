@@ -252,7 +252,7 @@ def test_a_face_can_be_pinned_and_named(window, qtbot, monkeypatch):
     assert len(w.history.entries) == 3, "others made room, it did not"
 
 
-@pytest.mark.parametrize("size, least, columns", [((1920, 1040), 700, 3), ((1366, 740), 500, 2), ((683, 384), 150, 2)])
+@pytest.mark.parametrize("size, least, columns", [((1920, 1040), 780, 2), ((1366, 740), 500, 2), ((683, 384), 150, 2)])
 def test_page_face_and_history_use_the_room(window, qtbot, size, least, columns):
     w = window(size=size)
     for n in range(2 * columns):
