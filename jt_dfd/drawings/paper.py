@@ -5,7 +5,7 @@ made-up papers (tests/core/test_drawings.py) and on what phones and scanners giv
 """
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -169,17 +169,18 @@ def _lines(ink: np.ndarray, level: bool, margin: bool = False) -> Optional[np.nd
             tried = steps if not step else [(slope + i * step, fan + j * 2 * step) for i in range(-2, 3)
                                             for j in range(-2, 3)]
             slope, fan = max(tried, key=lambda t: (_sharpness(strengths(*t)), -abs(t[0]) - abs(t[1])))
-    strength = strengths(slope, fan)
-    bands = _bands(strength)
+    curves = _rows(height, across, slope, fan)
+    bands = [band for band in _bands(strengths(slope, fan))
+             if _is_unbroken(thin, np.interp(np.arange(width), across + width / 2, curves[:, sum(band) // 2]))]
     if not (_is_regular(bands, height) if not margin else 1 <= len(bands) <= 2):
         return None
     mask = np.zeros(ink.shape, np.uint8)
     for band in bands:
-        rows = _followed(profile, _rows(height, across, slope, fan)[:, (band[0] + band[1]) // 2])
-        thickness = _width(thin, rows, across + width / 2)
+        rows = _followed(profile, curves[:, sum(band) // 2])
         points = np.stack([across + width / 2, rows], 1)
         ends = [points[0] + (points[0] - points[1]), *points, points[-1] + (points[-1] - points[-2])]
-        cv2.polylines(mask, [np.round(16 * np.array(ends)).astype(np.int32)], False, 1, thickness, shift=4)
+        cv2.polylines(mask, [np.round(16 * np.array(ends)).astype(np.int32)], False, 1,
+                      _width(thin, rows, across + width / 2), shift=4)
     return mask > 0
 
 
@@ -211,6 +212,13 @@ def _bands(strength: np.ndarray):
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2])]
 
 
+def _is_unbroken(thin: np.ndarray, rows: np.ndarray) -> bool:
+    """Is there ink on nearly every column of a line (W,), or near it?  A line of words has gaps."""
+    at = np.clip(np.round(rows).astype(int) + np.arange(-3, 4)[:, None], 0, thin.shape[0] - 1)
+    along = thin[at, np.arange(thin.shape[1])].max(0)
+    return bool((along > 0.3 * np.median(along)).mean() > 0.8)
+
+
 def _is_regular(bands, height: int) -> bool:
     """Are there at least four lines, thin ones, at one distance or at distances that change little by little?"""
     if len(bands) < 4 or np.median([b - a for a, b in bands]) > height / 40 + 4:
@@ -219,9 +227,10 @@ def _is_regular(bands, height: int) -> bool:
     step = np.array([np.median(gaps[max(0, n - 3):n + 4]) for n in range(len(gaps))])
     if np.median(step) < 5:
         return False
-    even = np.abs(gaps / step - np.round(gaps / step)) < np.maximum(0.15, 1.6 / step)
+    steps = np.round(gaps / step)
+    even = (steps > 0) & (np.abs(gaps / step - steps) < np.maximum(0.15, 1.6 / step))
     full = gaps.sum() / np.median(step) < 2.5 * len(gaps)  # four lines at a page's ends are frames
-    return bool(full and even.mean() > 0.75)
+    return bool(full and even.mean() > 0.75 and (steps == 1).mean() >= 0.5)
 
 
 def _followed(profile: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -241,7 +250,7 @@ def _width(thin: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> int:
     near = np.stack([thin[at, np.clip(columns.astype(int) + off, 0, thin.shape[1] - 1)[:, None]]
                      for off in range(-3, 4)])
     middle = np.median(near, (0, 1))
-    return int((middle > 0.2 * middle.max()).sum()) + 2 if middle.max() > 0 else 1
+    return int((middle > 0.2 * middle.max()).sum()) + 1 if middle.max() > 0 else 1
 
 
 def without_ruling(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -258,10 +267,7 @@ def without_ruling(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if darker < 0.85 * strong:
         return np.where(mask & (ink < darker), 0, ink).astype(np.float32)
     gone = np.where(mask, 0, ink).astype(np.float32)
-    width = 2 * int(np.ceil(_thickness(mask) / 2)) + 3
+    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3)[mask]
+    width = 2 * int(np.quantile(inside, 0.9)) + 1  # a little more than a line is wide
     joined = cv2.morphologyEx(gone, cv2.MORPH_CLOSE, np.ones((width, width), np.float32))
     return np.where(mask, np.minimum(joined, ink), ink)
-
-
-def _thickness(mask: np.ndarray) -> float:
-    return float(2 * np.quantile(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3)[mask], 0.9))
