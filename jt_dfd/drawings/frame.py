@@ -225,7 +225,8 @@ def without_things_beside(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
             box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
             at_edge = min(box[:2]) == 0 or box[2] == little.shape[1] or box[3] == little.shape[0]
             thick = float(np.quantile(depth[rows, columns], 0.75))
-            solid = at_edge and thick > 0.02 * max(little.shape)
+            half = max(box[2] - box[0], box[3] - box[1]) < 0.5 * max(little.shape)
+            solid = at_edge and half and thick > 0.02 * max(little.shape)
             parts.append((label, box, thick, solid))
     if all(part[3] for part in parts):
         return page
