@@ -22,6 +22,7 @@ def test_from_the_papers_data_to_weights_that_draw(root, tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr[-2000:]
     options = json.loads((tmp_path / "synthesis/options.json").read_text())
     assert options["lr"] == 1e-4 and json.loads((tmp_path / "embedding/options.json").read_text())["lr"] == 1e-3
+    assert "<code>python -m jt_dfd train_embedding --out" in (tmp_path / "embedding/index.html").read_text()
     # a second call finds everything done
     again = subprocess.run(words, capture_output=True, timeout=3600, text=True)
     assert again.returncode == 0 and again.stderr.count("finished already") == 2
