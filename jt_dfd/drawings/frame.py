@@ -296,8 +296,9 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int, bool]:
     its size is a guess.
 
     The page's short side is its side where the drawing fills that about as drawings do, and no smaller face is seen in
-    it; else what such a drawing takes up of its square decides, then the size of the face seen in it (place.find).  It lies so that this face is where
-    faces are, or by its middle; where that is nearly in the middle or at an end of the page, exactly there.
+    it; else what such a drawing takes up of its square decides, then the size of the face seen in it (place.find).  It
+    lies so that this face is where faces are, or by its middle; where that is nearly in the middle or at an end of the
+    page, exactly there.
     """
     from .place import find
 
