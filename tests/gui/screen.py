@@ -278,9 +278,8 @@ def pose(screen, args, page, main: str) -> None:
         screen.draw(example[until:until + 1], page)
         screen.draw(example[until + 1:until + 2], page, lift=False)
     elif scene == "select":
-        left, right, top, low = 128, 252, 190, 274  # the eye at the left, and its brow
-        screen.press("v")
-        screen.draw([[(left, top), (right, top), (right, low), (left, low), (left, top + 4)]], page)
+        screen.press("v")  # then round the eye at the left and its brow, from a place without strokes on
+        screen.draw([[(190, 268), (146, 262), (146, 200), (156, 186), (232, 186), (234, 262), (194, 268)]], page)
     elif scene == "morph":
         screen.press("ctrl+m")
         time.sleep(2)
