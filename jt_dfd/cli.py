@@ -13,8 +13,10 @@ A command is a function ``main(arguments=None) -> int`` that parses its argument
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import UserError
@@ -47,6 +49,12 @@ def words(error: OSError) -> str:
     """"out/set: Permission denied", of an error that names a file or not."""
     what = error.strerror or str(error)
     return what if error.filename is None else f"{error.filename}: {what}"
+
+
+def end_as_ctrl_c() -> None:
+    """From here on a request to end (SIGTERM, a scheduler's) takes the way of Ctrl-C, which tidies up."""
+    with suppress(ValueError):   # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class when_stopped:

@@ -242,9 +242,32 @@ def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) ->
     array = np.ascontiguousarray(array)
     if array.shape != (512, 512):
         array = cv2.resize(array, (512, 512), interpolation=cv2.INTER_CUBIC)
-    if canvas != 512:
-        array = cv2.resize(array, (canvas, canvas), interpolation=cv2.INTER_AREA)
-    return array
+    return resized(array, canvas)
+
+
+def to_input(picture: np.ndarray) -> np.ndarray:
+    """uint8 of any shape -> float32 in [-1, 1], as the networks take it (release)."""
+    return (picture.astype(np.float32) - 127.5) / 127.5
+
+
+def to_pixels(values: np.ndarray) -> np.ndarray:
+    """What the networks give, in [-1, 1] -> uint8, clipped and truncated (release)."""
+    return np.clip((values + 1) / 2 * 255, 0, 255).astype(np.uint8)
+
+
+def rgb(picture: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, 3) -> (H, W, 3)."""
+    return np.repeat(picture[:, :, None], 3, 2) if picture.ndim == 2 else picture
+
+
+def resized(picture: np.ndarray, edge: int) -> np.ndarray:
+    """A square picture as (edge, edge) or (edge, edge, 3): by area where it shrinks, cubic where it grows."""
+    import cv2
+
+    if picture.shape[0] == edge:
+        return picture
+    how = cv2.INTER_AREA if picture.shape[0] > edge else cv2.INTER_CUBIC
+    return cv2.resize(picture, (edge, edge), interpolation=how)
 
 
 def write_png(path: Union[str, os.PathLike], array: np.ndarray, **info) -> None:

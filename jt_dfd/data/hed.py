@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import jt, nn
 from ..networks.loading import load_arrays
+from ..pictures import rgb
 from . import models
 
 #: output channels of the convolutions of each stage (VGG-16)
@@ -82,8 +83,7 @@ class EdgeDetector:
         photograph: (H, W, 3) uint8 RGB, or (H, W).  size: edge at which the network works, None for the picture's own.
         One picture at a time: its edges never depend on what else is in a batch.
         """
-        if photograph.ndim == 2:
-            photograph = np.repeat(photograph[:, :, None], 3, 2)
+        photograph = rgb(photograph)
         height, width = photograph.shape[:2]
         if size is None:
             small = (max(16, -(-width // 16) * 16), max(16, -(-height // 16) * 16))

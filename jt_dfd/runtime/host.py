@@ -304,3 +304,14 @@ def processor_model() -> str:
             return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "")
     except OSError:
         return ""
+
+
+def kernel_bytes(path: str, name: str) -> Optional[int]:
+    """Bytes of a field of a file in /proc whose lines are "name: N kB"; None where there is none."""
+    try:
+        for line in Path(path).read_text().splitlines():
+            if line.startswith(name + ":"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None

@@ -21,6 +21,7 @@ from ..data import index
 from ..data.augment import Augmentation
 from ..errors import UserError
 from ..networks import loading as named
+from ..pictures import to_input
 from .weights import open_weights
 
 ROWS_FILE = "AE_whole/rows.json"
@@ -114,7 +115,7 @@ def _encode(encoders, data, config, split, wanted: List[index.Row], styles, mirr
                     items = [dataset[n] for n in some]
                     for component in COMPONENTS:
                         crops = np.stack([item.crops[component] for item in items])[:, None]
-                        found = encoders[component](jt.array((crops.astype(np.float32) - 127.5) / 127.5)).numpy()
+                        found = encoders[component](jt.array(to_input(crops))).numpy()
                         for n, latent in zip(some, found):
                             out.setdefault((dataset.rows[n].file, style, flip), {})[component] = latent
                     jt.gc()

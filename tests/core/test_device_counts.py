@@ -4,7 +4,7 @@ import pytest
 
 from jt_dfd import Synthesizer
 from jt_dfd.backend import jt
-from jt_dfd.benchmark.counts import counted
+from jt_dfd.benchmark.jittor_side import counted
 from jt_dfd.runtime import ways
 
 #: operators of a face: 521 and 537 were counted; fewer is progress, and goes here; more needs a reason
