@@ -199,6 +199,7 @@ def _is_empty(array: np.ndarray) -> bool:
 
 def _tiff_by_opencv(path: Path) -> np.ndarray:
     import cv2
+    from PIL import Image
 
     array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
@@ -206,10 +207,7 @@ def _tiff_by_opencv(path: Path) -> np.ndarray:
     array = array if array.dtype == np.uint8 else scaled(array)
     if array.ndim == 3:
         array = np.ascontiguousarray(array[:, :, (2, 1, 0, 3)[:array.shape[2]]])
-        if array.shape[2] == 4:
-            white = 255 - array[:, :, 3:].astype(np.uint16)
-            array = np.clip(array[:, :, :3] * (array[:, :, 3:] / 255) + white, 0, 255).astype(np.uint8)
-    return array
+    return opaque(Image.fromarray(array))
 
 
 def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from . import networks
 from .backend import jt, nn
 from .checkpoints import Folder
-from .components import COMPONENTS
+from .components import COMPONENTS, GRID
 from .kernels import merge, rows, shadow
 from .networks import channels_last, half
 from .networks.layers import Res, Up, fold
@@ -143,7 +143,7 @@ class Networks:
         if kind == "generator":
             shape = (1, self.config.feature_channels, self.config.canvas, self.config.canvas)
         else:
-            shape = (pictures, self.config.encoder_widths[-1], *[self.config.grid(component)] * 2)
+            shape = (pictures, self.config.encoder_widths[-1], *[GRID[component]] * 2)
         self._runs.pop((kind, component), None)
         # two copies, run in turn: channels last brings the weights into another order
         copies = [self._read(self._folder, kind, component) for _ in range(2)]

@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
+from ..atomic import write_text
 from ..components import CANONICAL_POINTS
 from ..errors import UserError
-from ..pictures import write_atomically
 
 COLUMNS = ("file", "sketch", "gender", "split", "landmarks", "source", "seed", "drawn")
 GENDERS = ("female", "male")
@@ -114,7 +114,7 @@ def write(folder: Union[str, os.PathLike], rows: List[Row]) -> None:
     writer.writeheader()
     for row in sorted(rows, key=lambda r: r.file):
         writer.writerow(row.as_strings())
-    write_atomically(index_path(folder), lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    write_text(index_path(folder), text.getvalue())
 
 
 def read(folder: Union[str, os.PathLike], split: Optional[str] = None, gender: Optional[str] = None) -> List[Row]:

@@ -5,6 +5,7 @@ sketch, mirrored or not.
 """
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -99,7 +100,7 @@ def _encode(encoders, data, config, split, wanted: List[index.Row], styles, mirr
     from ..data.dataset import FaceDataset
 
     files = {row.file for row in wanted}
-    still = {f: 0.0 for f in Augmentation().to_dict()}
+    still = {field.name: 0.0 for field in dataclasses.fields(Augmentation)}
     out = {}
     for style in styles:
         for flip in (False, True) if mirrored else (False,):

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Dict, List, Type
 
+from ..atomic import write_text
 from ..components import COMPONENTS
 from ..config import PRESETS
 from ..errors import UserError
-from ..pictures import write_atomically
 from .run_folder import commands
 
 OPTIONS_FILE = "options.json"
@@ -291,4 +291,4 @@ def read(kind: Type[Options], path) -> Options:
 
 def write(options: Options, folder) -> None:
     text = json.dumps(asdict(options), indent=2) + "\n"
-    write_atomically(Path(folder) / OPTIONS_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(Path(folder) / OPTIONS_FILE, text)
