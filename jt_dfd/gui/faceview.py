@@ -48,14 +48,14 @@ class FaceView(QWidget):
         self.note.setAutoFillBackground(True)
         self.title = QLabel()
         self.title.setObjectName("caption")
-        self.stage = QLabel()
+        self.step = QLabel()
         self.hint = QLabel()
         self.hint.setObjectName("quiet")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         layout = QVBoxLayout(self.note)
         layout.setContentsMargins(12, 10, 12, 10)
-        for widget in (self.title, self.stage, self.bar, self.hint):
+        for widget in (self.title, self.step, self.bar, self.hint):
             if isinstance(widget, QLabel):
                 widget.setAlignment(Qt.AlignCenter)
                 widget.setWordWrap(True)
@@ -128,10 +128,10 @@ class FaceView(QWidget):
         self.word.raise_()
         self.update()
 
-    def show_note(self, title: str, stage: str = "", hint: str = "", done: int = 0, total: int = 0,
+    def show_note(self, title: str, step: str = "", hint: str = "", done: int = 0, total: int = 0,
                   bar: bool = True) -> None:
         """A message over the face, with a progress bar that swings where the total is not known."""
-        for label, text in ((self.title, title), (self.stage, stage), (self.hint, hint)):
+        for label, text in ((self.title, title), (self.step, step), (self.hint, hint)):
             label.setText(text)
             label.setVisible(bool(text))
         self.bar.setVisible(bar)

@@ -15,10 +15,10 @@ from .strokes import CANVAS, Item, to_image
 from .words import tr
 
 #: faces that are kept (ours: some 40 MB)
-MOST = 48
+MAX_ENTRIES = 48
 _THUMB = 120
 #: width of a column below which there is one fewer, and the least height for a row, logical pixels (ours)
-_CELL, LEAST_THUMB = 118, 90
+_CELL, MIN_THUMB = 118, 90
 
 
 @dataclass(eq=False)
@@ -92,7 +92,7 @@ class History(QListWidget):
         self.setResizeMode(QListView.Adjust)
         self.setMovement(QListView.Static)
         self.setSpacing(0)
-        self.setMinimumHeight(2 * LEAST_THUMB)
+        self.setMinimumHeight(2 * MIN_THUMB)
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Expanding)
         self.setSelectionMode(QAbstractItemView.ExtendedSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
@@ -143,7 +143,7 @@ class History(QListWidget):
         self._show()
 
     def _trim(self) -> None:
-        old = [e for e in reversed(self._entries) if not e.pinned][:max(0, len(self._entries) - MOST)]
+        old = [e for e in reversed(self._entries) if not e.pinned][:max(0, len(self._entries) - MAX_ENTRIES)]
         self._entries = [e for e in self._entries if e not in old]
         if old:
             self.removed.emit(old)

@@ -60,7 +60,7 @@ class Live(QObject):
         engine.state_changed.connect(self._state_changed)
         engine.face_failed.connect(self._face_failed)
         engine.held_up.connect(lambda on: (self._show_busy(), self.show_state()))
-        self._stage = ("start", 0, 0)
+        self._step = ("start", 0, 0)
 
     @property
     def stale(self) -> bool:
@@ -81,7 +81,7 @@ class Live(QObject):
 
     def _show_busy(self) -> None:
         busy = self.engine.waiting and self.engine.state not in (engine_module.FAILED, engine_module.STOPPED)
-        self.view.set_state(busy, self._stale, self._failed, tr("stage.lock") if self.engine.is_held_up else "")
+        self.view.set_state(busy, self._stale, self._failed, tr("step.lock") if self.engine.is_held_up else "")
 
     def _face_failed(self, message: str) -> None:
         self._failed = message
@@ -210,13 +210,13 @@ class Live(QObject):
         if self.controls.real_time.isChecked() and not self.engine.waiting and not self.document.is_blank():
             self.ask()
 
-    def _progress(self, stage: str, done: int, total: int) -> None:
-        self._stage = (stage, done, total)
+    def _progress(self, step: str, done: int, total: int) -> None:
+        self._step = (step, done, total)
         self.show_state()
 
     def _state_changed(self, state: str) -> None:
         if state in (engine_module.STOPPED, engine_module.FAILED, engine_module.WAITING):
-            self._stage = ("start", 0, 0)
+            self._step = ("start", 0, 0)
         self._show_busy()
         self.show_state()
 
@@ -224,8 +224,8 @@ class Live(QObject):
         """The message over the face, as the engine's state asks for."""
         state = self.engine.state
         if state in (engine_module.STARTING, engine_module.WAITING):
-            stage, done, total = self._stage
-            text = tr("stage." + stage) if not self.engine.is_held_up else tr("stage.lock")
+            step, done, total = self._step
+            text = tr("step." + step) if not self.engine.is_held_up else tr("step.lock")
             if total > 1 and not self.engine.is_held_up:
                 text += f"  {done} / {total}"
             self.view.show_note(tr("note.preparing"), text, tr("note.meanwhile"), done, total)

@@ -147,8 +147,8 @@ def check_cache() -> List[Dict[str, str]]:
     return []
 
 
-def lock_or_wait(file, show, stage: str) -> None:
-    """Take the lock on an open file; while another process has it, ``show(stage, 0, 0)`` says so."""
+def lock_or_wait(file, show, step: str) -> None:
+    """Take the lock on an open file; while another process has it, ``show(step, 0, 0)`` says so."""
     import fcntl
 
     try:
@@ -156,7 +156,7 @@ def lock_or_wait(file, show, stage: str) -> None:
         return
     except OSError:
         if show:
-            show(stage, 0, 0)
+            show(step, 0, 0)
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -148,7 +148,7 @@ def key() -> str:
 def provide(show: Optional[Callable[[str, int, int], None]] = None) -> Optional[str]:
     """The folder that comes first on ``sys.path``, made where needed; None where Jittor is taken as it is installed.
 
-    ``show(stage, done, total)`` is told of what takes time.  RuntimeProblem where it cannot be made.
+    ``show(step, done, total)`` is told of what takes time.  RuntimeProblem where it cannot be made.
     """
     if as_installed():
         return None
@@ -263,8 +263,8 @@ def main(_=None) -> int:
     problems = check() + host.check_cache()
     if problems:
         raise RuntimeProblem(problems)
-    from .display import STAGES
+    from .display import STEPS
 
-    place = provide(lambda stage, done, total: print(STAGES[stage], flush=True))
+    place = provide(lambda step, done, total: print(STEPS[step], flush=True))
     print(f"Jittor: {place or 'as it is installed'}")
     return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..atomic import write_atomically
 from . import host
-from .display import STAGES
+from .display import STEPS
 
 _NAME = "/jittor.lock"
 #: argument: what to say.  Said once for each time that it waits for two seconds.
@@ -86,7 +86,7 @@ def start() -> bool:
         except (OSError, subprocess.SubprocessError):
             return False
     try:
-        said = f"{os.path.basename(sys.argv[0] or 'python')}: {STAGES['lock']}"
+        said = f"{os.path.basename(sys.argv[0] or 'python')}: {STEPS['lock']}"
         ctypes.CDLL(str(library)).jt_dfd_watch(said.encode())
         return True
     except (OSError, AttributeError):

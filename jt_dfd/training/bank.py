@@ -17,7 +17,7 @@ import numpy as np
 from .. import checkpoints, networks
 from ..atomic import write_text
 from ..backend import jt
-from ..components import COMPONENTS, MIRROR
+from ..components import COMPONENTS
 from ..data import index
 from ..data.augment import Augmentation
 from ..errors import UserError
@@ -148,6 +148,3 @@ def banks_of(folder: checkpoints.Folder) -> Optional[Dict]:
         return json.loads((Path(folder.path) / ROWS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-__all__ = ["BankError", "ROWS_FILE", "banks_of", "build_banks", "encoders_digest", "other_encoders", "MIRROR"]

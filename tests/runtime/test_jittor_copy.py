@@ -152,8 +152,8 @@ def test_another_that_prepares_is_waited_for_and_that_is_told(machine, package):
     assert holder.stdout.readline() == b"held\n"
     told = []
 
-    def show(stage, done, total):
-        told.append(stage)
+    def show(step, done, total):
+        told.append(step)
         holder.stdin.close()
     assert jittor_copy.provide(show) and told == ["lock"]
     holder.wait(60)

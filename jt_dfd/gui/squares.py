@@ -7,7 +7,7 @@ from PyQt5.QtWidgets import QLabel, QSizePolicy, QWidget
 
 _GAP, _CAPTION = 14, 26
 #: edge below which a square is not made smaller, logical pixels
-_LEAST = 150
+_MIN_SIDE = 150
 
 
 class _Caption(QLabel):
@@ -18,7 +18,7 @@ class _Caption(QLabel):
         QPainter(self).drawText(self.rect(), Qt.AlignLeft | Qt.AlignVCenter, text)
 
 
-class Stage(QWidget):
+class Squares(QWidget):
     def __init__(self, left: QWidget, right: QWidget, parent=None):
         super().__init__(parent)
         self.views = (left, right)
@@ -33,7 +33,7 @@ class Stage(QWidget):
         self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(2 * _LEAST + 3 * _GAP, _LEAST + _CAPTION + 12)
+        return QSize(2 * _MIN_SIDE + 3 * _GAP, _MIN_SIDE + _CAPTION + 12)
 
     def sizeHint(self) -> QSize:
         return QSize(2 * 512 + 3 * _GAP, 512 + _CAPTION + _GAP)
