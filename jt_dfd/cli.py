@@ -15,8 +15,8 @@ from __future__ import annotations
 import errno
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import UserError
@@ -57,15 +57,10 @@ def end_as_ctrl_c() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-class when_stopped:
-    """``with when_stopped(text):``  Ctrl-C inside ends with ``text``: what is kept, and how to go on."""
-
-    def __init__(self, text: str):
-        self.text = text
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is KeyboardInterrupt:
-            raise KeyboardInterrupt(self.text) from None
+@contextmanager
+def when_stopped(text: str) -> Iterator[None]:
+    """Ctrl-C inside ends with ``text``: what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(text) from None
