@@ -20,18 +20,16 @@ class _Bar(QFrame):
         super().__init__(parent)
         self.setAutoFillBackground(True)
         self.setBackgroundRole(QPalette.AlternateBase)
-        self.label = QLabel()
-        self.label.setWordWrap(True)  # or the window would grow as wide as the sentence
+        self.label = QLabel(wordWrap=True)  # or the window would grow as wide as the sentence
         self.buttons = []
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 6, 14, 6)
         row.addWidget(self.label, 1)
         for code, call in calls:
-            button = QPushButton()
+            button = QPushButton(clicked=lambda checked, call=call: call())
             words.bind(button.setText, code)
             if code + ".tip" in TEXTS["en"]:
                 words.bind(button.setToolTip, code + ".tip")
-            button.clicked.connect(lambda checked, call=call: call())
             row.addWidget(button)
             self.buttons.append(button)
         words.changed.connect(self._show)

@@ -133,13 +133,9 @@ class Engine(QObject):
         self._open: "OrderedDict[int, _Face]" = OrderedDict()  # handed over, not yet answered
         self._jobs: "OrderedDict[int, _Job]" = OrderedDict()
         self._crashes = 0
-        self._restart = QTimer(self)
-        self._restart.setSingleShot(True)
-        self._restart.timeout.connect(self.start)
+        self._restart = QTimer(self, singleShot=True, timeout=self.start)
         self.is_held_up, self._waited = False, False
-        self._watch = QTimer(self)
-        self._watch.setInterval(LOOK)
-        self._watch.timeout.connect(self._look_for_lock)
+        self._watch = QTimer(self, interval=LOOK, timeout=self._look_for_lock)
         self._mailbox = Mailbox(self)
         self._mailbox.arrived.connect(self._on_message)
 

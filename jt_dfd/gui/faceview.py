@@ -34,31 +34,17 @@ class FaceView(QWidget):
         self._busy, self._stale, self._failed, self._why = False, False, "", ""
         self._told = False  # has it taken long enough to be told?
         self._beats = 0
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(PATIENT)
-        self._patience.timeout.connect(self._tell)
-        self._clock = QTimer(self)
-        self._clock.setInterval(_BEAT)
-        self._clock.timeout.connect(self._beat)
-        self.word = QLabel(self)
-        self.word.setObjectName("word")
+        self._patience = QTimer(self, singleShot=True, interval=PATIENT, timeout=self._tell)
+        self._clock = QTimer(self, interval=_BEAT, timeout=self._beat)
+        self.word = QLabel(self, objectName="word")
         self.word.hide()
-        self.note = QWidget(self)
-        self.note.setAutoFillBackground(True)
-        self.title = QLabel()
-        self.title.setObjectName("caption")
-        self.step = QLabel()
-        self.hint = QLabel()
-        self.hint.setObjectName("quiet")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
+        self.note = QWidget(self, autoFillBackground=True)
+        self.title, self.step, self.hint = (QLabel(objectName=name, alignment=Qt.AlignCenter, wordWrap=True)
+                                            for name in ("caption", "", "quiet"))
+        self.bar = QProgressBar(textVisible=False)
         layout = QVBoxLayout(self.note)
         layout.setContentsMargins(12, 10, 12, 10)
         for widget in (self.title, self.step, self.bar, self.hint):
-            if isinstance(widget, QLabel):
-                widget.setAlignment(Qt.AlignCenter)
-                widget.setWordWrap(True)
             layout.addWidget(widget)
         self.note.hide()
 

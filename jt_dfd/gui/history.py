@@ -83,23 +83,17 @@ class History(QListWidget):
     removed = pyqtSignal(list)
 
     def __init__(self, parent=None):
-        super().__init__(parent)
+        # the vertical bar's coming and going would move the grid
+        super().__init__(parent, flow=QListView.LeftToRight, viewMode=QListView.IconMode, isWrapping=True,
+                         resizeMode=QListView.Adjust, movement=QListView.Static, spacing=0,
+                         selectionMode=QAbstractItemView.ExtendedSelection, minimumHeight=2 * MIN_THUMB,
+                         horizontalScrollBarPolicy=Qt.ScrollBarAlwaysOff,
+                         verticalScrollBarPolicy=Qt.ScrollBarAlwaysOn, contextMenuPolicy=Qt.CustomContextMenu,
+                         customContextMenuRequested=self._menu)
         self._entries: List[Entry] = []  # newest first
         self._unfolded: Set[Union[int, str]] = set()  # sessions
-        self.setFlow(QListView.LeftToRight)
-        self.setViewMode(QListView.IconMode)
-        self.setWrapping(True)
-        self.setResizeMode(QListView.Adjust)
-        self.setMovement(QListView.Static)
-        self.setSpacing(0)
-        self.setMinimumHeight(2 * MIN_THUMB)
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Expanding)
-        self.setSelectionMode(QAbstractItemView.ExtendedSelection)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarAlwaysOn)  # else its coming and going would move the grid
         self.verticalScrollBar().rangeChanged.connect(lambda low, high: self.verticalScrollBar().setEnabled(high > low))
-        self.setContextMenuPolicy(Qt.CustomContextMenu)
-        self.customContextMenuRequested.connect(self._menu)
         self.itemDoubleClicked.connect(lambda item: self.restore_wanted.emit(item.data(Qt.UserRole)))
 
     def sizeHint(self) -> QSize:

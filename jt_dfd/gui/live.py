@@ -41,10 +41,7 @@ class Live(QObject):
         self.session = 0                        # of the history: a drawing and what it grew from
         self._stale = False
         self._failed = ""                       # why the newest face could not be made
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLED)
-        self._settle.timeout.connect(self.keep)
+        self._settle = QTimer(self, singleShot=True, interval=SETTLED, timeout=self.keep)
         document.changed.connect(self._drawing_changed)
         document.settings_changed.connect(self._settings_came)
         document.loaded.connect(self._loaded)

@@ -22,14 +22,11 @@ class Squares(QWidget):
     def __init__(self, left: QWidget, right: QWidget, parent=None):
         super().__init__(parent)
         self.views = (left, right)
-        self.captions = (_Caption(self), _Caption(self))
-        self.bad = QLabel(self)  # what is wrong with the drawing, at the end of its caption's line
-        self.bad.setObjectName("bad")
-        self.bad.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
+        self.captions = (_Caption(self, objectName="caption"), _Caption(self, objectName="caption"))
+        # what is wrong with the drawing, at the end of its caption's line
+        self.bad = QLabel(self, objectName="bad", alignment=Qt.AlignRight | Qt.AlignVCenter)
         for view in self.views:
             view.setParent(self)
-        for caption in self.captions:
-            caption.setObjectName("caption")
         self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
 
     def minimumSizeHint(self) -> QSize:

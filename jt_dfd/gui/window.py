@@ -79,7 +79,9 @@ class Window(QMainWindow):
     # -- building --------------------------------------------------------------------------------------------------
     def _build(self) -> None:
         self.squares = Squares(self.canvas, self.face)
-        self.side = side = QScrollArea()  # on a low screen the panel scrolls rather than make the window higher
+        # on a low screen the panel scrolls rather than make the window higher; no stop of its own on the way by Tab
+        self.side = side = QScrollArea(widgetResizable=True, focusPolicy=Qt.NoFocus, frameShape=QFrame.NoFrame,
+                                       horizontalScrollBarPolicy=Qt.ScrollBarAlwaysOff)
         column = QWidget()
         rows = QVBoxLayout(column)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -87,19 +89,12 @@ class Window(QMainWindow):
         rows.addWidget(self.controls)
         rows.addWidget(self.history, 1)
         side.setWidget(column)
-        side.setWidgetResizable(True)
-        side.setFocusPolicy(Qt.NoFocus)  # no stop of its own on the way by Tab
-        side.setFrameShape(QFrame.NoFrame)
-        side.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
         middle = QHBoxLayout()
         middle.setContentsMargins(0, 0, 0, 0)
         middle.setSpacing(0)
         middle.addWidget(self.squares, 1)
         middle.addWidget(side)
-        self.history_hint = QLabel()
-        self.history_hint.setObjectName("quiet")
-        self.history_hint.setAlignment(Qt.AlignCenter)
-        self.history_hint.setWordWrap(True)
+        self.history_hint = QLabel(objectName="quiet", alignment=Qt.AlignCenter, wordWrap=True)
         self.words.bind(self.history_hint.setText, "history.hint")
         hint = QHBoxLayout(self.history)
         hint.addWidget(self.history_hint)
