@@ -60,6 +60,7 @@ QToolButton:focus, QToolButton#fold:focus {{ border: 1px solid {c["Highlight"]};
 QToolBar QToolButton:checked {{ background: {c["Midlight"]}; border-color: {c["Highlight"]}; }}
 QStatusBar {{ border-top: 1px solid {c["Mid"]}; }}
 QStatusBar::item {{ border: 0; }}
+QFrame#bar {{ background: {c["ToolTipBase"]}; border-top: 2px solid {c["Highlight"]}; }}
 QLabel#caption {{ font-weight: 600; }}
 QLabel#key {{ border: 1px solid {c["Mid"]}; border-radius: 4px; padding: 1px 7px; background: {c["Base"]}; }}
 QLabel#word {{ background: {c["ToolTipBase"]}; color: {c["ToolTipText"]}; border: 1px solid {c["Mid"]};
