@@ -13,7 +13,6 @@ A command is a function ``main(arguments=None) -> int`` that parses its argument
 from __future__ import annotations
 
 import errno
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -53,6 +52,8 @@ def words(error: OSError) -> str:
 
 def end_as_ctrl_c() -> None:
     """From here on a request to end (SIGTERM, a scheduler's) takes the way of Ctrl-C, which tidies up."""
+    import signal
+
     with suppress(ValueError):   # not in the main thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
