@@ -17,7 +17,6 @@ from ..atomic import write_text
 from ..components import COMPONENTS
 from ..config import PRESETS
 from ..errors import UserError
-from .run_folder import commands
 
 OPTIONS_FILE = "options.json"
 #: most scales of stage I's loss, the full one among them: the last is blurred by 16 pixels
@@ -255,6 +254,8 @@ def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> 
             kept = read(kind, file)
         except OptionsError as error:
             if "data" not in given:
+                from .run_folder import commands
+
                 before = [entry.get("command", "") for entry in commands(out)]
                 raise OptionsError(f"{error} Repeat all options that the run was started with, and it is written anew"
                                    + (f": {before[0]} --resume" if before else ".")) from None
