@@ -184,7 +184,8 @@ install_package() {
     local quiet=-q
     [ -t 1 ] && quiet=
     # shellcheck disable=SC2086
-    "$PYTHON" -m pip install $quiet -e "$ROOT${extras:+[$extras]}" || fail "pip could not install jt_dfd; its message is above."
+    # (warnings: newest pip passes on what setuptools says of every installation with -e)
+    PYTHONWARNINGS=ignore "$PYTHON" -m pip install $quiet -e "$ROOT${extras:+[$extras]}" || fail "pip could not install jt_dfd; its message is above."
     echo "$state" >>"$stamp"
 }
 

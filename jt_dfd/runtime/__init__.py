@@ -135,8 +135,12 @@ def _import_quietly() -> None:
     becomes an error instead of a silent success."""
     import warnings
 
+    import numpy
+
     from . import first_compile
 
+    for kind in (numpy.float32, numpy.float64):   # kept by numpy, which would warn of it once Jittor's objects, built
+        numpy.finfo(kind)                         # with -Ofast, have turned off numbers below the smallest normal one
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)   # escapes in docstrings, since Python 3.12

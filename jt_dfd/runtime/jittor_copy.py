@@ -7,7 +7,8 @@ touched, and other programs that use it do not notice: it is copied once into
 
 and that folder comes first on ``sys.path`` of this project's processes.  The key is made of the rules and of the files
 they change, so another Jittor, or other rules, get another copy.  A copy is made under a lock in a temporary folder and
-renamed when it is complete; one that is damaged later (a file is missing or has another size) is made again.
+renamed when it is complete; one that is damaged later (a file is missing or has another size) is made again.  Where
+another copy is made, those that no process used for UNUSED_DAYS go, with what was compiled from them.
 
 Jittor need not be installed: its metadata asks for numpy below 2, which pip cannot satisfy on Python 3.13, and which
 would replace the numpy 2 of the user's environment.  Where it is not, pip fetches its package from the index that pip
@@ -31,6 +32,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
@@ -44,6 +46,7 @@ _PACKAGES = ("jittor", "jittor_utils")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "test", "notebook", "*.pyc", "mkl_test_op.*",
                                    "cpu_cnn_inference_f32.cpp")
 _MANIFEST = "manifest.json"
+UNUSED_DAYS = 60
 
 
 class Source(NamedTuple):
@@ -157,6 +160,7 @@ def provide(show: Optional[Callable[[str, int, int], None]] = None) -> Optional[
         if source is not None:
             place = _place(source, _texts(source))
             if _whole(place):
+                _mark_used(place)
                 return str(place)
         with _lock(show):
             source = find_source() or _fetch(show)
@@ -164,6 +168,7 @@ def provide(show: Optional[Callable[[str, int, int], None]] = None) -> Optional[
             place = _place(source, texts)
             if not _whole(place):
                 _make(source, jittor_rules.apply(texts), place)
+                _remove_unused()
         return str(place)
     except jittor_rules.RuleError as error:
         raise RuntimeProblem(_unfit(source, error)) from None
@@ -222,6 +227,23 @@ def _make(source: Source, changed: Dict[str, str], place: Path) -> None:
         os.rename(str(temporary), str(place))
     except (OSError, shutil.Error) as error:
         raise RuntimeProblem(_disk(error)) from None
+
+
+def _mark_used(place: Path) -> None:
+    """The time of a copy's manifest says when it was used last, to the day."""
+    with contextlib.suppress(OSError):   # a cache that may only be read
+        if time.time() - (place / _MANIFEST).stat().st_mtime > 86400:
+            os.utime(str(place / _MANIFEST))
+
+
+def _remove_unused() -> None:
+    """Called with the lock held."""
+    for manifest in copies().glob(f"*/{_MANIFEST}"):
+        if time.time() - manifest.stat().st_mtime > UNUSED_DAYS * 86400:
+            # as the rule "folder of the objects" names it
+            objects = hashlib.md5(manifest.parent.name.encode()).hexdigest()[:8]
+            for folder in [*(host.jittor_home() / ".cache/jittor").glob(f"jt*/*/*/*/*/{objects}"), manifest.parent]:
+                shutil.rmtree(str(folder), ignore_errors=True)
 
 
 def _disk(error: Exception) -> Dict[str, str]:

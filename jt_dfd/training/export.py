@@ -24,7 +24,7 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
            step: Optional[int] = None) -> int:
     """Write ``out``; returns its bytes.
 
-    embedding   stage I's run folder (or folder of weights) with image decoders and banks
+    embedding   stage I's run folder, or a folder of weights (the authors' too), with image decoders and banks
     synthesis   stage II's, trained with the same encoders
     dtype       "float16" or "float32", of networks and banks alike
     step        stage II's checkpoint to take, its moving average; None: the best one by the held-out score.  A GAN's
@@ -39,8 +39,11 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     if encoders_digest(two) != digest:
         raise other_encoders(synthesis, embedding)
     banks = banks_of(one)
-    if not banks or banks.get("encoders") != digest:
+    # without rows.json they are of the encoders they lie beside in other people's folders, but not in a run's
+    stale = one.path != Path(embedding) if banks is None else banks.get("encoders") != digest
+    if stale or not (one.genders or one.has_shared_bank):
         raise UserError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
+    one.check_banks()
     chosen = averaged(synthesis, two.config, step) if step is not None else {}
     made = checkpoints.Folder(out, two.config, {})
     for (kind, component), shapes in specification_of(two.config).items():
@@ -52,7 +55,8 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
         for component in COMPONENTS:
             rows = one.bank(component, gender)
             made.write_bank(component, gender, narrowed(rows, dtype, made.target("bank", component, gender), "rows"))
-    write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
+    if banks is not None:
+        write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
     record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}
     if step is not None:
         record["synthesis"]["step"] = step

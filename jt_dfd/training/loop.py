@@ -44,7 +44,8 @@ class Run:
     def __init__(self, trainer, options, command=None):
         self.trainer, self.options = trainer, options
         self.out = Path(options.out)
-        self.command = shlex.join(command or sys.argv)
+        self.words = command or sys.argv
+        self.command = shlex.join(_module_call(self.words, "python") or self.words)
         self.data = feed.training_data(options, trainer.config, trainer.stage)
         self.held_out = feed.held_out_data(options, trainer.config, trainer.stage)
         self.shown = self.held_out or feed.held_out_data(options, trainer.config, trainer.stage, "train")
@@ -264,7 +265,7 @@ class Run:
 
     def _resume_command(self) -> str:
         """What can be pasted: of train_all, where that called."""
-        return os.environ.get(GO_ON) or pasted([*shlex.split(self.command), "--resume"], parallel.world())
+        return os.environ.get(GO_ON) or pasted([*self.words, "--resume"], parallel.world())
 
 
 def _all_left(steps: int, left: int, seconds: float) -> Dict[str, str]:
@@ -277,10 +278,15 @@ def _all_left(steps: int, left: int, seconds: float) -> Dict[str, str]:
 
 def pasted(words: List[str], processes: int = 1) -> str:
     """The call ``words``, as sys.argv has them, as a line for a shell in the same folder."""
-    job, more = words[0], [w for n, w in enumerate(words[1:], 1) if w != "--resume" or n == len(words) - 1]
+    words = [w for n, w in enumerate(words) if w != "--resume" or n == len(words) - 1]
     python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
-    start = [python, "-m", "jt_dfd", job[7:]] if job.startswith("jt-dfd ") else [python, job]
-    return shlex.join([*(["mpirun", "-np", str(processes)] if processes > 1 else []), *start, *more])
+    start = ["mpirun", "-np", str(processes)] if processes > 1 else []
+    return shlex.join([*start, *(_module_call(words, python) or [python, *words])])
+
+
+def _module_call(words: List[str], python: str) -> List[str]:
+    """``python -m jt_dfd JOB ...`` where that is how it was called (``jt_dfd.__main__``); else nothing."""
+    return [python, "-m", "jt_dfd", words[0][7:], *words[1:]] if words[0].startswith("jt-dfd ") else []
 
 
 def run(trainer, options, resume: bool, command=None) -> bool:
