@@ -16,7 +16,6 @@ from ..components import RELEASE_CANVAS
 from ..errors import InputError
 from . import strokes
 
-
 #: upper edge of the brows on the 512 frame, by the median of 300 faces
 _BROWS = 196
 
