@@ -33,8 +33,8 @@ class Augmentation:
     drop               probability of dropping a short stroke; long ones are dropped correspondingly less often
     breaks, gap        gaps per 100 pixels of stroke, and their mean length
     soft               probability of anti-aliased strokes
-    crown              most by which what lies above the brows is drawn too low, as a share of its height, in most of the
-                       drawings that come from curves: hands make the skull too small, photographs seldom do
+    crown              most by which what lies above the brows is drawn too low, as a share of its height, in most
+                       drawings out of curves: hands make the skull too small, photographs seldom do
     component_shift, component_turn, component_scale   rms shift in pixels, turn in degrees and relative size of each
                        component by itself; for stage I only, where no photograph has to match
     """
