@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Iterable, Tuple, Union
 
@@ -47,6 +48,22 @@ def read_picture(path: Union[str, os.PathLike]) -> np.ndarray:
 def read_pixels(path: Union[str, os.PathLike]) -> np.ndarray:
     """The same with transparency left: (H, W), (H, W, 3), or (H, W, 4) RGB and straight alpha, uint8."""
     return _decoded(Path(path), pixels_of)
+
+
+def frames(source) -> int:
+    """How many frames or pages a file or Pillow image has; 1 for whatever else it is.  A camera's previews, in its own
+    formats, do not count."""
+    from PIL import Image
+
+    if isinstance(source, np.ndarray):
+        return 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with nullcontext(source) if hasattr(source, "mode") else Image.open(source) as image:
+                return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except Exception:  # a file that cannot be read is named where it is read
+        return 1
 
 
 def opaque(image) -> np.ndarray:
@@ -134,7 +151,6 @@ def _decoded(path: Path, pixels) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow thinks of odd tags; the pixels are read or they are not
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             with open(path, "rb") as f:
                 head = f.read(16)
             if _is_heic(head):
@@ -143,13 +159,15 @@ def _decoded(path: Path, pixels) -> np.ndarray:
                 with Image.open(path) as image:
                     if image.width * image.height > MAX_PIXELS:
                         raise PictureError(f"{path}: {image.width}x{image.height} pixels; at most {MAX_PIXELS} are "
-                                           "read")
+                                           "read; shrink it first")
                     _go_to_first_drawn_frame(image)
                     return pixels(ImageOps.exif_transpose(image))
             except UnidentifiedImageError:
                 if head[:4] in (b"II*\0", b"MM\0*"):  # colour TIFFs of 16 bit or floats are not among Pillow's modes
                     return _tiff_by_opencv(path)
                 raise
+    except Image.DecompressionBombError:
+        raise PictureError(f"{path}: too many pixels; at most {MAX_PIXELS} are read; shrink it first") from None
     except PictureError as error:
         # what looks at pixels knows no name
         raise error if str(path) in str(error) else PictureError(f"{path}: {error}") from None

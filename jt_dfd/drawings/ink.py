@@ -248,7 +248,8 @@ def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
     luma = _luma(ratios)
     spread = ratios.max(2) - ratios.min(2)
     coloured = (spread > 0.12 + 3 * noise) & (ink > 0.12)
-    dark = (luma < 0.45) & ((spread < 0.35) | (ratios[:, :, 0] < 0.6))
+    # a pencil is pale, but of no colour at all
+    dark = (luma < 0.45) & ((spread < 0.35) | (ratios[:, :, 0] < 0.6)) | (luma < 0.62) & (spread < 0.08)
     # soft edges of coloured ink are light and coloured too: only what lies off the dark ink is a line of its own
     reach = 2 * max(1, round(max(ink.shape) / 1024)) + 1
     beside = cv2.dilate(dark.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0

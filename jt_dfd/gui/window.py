@@ -64,7 +64,7 @@ class Window(QMainWindow):
         self.autosave = Autosave(self.document, recovery, self)
         self.album = Album(self.autosave.folder.parent / "history", self)
         self.recovery_bar = RecoveryBar(self.words)
-        self.reading_bar = ReadingBar(self.words)
+        self.reading_bar = ReadingBar(self.words, self.controls.genders)
         self.face_menus = FaceMenus(self)
         self.empty_page = EmptyPage(self.canvas, self.document, self.words, self)
         self._trouble: Optional[EngineTrouble] = None
@@ -436,8 +436,8 @@ class Window(QMainWindow):
     def _fit_panel(self) -> None:
         """As wide as its words are, in this language and font, with room for a scroll bar."""
         width = max(270, self.controls.minimumSizeHint().width()) + 16
-        narrow, wide = self.width() < 800, self.width() >= 1600  # three pictures in a row where there is room
-        self.side.setFixedWidth(self.controls.minimumSizeHint().width() + 12 if narrow else width + 110 * wide)
+        narrow = self.width() < 800
+        self.side.setFixedWidth(self.controls.minimumSizeHint().width() + 12 if narrow else width)
 
     def set_theme(self, name: str, remember: bool = True) -> None:
         name = name if name in theme.THEMES else "system"
