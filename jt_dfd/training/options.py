@@ -147,6 +147,8 @@ class SynthesisOptions(Options):
     checkerboard: float = _option(0.0, "weight of the loss on a pattern that repeats every few pixels, which "
                                   "transposed convolutions leave in short trainings (50 takes it out); 0: off",
                                   formerly="grid")
+    fine_colour: float = _option(0.0, "weight of the loss on colour that changes from pixel to pixel, which leaves "
+                                      "coloured dots along edges and in irises (60 takes them out); 0: off")
     train: str = _option("all", "networks that learn, separated by commas: feature_decoder, generator, or one decoder "
                                 "as feature_decoder_mouth; the others stay as --init has them (the discriminator "
                                 "learns in any case)")

@@ -42,7 +42,7 @@ def captions(words: Sequence[str], size: int, times: int = 1) -> np.ndarray:
     for n in range(times * len(words)):
         word = words[n % len(words)]
         cv2.putText(strip, word, (n * (size + GAP) + 2, 13), cv2.FONT_HERSHEY_SIMPLEX,
-                    min(0.45, size / (10 * len(word))), (60, 60, 60), 1, cv2.LINE_AA)
+                    min(0.45, size / (17 * len(word))), (60, 60, 60), 1, cv2.LINE_AA)
     return strip
 
 

@@ -1,6 +1,7 @@
 """The JIT kernels against their references, and against the readable statements of what they compute."""
 import ctypes
 import platform
+import re
 import shutil
 import subprocess
 
@@ -153,6 +154,14 @@ def test_cuda_source_compiles(kernel, architecture, tmp_path):
                            str(tmp_path / "kernel.cu")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "kernel.cubin").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.__name__.split(".")[-1])
+def test_nvcc_reads_what_jittor_writes_behind_the_last_include(kernel):
+    """Jittor defines in0_type, index_t and the like in the line after the text's last #include."""
+    text = source.cuda_text(kernel)
+    before = text[:text.rindex("#include")]
+    assert len(re.findall(r"^ *#if", before, re.M)) == len(re.findall(r"^ *#endif", before, re.M))
 
 
 # -- projection
