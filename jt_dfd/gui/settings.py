@@ -32,7 +32,7 @@ def _half() -> Dict[str, int]:
 @dataclass
 class FaceSettings:
     """gender    "female" or "male" (the release starts with female)
-    refine    {component: 0..100 %}; 0 follows the drawing, 100 is full projection (the release's program starts with it)
+    refine    {component: 0..100 %}; 0 follows the drawing, 100 is full projection (where the release starts)
     k         neighbours on the manifold (release: 15)
     shadow    is the guidance shown under the strokes
     strength  of the guidance in % (release: 40)
