@@ -22,7 +22,7 @@ from PyQt5.QtWidgets import (
 )
 
 from ..components import COMPONENTS
-from .settings import GENDERS, K_RANGE, FaceSettings
+from .settings import GENDERS, K_RANGE, START, FaceSettings
 from .words import Words, plain, tr
 
 #: seconds between two steps by key or wheel that are still one gesture (ours)
@@ -120,7 +120,7 @@ class Controls(QWidget):
         grid.addLayout(ends, 1, 0, 1, 3)
         self.sliders, self.values = {}, {}
         for n, name in enumerate(COMPONENTS + ("all",), 2):
-            label, slider, value = QLabel(), Slider(), self._number("100")
+            label, slider, value = QLabel(), Slider(value=START), self._number(str(START))
             self._words.bind(label.setText, f"part.{name}")
             self._words.bind(lambda text, slider=slider: slider.setAccessibleName(plain(text)), f"part.{name}")
             for widget in (label, slider):
@@ -323,7 +323,7 @@ class Controls(QWidget):
         self._new_gesture()
         self._leading = True
         for name in COMPONENTS:
-            self.sliders[name].setValue(100)
+            self.sliders[name].setValue(START)
         self._leading = False
-        self.sliders["all"].setValue(100)
+        self.sliders["all"].setValue(START)
         self._emit()

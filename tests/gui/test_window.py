@@ -187,8 +187,8 @@ def test_sliders_reach_the_engine_and_all_moves_them_together(window, qtbot):
     w.controls.sliders["nose"].setValue(40)
     qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
     settle(w, qtbot)
-    assert seen[-1].settings.refine == {"eye1": 100, "eye2": 100, "nose": 40, "mouth": 100, "rest": 100}
-    assert w.controls.sliders["all"].value() == 88
+    assert seen[-1].settings.refine == {"eye1": 50, "eye2": 50, "nose": 40, "mouth": 50, "rest": 50}
+    assert w.controls.sliders["all"].value() == 48
     w.controls.sliders["all"].setValue(25)
     settle(w, qtbot)
     assert set(seen[-1].settings.refine.values()) == {25}
@@ -326,7 +326,7 @@ def test_history_brings_back_drawing_and_settings(window, qtbot):
     pixels, result = two_faces(w, qtbot)
     latest = w.document.pixels()
     w.history.restore_wanted.emit(w.history.entries[-1])
-    assert np.array_equal(w.document.pixels(), pixels) and w.controls.sliders["all"].value() == 100
+    assert np.array_equal(w.document.pixels(), pixels) and w.controls.sliders["all"].value() == 50
     settle(w, qtbot)
     assert np.array_equal(w.live.result.face, result.face)
     count = w.history.count()
