@@ -331,10 +331,7 @@ class Drops(QObject):
     def __init__(self, window: QWidget, filing: Filing, page: QWidget):
         super().__init__(window)
         self._filing, self._page = filing, page
-        self.mark = QLabel(page)
-        self.mark.setObjectName("drop")
-        self.mark.setAlignment(Qt.AlignCenter)
-        self.mark.setWordWrap(True)
+        self.mark = QLabel(page, objectName="drop", alignment=Qt.AlignCenter, wordWrap=True)
         self.mark.setAttribute(Qt.WA_TransparentForMouseEvents)
         self.mark.hide()
         window.setAcceptDrops(True)

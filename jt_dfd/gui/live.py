@@ -43,10 +43,7 @@ class Live(QObject):
         self._is_photograph = False
         self._stale = False
         self._failed = ""                       # why the newest face could not be made
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLED)
-        self._settle.timeout.connect(self.keep)
+        self._settle = QTimer(self, singleShot=True, interval=SETTLED, timeout=self.keep)
         document.changed.connect(self._drawing_changed)
         document.settings_changed.connect(self._settings_came)
         document.loaded.connect(self._loaded)
@@ -62,7 +59,7 @@ class Live(QObject):
         engine.state_changed.connect(self._state_changed)
         engine.face_failed.connect(self._face_failed)
         engine.held_up.connect(lambda on: (self._show_busy(), self.show_state()))
-        self._stage = ("start", 0, 0)
+        self._step = ("start", 0, 0)
 
     @property
     def stale(self) -> bool:
@@ -87,7 +84,7 @@ class Live(QObject):
 
     def _show_busy(self) -> None:
         busy = self.engine.waiting and self.engine.state not in (engine_module.FAILED, engine_module.STOPPED)
-        self.view.set_state(busy, self._stale, self._failed, tr("stage.lock") if self.engine.is_held_up else "")
+        self.view.set_state(busy, self._stale, self._failed, tr("step.lock") if self.engine.is_held_up else "")
 
     def _face_failed(self, message: str) -> None:
         self._failed = message
@@ -217,13 +214,13 @@ class Live(QObject):
         if self.controls.real_time.isChecked() and not self.engine.waiting and self._has_drawing:
             self.ask()
 
-    def _progress(self, stage: str, done: int, total: int) -> None:
-        self._stage = (stage, done, total)
+    def _progress(self, step: str, done: int, total: int) -> None:
+        self._step = (step, done, total)
         self.show_state()
 
     def _state_changed(self, state: str) -> None:
         if state in (engine_module.STOPPED, engine_module.FAILED, engine_module.WAITING):
-            self._stage = ("start", 0, 0)
+            self._step = ("start", 0, 0)
         self._show_busy()
         self.show_state()
 
@@ -231,8 +228,8 @@ class Live(QObject):
         """The message over the face, as the engine's state asks for."""
         state = self.engine.state
         if state in (engine_module.STARTING, engine_module.WAITING):
-            stage, done, total = self._stage
-            text = tr("stage." + stage) if not self.engine.is_held_up else tr("stage.lock")
+            step, done, total = self._step
+            text = tr("step." + step) if not self.engine.is_held_up else tr("step.lock")
             if total > 1 and not self.engine.is_held_up:
                 text += f"  {done} / {total}"
             self.view.show_note(tr("note.preparing"), text, tr("note.meanwhile"), done, total)
