@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Iterable, Tuple, Union
 
@@ -47,6 +48,22 @@ def read_picture(path: Union[str, os.PathLike]) -> np.ndarray:
 def read_pixels(path: Union[str, os.PathLike]) -> np.ndarray:
     """The same with transparency left: (H, W), (H, W, 3), or (H, W, 4) RGB and straight alpha, uint8."""
     return _decoded(Path(path), pixels_of)
+
+
+def frames(source) -> int:
+    """How many frames or pages a file or Pillow image has; 1 for whatever else it is.  A camera's previews, in its own
+    formats, do not count."""
+    from PIL import Image
+
+    if isinstance(source, np.ndarray):
+        return 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with nullcontext(source) if hasattr(source, "mode") else Image.open(source) as image:
+                return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except Exception:  # a file that cannot be read is named where it is read
+        return 1
 
 
 def opaque(image) -> np.ndarray:
@@ -134,7 +151,6 @@ def _decoded(path: Path, pixels) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow thinks of odd tags; the pixels are read or they are not
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             with open(path, "rb") as f:
                 head = f.read(16)
             if _is_heic(head):
@@ -143,13 +159,15 @@ def _decoded(path: Path, pixels) -> np.ndarray:
                 with Image.open(path) as image:
                     if image.width * image.height > MAX_PIXELS:
                         raise PictureError(f"{path}: {image.width}x{image.height} pixels; at most {MAX_PIXELS} are "
-                                           "read")
+                                           "read; shrink it first")
                     _go_to_first_drawn_frame(image)
                     return pixels(ImageOps.exif_transpose(image))
             except UnidentifiedImageError:
                 if head[:4] in (b"II*\0", b"MM\0*"):  # colour TIFFs of 16 bit or floats are not among Pillow's modes
                     return _tiff_by_opencv(path)
                 raise
+    except Image.DecompressionBombError:
+        raise PictureError(f"{path}: too many pixels; at most {MAX_PIXELS} are read; shrink it first") from None
     except PictureError as error:
         # what looks at pixels knows no name
         raise error if str(path) in str(error) else PictureError(f"{path}: {error}") from None
@@ -199,6 +217,7 @@ def _is_empty(array: np.ndarray) -> bool:
 
 def _tiff_by_opencv(path: Path) -> np.ndarray:
     import cv2
+    from PIL import Image
 
     array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
@@ -206,10 +225,7 @@ def _tiff_by_opencv(path: Path) -> np.ndarray:
     array = array if array.dtype == np.uint8 else scaled(array)
     if array.ndim == 3:
         array = np.ascontiguousarray(array[:, :, (2, 1, 0, 3)[:array.shape[2]]])
-        if array.shape[2] == 4:
-            white = 255 - array[:, :, 3:].astype(np.uint16)
-            array = np.clip(array[:, :, :3] * (array[:, :, 3:] / 255) + white, 0, 255).astype(np.uint8)
-    return array
+    return opaque(Image.fromarray(array))
 
 
 def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) -> np.ndarray:
@@ -242,9 +258,32 @@ def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) ->
     array = np.ascontiguousarray(array)
     if array.shape != (512, 512):
         array = cv2.resize(array, (512, 512), interpolation=cv2.INTER_CUBIC)
-    if canvas != 512:
-        array = cv2.resize(array, (canvas, canvas), interpolation=cv2.INTER_AREA)
-    return array
+    return resized(array, canvas)
+
+
+def to_input(picture: np.ndarray) -> np.ndarray:
+    """uint8 of any shape -> float32 in [-1, 1], as the networks take it (release)."""
+    return (picture.astype(np.float32) - 127.5) / 127.5
+
+
+def to_pixels(values: np.ndarray) -> np.ndarray:
+    """What the networks give, in [-1, 1] -> uint8, clipped and truncated (release)."""
+    return np.clip((values + 1) / 2 * 255, 0, 255).astype(np.uint8)
+
+
+def rgb(picture: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, 3) -> (H, W, 3)."""
+    return np.repeat(picture[:, :, None], 3, 2) if picture.ndim == 2 else picture
+
+
+def resized(picture: np.ndarray, edge: int) -> np.ndarray:
+    """A square picture as (edge, edge) or (edge, edge, 3): by area where it shrinks, cubic where it grows."""
+    import cv2
+
+    if picture.shape[0] == edge:
+        return picture
+    how = cv2.INTER_AREA if picture.shape[0] > edge else cv2.INTER_CUBIC
+    return cv2.resize(picture, (edge, edge), interpolation=how)
 
 
 def write_png(path: Union[str, os.PathLike], array: np.ndarray, **info) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 from . import networks
 from .backend import jt, nn
 from .checkpoints import Folder
-from .components import COMPONENTS
+from .components import COMPONENTS, GRID
 from .kernels import merge, rows, shadow
 from .networks import channels_last, fused, half
 from .networks.layers import Res, Up, fold, settle
 from .networks.loading import load_arrays
+from .pictures import resized, to_input
 from .runtime import tf32, ways
 
 #: bytes of one layer's output up to which pictures are decoded together (ours, measured: more in one batch falls out
@@ -55,11 +56,6 @@ def _find_trim():
 
 
 _trim = _find_trim()
-
-
-def to_input(crop: np.ndarray) -> np.ndarray:
-    """(S, S) uint8 -> (S, S) float32 in [-1, 1] (release)."""
-    return (crop.astype(np.float32) - 127.5) / 127.5
 
 
 def store(number: int, size: int) -> "jt.Var":
@@ -154,7 +150,7 @@ class Networks:
         if kind == "generator":
             shape = (1, self.config.feature_channels, self.config.canvas, self.config.canvas)
         else:
-            shape = (pictures, self.config.encoder_widths[-1], *[self.config.grid(component)] * 2)
+            shape = (pictures, self.config.encoder_widths[-1], *[GRID[component]] * 2)
         self._runs.pop((kind, component), None)
         # two copies, run in turn: channels last brings the weights into another order
         copies = [self._read(self._folder, kind, component) for _ in range(2)]
@@ -243,11 +239,7 @@ class Networks:
             size = made.shape[0]
             got = (made if beside is None else jt.concat([made, beside])).numpy().view(np.uint8)
         self._tidy()
-        face = got[:size].reshape(self.config.canvas, self.config.canvas, 3)
-        if face.shape[0] != 512:
-            import cv2
-
-            face = cv2.resize(face, (512, 512), interpolation=cv2.INTER_CUBIC)
+        face = resized(got[:size].reshape(self.config.canvas, self.config.canvas, 3), 512)
         return face if beside is None else (face, got[size:])
 
     def _frugal(self) -> bool:

@@ -39,6 +39,24 @@ def root():
     return ROOT
 
 
+@pytest.fixture
+def meant(root, tmp_path):
+    """(file, page): a drawing in blue ink in the corner of a grey, oblong sheet, its red channel hardly a drawing; and
+    the page that jt_dfd.drawings makes of it, which every way in has to come to."""
+    import numpy as np
+    from PIL import Image
+
+    from jt_dfd import drawings, pictures
+
+    strokes = 1 - np.asarray(Image.open(root / "tests/sketches/a.png").convert("L"), np.float32)[..., None] / 255
+    sheet = np.full((700, 900, 3), (205, 206, 200), np.uint8)
+    sheet[40:552, 300:812] = sheet[0, 0] * (1 - strokes) + np.float32((150, 60, 20)) * strokes
+    Image.fromarray(sheet).save(tmp_path / "meant.png")
+    page = drawings.read(tmp_path / "meant.png").page
+    assert np.abs(page.astype(int) - pictures.to_sketch(sheet)).mean() > 20
+    return tmp_path / "meant.png", page
+
+
 @pytest.fixture(scope="session")
 def demo():
     """The folder of weights that ships."""

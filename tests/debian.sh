@@ -7,7 +7,8 @@
 #
 # SUITE:user is an ordinary user: the first run must name what is missing, root installs just that, the second must do.
 # Logs: FOLDER/SUITE.quickstart.log and .test.log, to be read line by line.  What is checked here: exit statuses, no
-# warning of pip's about numpy, and faces that differ by 1 grey level at most.  Tests of folders: JT_DFD_DEBIAN_TESTS.
+# warning of pip's about numpy, and faces that differ by 1 grey level at most.  JT_DFD_DEBIAN_TESTS: words for test.sh;
+# JT_DFD_CACHE: a folder in the root that holds what was compiled before (README, "Compiled once, for many").
 set -uo pipefail
 [ "$(id -u)" = 0 ] || { echo "debian.sh: needs root (chroot, mount)"; exit 2; }
 command -v debootstrap >/dev/null || { echo "debian.sh: needs debootstrap (apt-get install debootstrap)"; exit 2; }
@@ -18,7 +19,7 @@ while [ $# -gt 0 ]; do
         --keep) keep=yes ;;
         --no-tests) tests=no ;;
         --in) shift; folder="$1" ;;
-        -*) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+        -*) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
         *) suites+=("$1") ;;
     esac
     shift
@@ -39,7 +40,7 @@ inside() {
     chroot --userspec="$user" "$root" /usr/bin/env -i HOME="$home" USER="$user" PATH=/usr/sbin:/usr/bin:/sbin:/bin \
         ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
         ${PIP_CERT:+PIP_CERT=/etc/ssl/jt_dfd-registry.crt} ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} \
-        JT_DFD_TEST_TORCH=0 bash -c "cd $home/jt_dfd && $2" </dev/null
+        ${JT_DFD_CACHE:+JT_DFD_CACHE="$JT_DFD_CACHE"} JT_DFD_TEST_TORCH=0 bash -c "cd $home/jt_dfd && $2" </dev/null
 }
 
 for word in "${suites[@]}"; do
@@ -58,7 +59,8 @@ for word in "${suites[@]}"; do
     apt-config dump Acquire | grep -E "Check|Proxy" >"$root/etc/apt/apt.conf.d/99-of-this-machine"
     [ -z "${PIP_CERT:-}" ] || { mkdir -p "$root/etc/ssl" && cp -L "$PIP_CERT" "$root/etc/ssl/jt_dfd-registry.crt"; }
     [ $user = root ] || chroot "$root" useradd -m -s /bin/bash $user 2>/dev/null
-    mkdir -p "$root$home/jt_dfd"
+    mkdir -p "$root$home/jt_dfd"   # what an earlier call left goes, but for what is installed
+    find "$root$home/jt_dfd" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
     git -C "$repository" ls-files -z --cached --others --exclude-standard | tar -C "$repository" --null -T - -cf - |
         tar -C "$root$home/jt_dfd" -xf - || complain "$name: copying the repository"
     chroot "$root" chown -R $user: "$home/jt_dfd"

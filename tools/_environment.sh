@@ -9,6 +9,7 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="$ROOT/.venv"
 PYTHON="$VENV/bin/python"
+export HOME="${HOME:-$(echo ~)}"   # not set in some containers and services
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 say() { printf '== %s\n' "$*"; }
@@ -54,7 +55,7 @@ find_python() {
             *" 1 1") read -r BASE_VERSION BASE _ _ <<<"$found"; NEEDS_HEADERS=0 NEEDS_VENV=0; return 0 ;;
             *) [ -n "$second" ] || second="$found" ;;
         esac
-    done < <(python_candidates)
+    done <<<"$(python_candidates)"   # which needs no /dev/fd, as <(...) does: /proc is not always there
     if [ -n "$second" ]; then
         read -r BASE_VERSION BASE NEEDS_HEADERS NEEDS_VENV <<<"$second"
         NEEDS_HEADERS=$((1 - NEEDS_HEADERS)) NEEDS_VENV=$((1 - NEEDS_VENV))
@@ -184,7 +185,8 @@ install_package() {
     local quiet=-q
     [ -t 1 ] && quiet=
     # shellcheck disable=SC2086
-    "$PYTHON" -m pip install $quiet -e "$ROOT${extras:+[$extras]}" || fail "pip could not install jt_dfd; its message is above."
+    # (warnings: newest pip passes on what setuptools says of every installation with -e)
+    PYTHONWARNINGS=ignore "$PYTHON" -m pip install $quiet -e "$ROOT${extras:+[$extras]}" || fail "pip could not install jt_dfd; its message is above."
     echo "$state" >>"$stamp"
 }
 

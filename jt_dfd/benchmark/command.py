@@ -4,14 +4,13 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import Dict, List
 
 from .. import checkpoints
-from ..cli import when_stopped
+from ..cli import end_as_ctrl_c, when_stopped
 from ..config import PRESETS, preset
 from ..errors import UserError
 from ..runtime import isa
@@ -35,8 +34,7 @@ def main(argv=None) -> int:
         if list(isa.SETS).index(o.isa) < list(isa.SETS).index(isa.processor()):
             raise UserError(f"--isa {o.isa}: this processor has {isa.processor()} only")
         os.environ.update(isa.environment_of_others(o.isa), JT_DFD_ISA=o.isa)   # what every worker inherits
-    # a scheduler's request to end is Ctrl-C: workers end, seeded weights go, the table so far is printed
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_ctrl_c()   # workers end, seeded weights go, the table so far is printed
     scratch = Path(tempfile.mkdtemp(prefix="jt_dfd-benchmark-", dir=o.scratch))
     try:
         with when_stopped("stopped before anything was measured"):

@@ -30,6 +30,9 @@ _NOTHING = 0.0001
 #: pictures with a shorter side than this have too few pixels for a face's lines (at 96 and 128 pixels faces differ by 4
 #: to 20 grey levels from those of the same drawings at 512, at 160 by 2 to 5)
 _COARSE = 150
+#: edges as wide as this, in pixels of the canvas, are those of a blurred picture (frame.softness; at 3.6, a Gaussian of
+#: 1.6 pixels, faces still differ by 3 to 4 grey levels)
+_BLURRED = 3.9
 #: longer side of the page from which it is shrunk before anything else is done with it
 _MAX_EDGE = 4608
 
@@ -68,7 +71,11 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
     size = pixels.shape[:2]
     notes: List[Remark] = []
     warnings: List[Remark] = []
+    count = pictures.frames(source)
+    if count > 1:
+        notes.append(remark("frames", count=count))
     raw = page = None
+    photograph = False
     if as_is:
         page = pictures.to_sketch(pixels)
     else:
@@ -89,13 +96,19 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
         drawn = [] if photograph else notes  # of lines nothing is to be said there
         page = frame.square(page, drawn, whole=photograph)
         page = frame.to_canvas(page, drawn)
-        if place and not photograph:
-            from .place import place as put
+        if not photograph:
+            from . import place as places
 
-            page, said = put(page)
-            (warnings if said.code in WARNINGS else notes).append(said)
+            if place:
+                page, said = places.place(page)
+                notes.append(said)
+            if notes or size != (512, 512) or not isinstance(source, np.ndarray):  # a page being drawn is not asked
+                notes += places.oddities(page)
+            if min(size) >= _COARSE and frame.softness(page) > _BLURRED:
+                notes.append(remark("blurred"))
     page = np.ascontiguousarray(page)
-    warnings = list(warnings) + judge(page, bool(warnings))
+    said = [*warnings, *notes, *judge(page, photograph)]
+    warnings, notes = [r for r in said if r.is_warning], [r for r in said if not r.is_warning]
     if min(size) < _COARSE and not warnings:
         warnings.append(remark("coarse", width=size[1], height=size[0]))
     if raw is None:

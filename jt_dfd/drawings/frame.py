@@ -18,6 +18,8 @@ _HEAD, _BUST, _WIDE = 0.80, 0.98, 0.8
 _MIDDLE_OF_HEAD, _MIDDLE_OF_BUST = (0.49, 0.47), (0.5, 0.5)
 #: sizes of a face that are looked for in a square of about the right size
 _SIZES = np.geomspace(0.84, 1.19, 11)
+#: sizes that are looked for where the page's short side is taken for the square's: a drawing may leave margins
+_SMALLER, _SAME = np.geomspace(0.7, 1.06, 13), 0.93
 #: how much of a sheet's sides is left out, in pixels of the small picture
 _RIM = 3
 #: focal length in longer sides of the picture, as phones have it
@@ -196,10 +198,11 @@ def _steps(little: np.ndarray, corners: np.ndarray) -> bool:
 
 
 def without_things_beside(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
-    """Small things well outside the drawing go: a page number, a word, a date.
+    """Things well outside the drawing go: a page number, a word, a date, a pencil that lies there.
 
-    Ink closer than a twentieth of the page belongs together.  The drawing is what has the most ink; what lies wholly
-    outside it and is less than an eighth as large in both directions is beside it.
+    Ink closer than a twentieth of the page belongs together.  The drawing is what has the most ink of all that is no
+    solid thing at the page's edge.  What lies wholly outside it is beside it where it is less than an eighth as large
+    in both directions, or at its left or right less than a third, or drawn much thicker, as no stroke is.
     """
     height, width = page.shape
     reach = max(3, round(0.04 * min(height, width))) | 1
@@ -214,24 +217,43 @@ def without_things_beside(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
     if count <= 2:
         return page
     groups = labels * little
-    sizes = np.bincount(groups.reshape(-1), minlength=count)[1:]
-    boxes = {}
+    sizes = np.bincount(groups.reshape(-1), minlength=count)
+    depth = cv2.distanceTransform(cv2.copyMakeBorder(little, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 3)
+    depth = depth[1:-1, 1:-1]
+    parts = []
     for label in range(1, count):
         rows, columns = np.nonzero(groups == label)
         if len(rows):
-            boxes[label] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    main = 1 + int(np.argmax(sizes))
-    mx0, my0, mx1, my1 = boxes[main]
-    span = max(mx1 - mx0, my1 - my0)
-    # its neighbours may be other parts
-    if min(mx1 - mx0, my1 - my0) < 0.5 * span or sizes[main - 1] < 0.6 * sizes.sum():
+            box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            at_edge = min(box[:2]) == 0 or box[2] == little.shape[1] or box[3] == little.shape[0]
+            thick = float(np.quantile(depth[rows, columns], 0.75))
+            half = max(box[2] - box[0], box[3] - box[1]) < 0.5 * max(little.shape)
+            solid = at_edge and half and thick > 0.02 * max(little.shape)
+            parts.append((label, box, thick, solid))
+    if all(part[3] for part in parts):
+        return page
+    main, (mx0, my0, mx1, my1), pen, _ = max((p for p in parts if not p[3]), key=lambda p: sizes[p[0]])
+    drawing = {main}  # and what reaches into its box, as a chin that stands by itself
+    for _ in parts:
+        for label, (x0, y0, x1, y1), _, solid in parts:
+            if not solid and x0 < mx1 and x1 > mx0 and y0 < my1 and y1 > my0:
+                drawing.add(label)
+                mx0, my0, mx1, my1 = min(x0, mx0), min(y0, my0), max(x1, mx1), max(y1, my1)
+    span, ink = max(mx1 - mx0, my1 - my0), sum(sizes[label] for label in drawing)
+    rest = sum(sizes[label] for label, _, _, solid in parts if not solid)
+    if min(mx1 - mx0, my1 - my0) < 0.5 * span or ink < 0.6 * rest:  # its neighbours may be other parts
+        if ink < 0.6 * rest:
+            notes.append(remark("crowded"))
         return page
     drop = []
-    for label, (x0, y0, x1, y1) in boxes.items():
-        outside = x1 <= mx0 or x0 >= mx1 or y1 <= my0 or y0 >= my1
-        if (label != main and outside and min(x1 - x0, y1 - y0) < 0.12 * span
-                and sizes[label - 1] < 0.12 * sizes[main - 1]):
+    for label, (x0, y0, x1, y1), thick, solid in parts:
+        aside = x1 <= mx0 or x0 >= mx1
+        few = sizes[label] < (0.33 if aside else 0.2) * ink
+        thin = min(x1 - x0, y1 - y0) < (0.33 if aside else 0.12) * span
+        if label not in drawing and (solid or thin and (few or thick > max(3.0, 2.5 * pen))):
             drop.append(label)
+    if rest - ink - sum(sizes[label] for label in drop) > 0.25 * ink:
+        notes.append(remark("crowded"))
     if not drop:
         return page
     notes.append(remark("beside"))
@@ -273,9 +295,10 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int, bool]:
     """(left, top, side) of the square in which a drawing with that box was drawn, as far as can be known, and whether
     its size is a guess.
 
-    The page's short side is its side where the drawing fills that about as drawings do; else what such a drawing takes
-    up of its square decides, then the size of the face seen in it (place.find).  It lies so that this face is where
-    faces are, or by its middle; where that is nearly in the middle or at an end of the page, exactly there.
+    The page's short side is its side where the drawing fills that about as drawings do, and no smaller face is seen in
+    it; else what such a drawing takes up of its square decides, then the size of the face seen in it (place.find).  It
+    lies so that this face is where faces are, or by its middle; where that is nearly in the middle or at an end of the
+    page, exactly there.
     """
     from .place import find
 
@@ -288,8 +311,14 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int, bool]:
     side = round(span / share) if own else shorter
     at = [(x0 + x1) / 2 - middle[0] * side, (y0 + y1) / 2 - middle[1] * side]
     little = cv2.resize(cut(page, round(at[0]), round(at[1]), side), (512, 512), interpolation=cv2.INTER_AREA)
-    found = find(little, _SIZES) if own else None
-    if found is None or not _SIZES[0] < found[0] < _SIZES[-1]:  # a face of another size: its place alone
+    sizes = _SIZES if own else _SMALLER
+    found = find(little, sizes, sure=not own)
+    certain = not own and found is not None and found[0] > _SAME
+    if not own and found is not None and sizes[0] < found[0] <= _SAME:
+        own = True  # it has margins
+    elif not own:
+        found = None
+    if found is None or not sizes[0] < found[0] < sizes[-1]:  # a face of another size: its place alone
         found = find(little)
     if found is not None and np.abs(found[2] @ (256, 256, 1) - 256).max() < 0.12 * 512:
         at = [v + shift * side / 512 for v, shift in zip(at, found[2][:, 2])]
@@ -299,7 +328,7 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int, bool]:
             ends = [end for end in ((length - side) // 2, 0, length - side)
                     if end <= low and high <= end + side and abs(at[axis] - end) <= _OFF * side]
             at[axis] = ends[0] if ends else np.clip(at[axis], high - side, low)
-    return round(at[0]), round(at[1]), side, own
+    return round(at[0]), round(at[1]), side, not certain
 
 
 def cut(page: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
@@ -349,3 +378,14 @@ def _stroke_width(page: np.ndarray) -> float:
     area = float(dark.sum())
     longer = (float(cv2.dilate(dark, np.ones((3, 3), np.uint8)).sum()) - area) / 2
     return area / longer if longer > 0 else 1.0
+
+
+def softness(page: np.ndarray) -> float:
+    """How wide the edges of a page's strokes are in pixels: the median of their contrast over their slope; 0 where
+    there are none.  A Gaussian of s pixels makes it 1.5 + 1.3 s."""
+    ink = 1 - page.astype(np.float32) / 255
+    slope = np.maximum(*(np.abs(cv2.Sobel(ink, cv2.CV_32F, x, 1 - x, ksize=3)) for x in (0, 1))) / 8
+    nine = np.ones((9, 9), np.uint8)
+    contrast = cv2.dilate(ink, nine) - cv2.erode(ink, nine)
+    edge = (slope >= cv2.dilate(slope, np.ones((3, 3), np.uint8))) & (contrast > 0.3) & (slope > 0.03)
+    return float(np.median(contrast[edge] / slope[edge])) if edge.sum() > 20 else 0.0

@@ -5,7 +5,7 @@ made-up papers (tests/core/test_drawings.py) and on what phones and scanners giv
 """
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import List, Optional
 
 import cv2
 import numpy as np
@@ -24,6 +24,8 @@ _NEAR_PAPER = 0.93
 _TONAL_SHARE, _TONAL_SPREAD = 0.14, 0.14
 #: what is darker than this share of the paper is ink, lighter than that paper
 _TONES = (0.3, 0.86)
+#: strips of a page in which ruled lines are followed
+_STRIPS = 32
 
 
 def small(picture: np.ndarray, edge: int = SMALL) -> np.ndarray:
@@ -98,26 +100,26 @@ def is_tonal(picture: np.ndarray) -> bool:
     return bool(high - low > _TONAL_SPREAD)
 
 
-def ruling(ink: np.ndarray, level: bool = False) -> Optional[np.ndarray]:
-    """What is ruled on a page: (H, W) bool, or None where nothing is.
+def ruling(ink: np.ndarray, level: bool = False) -> List[np.ndarray]:
+    """What is ruled on a page: an (H, W) bool for each kind of line, as level and upright ones.
 
     ink: (H, W) float32, 0 on paper.  Lines count as ruled where at least four of them, straight and nearly level or
-    upright, cross most of the page at one distance.  Squared paper is both.  The page may be turned by up to three
-    degrees, unless it is known to be ``level``, which is quicker.  A grid of dots is ruling too.
+    upright, cross most of the page at one distance.  Squared paper is both; a margin that crosses ruled lines goes with
+    them.  The page may be turned by up to eight degrees and seen at an angle, unless it is known to be ``level``.  A
+    grid of dots is ruling too.
     """
     factor = max(1, max(ink.shape) // 1024)
     height, width = (n // factor * factor for n in ink.shape)
     little = ink if factor == 1 else ink[:height, :width].reshape(
         height // factor, factor, width // factor, factor).max((1, 3))  # of thin lines an average would leave nothing
-    found = _dot_grid(little)
-    for upright in (False, True):
-        lines = _level_lines(np.ascontiguousarray(little.T if upright else little), level)
-        if lines is not None:
-            lines = lines.T if upright else lines
-            found = lines if found is None else found | lines
-    if found is None or factor == 1:
-        return found
-    return cv2.resize(found.astype(np.uint8), ink.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    ways = (little, np.ascontiguousarray(little.T))
+    lines = [_lines(way, level) for way in ways]
+    if (lines[0] is None) != (lines[1] is None):
+        other = 0 if lines[0] is None else 1
+        lines[other] = _lines(ways[other], level, margin=True)
+    found = (_dot_grid(little), lines[0], None if lines[1] is None else lines[1].T)
+    return [cv2.resize(mask.astype(np.uint8), ink.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+            for mask in found if mask is not None]
 
 
 def _dot_grid(ink: np.ndarray) -> Optional[np.ndarray]:
@@ -136,105 +138,139 @@ def _dot_grid(ink: np.ndarray) -> Optional[np.ndarray]:
     return cv2.dilate(np.isin(labels, spots).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
-def _level_lines(ink: np.ndarray, level: bool) -> Optional[np.ndarray]:
+def _lines(ink: np.ndarray, level: bool, margin: bool = False) -> Optional[np.ndarray]:
+    """(H, W) bool, the nearly level ruled lines of ``ink`` (H, W), or with ``margin`` one or two that cross nearly all
+    of it; None where there are none."""
     height, width = ink.shape
     if min(height, width) < 64:
         return None
     # thin things only: a filled area is no ruling
     thick = max(3, round(max(height, width) / 512 * 7)) | 1
     thin = ink - cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((thick, 1), np.float32))
-    slope = 0.0 if level else _slope(thin)
-    at, rows = _sheared(thin, slope)
-    cover = _coverage(at)
-    lines = _regular(cover, height)
-    if lines is None:
+    edge = max(8, width // _STRIPS)
+    count = width // edge
+    profile = np.ascontiguousarray(thin[:, :count * edge].reshape(height, count, edge).mean(2).T)
+    profile = np.maximum(profile - np.median(profile, 1, keepdims=True), 0)
+    wavers = cv2.dilate(profile, np.ones((1, 3), np.float32))  # a printed line may waver by a pixel
+    across = (np.arange(count) + 0.5) * edge - width / 2
+    share = 0.85 if margin else 0.6
+
+    def strengths(slope, fan):
+        return _crossing(wavers, _rows(height, across, slope, fan), share)
+
+    slope = fan = 0.0
+    if not level:
+        steps = [(a, b) for a in np.linspace(-0.14, 0.14, 57) for b in np.linspace(-0.06, 0.06, 13)]
+        for step in (0.0, 0.0012):
+            tried = steps if not step else [(slope + i * step, fan + j * 2 * step) for i in range(-2, 3)
+                                            for j in range(-2, 3)]
+            slope, fan = max(tried, key=lambda t: (_sharpness(strengths(*t)), -abs(t[0]) - abs(t[1])))
+    curves = _rows(height, across, slope, fan)
+    bands = [band for band in _bands(strengths(slope, fan), margin)
+             if _is_unbroken(thin, np.interp(np.arange(width), across + width / 2, curves[:, sum(band) // 2]))]
+    if not (_is_regular(bands, height) if not margin else 1 <= len(bands) <= 2):
         return None
-    mask = np.zeros(at.shape, bool)
-    for top, bottom in lines:
-        mask[top:bottom + 1] = True
-    # back to the page's own rows
-    y = np.arange(height)[:, None] + rows[None, :]
-    return mask[np.clip(y, 0, height - 1), np.arange(width)[None, :]]
+    mask = np.zeros(ink.shape, np.uint8)
+    for band in bands:
+        rows = _followed(profile, curves[:, sum(band) // 2])
+        points = np.stack([across + width / 2, rows], 1)
+        ends = [points[0] + (points[0] - points[1]), *points, points[-1] + (points[-1] - points[-2])]
+        cv2.polylines(mask, [np.round(16 * np.array(ends)).astype(np.int32)], False, 1,
+                      _width(thin, rows, across + width / 2), shift=4)
+    return mask > 0
 
 
-def _slope(ink: np.ndarray) -> float:
-    """Rise a pixel at which level lines are sharpest in the row sums."""
-    best = _sharpest(small(ink, 256), np.linspace(-0.052, 0.052, 27))
-    if best is None:
-        return 0.0
-    return _sharpest(ink, best + np.linspace(-0.003, 0.003, 13)) or 0.0
+def _rows(height: int, across: np.ndarray, slope: float, fan: float) -> np.ndarray:
+    """(strips, H): where the lines through every row of the middle column run.  ``slope`` at half the height, ``fan``
+    more at the lower edge and less at the upper, as parallels that are seen at an angle meet in one point."""
+    at = np.arange(height)
+    return at + across[:, None] * (slope + fan * (2 * at / height - 1))
 
 
-def _sharpest(ink: np.ndarray, slopes) -> Optional[float]:
-    """The slope with the sharpest row sums, where it is clearly sharper than level lines would be; else None."""
-    def sharpness(slope):
-        at, _ = _sheared(ink, slope)
-        return float((np.diff(at.mean(1)) ** 2).sum())
-
-    level = sharpness(0.0)
-    found = [(sharpness(slope), slope) for slope in slopes]
-    best = max(found, key=lambda f: (f[0], -abs(f[1])))
-    return float(best[1]) if best[0] > 1.5 * level else None
+def _crossing(profile: np.ndarray, rows: np.ndarray, share: float) -> np.ndarray:
+    """(H,) how dark a line through every row of the middle is in all but this share's rest of the strips."""
+    height = profile.shape[1]
+    at = np.clip(np.round(rows).astype(int), 0, height - 1)
+    along = np.take_along_axis(profile, at, 1)
+    along[(rows < -0.5) | (rows > height - 0.5)] = 0
+    return np.partition(along, round((1 - share) * len(along)), 0)[round((1 - share) * len(along))]
 
 
-def _sheared(ink: np.ndarray, slope: float) -> Tuple[np.ndarray, np.ndarray]:
-    """(ink with lines of that slope made level, how many rows down every column of the page came)."""
-    height, width = ink.shape
-    down = -np.round((np.arange(width) - width / 2) * slope).astype(int)
-    if not down.any():
-        return ink, down
-    rows = np.arange(height)[:, None] - down[None, :]
-    at = ink[np.clip(rows, 0, height - 1), np.arange(width)[None, :]]
-    return at, down
+def _sharpness(strength: np.ndarray) -> float:
+    return float((strength ** 2).sum())
 
 
-def _coverage(ink: np.ndarray) -> np.ndarray:
-    """(H,) the share of every row's columns with ink on it that goes on to the sides; a row's neighbours count too, as
-    a printed line may waver by a pixel."""
-    inked = ink[ink > 0.03]
-    level = max(0.03, 0.3 * float(np.median(inked))) if len(inked) else 1.0
-    dark = cv2.dilate((ink > level).astype(np.uint8), np.ones((3, 1), np.uint8))
-    run = max(15, ink.shape[1] // 24)
-    joined = cv2.morphologyEx(dark, cv2.MORPH_CLOSE, np.ones((1, 7), np.uint8))  # where upright lines cross
-    long = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
-    return long.mean(1)
-
-
-def _regular(cover: np.ndarray, height: int):
-    """[(first row, last row)] of the lines, or None where they are not regular."""
-    dark = cover > 0.55
+def _bands(strength: np.ndarray, few: bool):
+    """[(first row, last row)] in which lines cross the page."""
+    top = float(strength.max() if few else np.quantile(strength, 0.995))
+    dark = strength > max(0.012, 0.3 * top)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], dark.astype(np.int8), [0]])))
-    bands = [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2])]
-    bands = [b for b in bands if b[1] - b[0] < height / 40 + 4]
-    if len(bands) < 4:
-        return None
-    centres = np.array([(a + b) / 2 for a, b in bands])
-    gaps = np.diff(centres)
-    step = float(np.median(gaps))
-    if step < 5:
-        return None
-    even = np.abs(gaps / step - np.round(gaps / step)) < max(0.12, 1.6 / step)
-    full = gaps.sum() / step < 2.5 * len(gaps)  # four lines at a page's ends are frames
-    return bands if full and even.mean() > 0.75 else None
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2])]
 
 
-def without_ruling(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _is_unbroken(thin: np.ndarray, rows: np.ndarray) -> bool:
+    """Is there ink on nearly every column of a line (W,), or near it?  A line of words has gaps."""
+    at = np.clip(np.round(rows).astype(int) + np.arange(-3, 4)[:, None], 0, thin.shape[0] - 1)
+    along = thin[at, np.arange(thin.shape[1])].max(0)
+    return bool((along > 0.3 * np.median(along)).mean() > 0.8)
+
+
+def _is_regular(bands, height: int) -> bool:
+    """Are there at least four lines, thin ones, at one distance or at distances that change little by little?"""
+    if len(bands) < 4 or np.median([b - a for a, b in bands]) > height / 40 + 4:
+        return False
+    gaps = np.diff([(a + b) / 2 for a, b in bands])
+    step = np.array([np.median(gaps[max(0, n - 3):n + 4]) for n in range(len(gaps))])
+    if np.median(step) < 5:
+        return False
+    steps = np.round(gaps / step)
+    even = (steps > 0) & (np.abs(gaps / step - steps) < np.maximum(0.15, 1.6 / step))
+    full = gaps.sum() / np.median(step) < 2.5 * len(gaps)  # four lines at a page's ends are frames
+    return bool(full and even.mean() > 0.75 and (steps == 1).mean() >= 0.5)
+
+
+def _followed(profile: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows (strips,) of one line where it is darkest nearby: paper bends."""
+    reach = np.arange(-3, 4)
+    at = np.clip(np.round(rows).astype(int)[:, None] + reach, 0, profile.shape[1] - 1)
+    near = np.take_along_axis(profile, at, 1)
+    near = np.maximum(near - 0.5 * near.max(1, keepdims=True), 0)
+    off = (near * reach).sum(1) / np.maximum(near.sum(1), 1e-6)
+    return np.round(rows) + [np.median(off[max(0, n - 2):n + 3]) for n in range(len(off))]
+
+
+def _width(thin: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> int:
+    """Pixels that a line is wide, from its middle profile over all strips."""
+    reach = np.arange(-6, 7)
+    at = np.clip(np.round(rows).astype(int)[:, None] + reach, 0, thin.shape[0] - 1)
+    near = np.stack([thin[at, np.clip(columns.astype(int) + off, 0, thin.shape[1] - 1)[:, None]]
+                     for off in range(-3, 4)])
+    middle = np.median(near, (0, 1))
+    return int((middle > 0.2 * middle.max()).sum()) + 1 if middle.max() > 0 else 1
+
+
+def without_ruling(ink: np.ndarray, masks: List[np.ndarray]) -> np.ndarray:
+    """``ink`` (H, W), 0 on paper, with what is ruled on it taken off, each kind by itself."""
+    for mask in masks:
+        ink = _without_lines(ink, mask)
+    return ink
+
+
+def _without_lines(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """``ink`` (H, W), 0 on paper, with the ruling under ``mask`` taken off.
 
     A ruled pixel keeps what is clearly darker than the ruling is by itself; where the ruling is as dark as the strokes,
     what joins strokes on both of its sides.
     """
-    on = ink[mask]
+    # of a turned line some pixels hold it whole and some a part: the darkest nearby counts
+    on = cv2.dilate(np.where(mask, ink, 0).astype(np.float32), np.ones((3, 3), np.uint8))[mask]
     level = float(np.median(on[on > 0.02])) if (on > 0.02).any() else 0.0
     strong = float(np.quantile(ink[~mask & (ink > 0.1)], 0.7)) if (~mask & (ink > 0.1)).any() else 1.0
     darker = min(1.0, level * 1.35 + 0.05)
     if darker < 0.85 * strong:
         return np.where(mask & (ink < darker), 0, ink).astype(np.float32)
     gone = np.where(mask, 0, ink).astype(np.float32)
-    width = 2 * int(np.ceil(_thickness(mask) / 2)) + 3
+    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3)[mask]
+    width = 2 * int(np.quantile(inside, 0.9)) + 1  # a little more than a line is wide
     joined = cv2.morphologyEx(gone, cv2.MORPH_CLOSE, np.ones((width, width), np.float32))
     return np.where(mask, np.minimum(joined, ink), ink)
-
-
-def _thickness(mask: np.ndarray) -> float:
-    return float(2 * np.quantile(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_C, 3)[mask], 0.5))

@@ -26,6 +26,7 @@ NOTES: Dict[str, str] = {
     "square": "the drawing's own square of the page: nothing is squeezed",
     "guessed": "a page larger than the drawing: size and place of the face are guessed; crop the picture to be sure",
     "thin": "lines thinner than a pixel of the canvas: kept by thickening them before the page was shrunk",
+    "frames": "an animation or a file of {count} pages: the first that is not empty is read",
     "area": "shrunk by area, because sampling would have lost thin lines",
     "placed": "placed: turned by {turn:.1f} degrees, scaled by {scale:.2f}, moved by {x:.0f}, {y:.0f} pixels",
 }
@@ -37,6 +38,10 @@ WARNINGS: Dict[str, str] = {
     "photograph": "a photograph or painting, not a line drawing",
     "small": "the drawing takes up {share:.0%} of the page only",
     "coarse": "a picture of {width}x{height} pixels only: too few for the lines of a face",
+    "blurred": "blurred strokes: the face may not follow them",
+    "several": "several faces on the page: crop the picture to one of them",
+    "turned": "the drawing seems to lie on its side or upside down: turn the picture by {degrees} degrees clockwise",
+    "crowded": "much on the page that is not the drawing: crop the picture to it",
     "no-outline": "no outline of a face was found to place the drawing by",
 }
 #: what helps on the command line, by code

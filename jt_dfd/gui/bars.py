@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import time
-from typing import List, Optional
+from typing import List, Mapping, Optional
 
 from PyQt5.QtCore import pyqtSignal
-from PyQt5.QtGui import QPalette
-from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
+from PyQt5.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QLabel, QPushButton
 
 from .files import Opened
 from .recovery import Leftover
@@ -18,20 +17,17 @@ class _Bar(QFrame):
 
     def __init__(self, words: Words, calls, parent=None):
         super().__init__(parent)
-        self.setAutoFillBackground(True)
-        self.setBackgroundRole(QPalette.AlternateBase)
-        self.label = QLabel()
-        self.label.setWordWrap(True)  # or the window would grow as wide as the sentence
+        self.setObjectName("bar")
+        self.label = QLabel(wordWrap=True)  # or the window would grow as wide as the sentence
         self.buttons = []
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 6, 14, 6)
         row.addWidget(self.label, 1)
         for code, call in calls:
-            button = QPushButton()
+            button = QPushButton(clicked=lambda checked, call=call: call())
             words.bind(button.setText, code)
             if code + ".tip" in TEXTS["en"]:
                 words.bind(button.setToolTip, code + ".tip")
-            button.clicked.connect(lambda checked, call=call: call())
             row.addWidget(button)
             self.buttons.append(button)
         words.changed.connect(self._show)
@@ -86,21 +82,32 @@ class ReadingBar(_Bar):
     as_is_wanted        take this picture as it is
     sketch_wanted       a photograph's face as a sketch of this style (data.sketching)
     trace_wanted(bool)  the photograph under the page, or away from there
+
+    genders are the panel's buttons: whose face a photograph shows is not guessed, so the choice is offered with it.
     """
 
     as_is_wanted = pyqtSignal(object)
     sketch_wanted = pyqtSignal(object, str)
     trace_wanted = pyqtSignal(bool)
 
-    def __init__(self, words: Words, parent=None):
+    def __init__(self, words: Words, genders: Mapping[str, QAbstractButton], parent=None):
         self.opened: Optional[Opened] = None
         super().__init__(words, (("photo.sketch", lambda: self.sketch_wanted.emit(self.opened, "lines")),
                                  ("photo.strokes", lambda: self.sketch_wanted.emit(self.opened, "drawn")),
                                  ("photo.trace", lambda: self.trace_wanted.emit(self.trace.isChecked())),
+                                 *((f"gender.{name}", button.click) for name, button in genders.items()),
                                  ("reading.as_is", lambda: self.as_is_wanted.emit(self.opened)),
                                  ("close", self.release)), parent)
-        self.sketch, self.strokes, self.trace, self.as_is, _ = self.buttons
-        self.trace.setCheckable(True)
+        self.sketch, self.strokes, self.trace, *mirrored, self.as_is, _ = self.buttons
+        self.sketch.setObjectName("primary")
+        self.genders, self._panel = dict(zip(genders, mirrored)), genders
+        for button in (self.trace, *mirrored):
+            button.setCheckable(True)
+        for name, button in genders.items():
+            self.genders[name].setChecked(button.isChecked())
+            button.toggled.connect(self.genders[name].setChecked)
+            self.genders[name].clicked.connect(lambda _, name=name: self.genders[name].setChecked(
+                genders[name].isChecked()))  # a click on the one that holds leaves it
 
     def show_reading(self, opened: Opened) -> None:
         """Say what was done to this picture; nothing where nothing was."""
@@ -120,6 +127,8 @@ class ReadingBar(_Bar):
         reading = self.opened.reading
         lines = [tr("reading." + remark.code, **dict(remark.values)) for remark in (*reading.warnings, *reading.notes)]
         self.label.setText("\n".join(line[:1].upper() + line[1:] for line in lines))
-        for widget in (self.sketch, self.strokes, self.trace):
+        for widget in (self.sketch, self.strokes, self.trace, *self.genders.values()):
             widget.setVisible(self.opened.photograph is not None)
+        for name, button in self._panel.items():
+            self.genders[name].setEnabled(button.isEnabled())
         self.as_is.setVisible(bool(reading.notes))

@@ -463,7 +463,8 @@ def _paint_guide(painter: QPainter, scale: float, origin: QPointF) -> None:
     pen = QPen(QColor(47, 125, 225, 95), 1.6, Qt.DashLine)
     pen.setCosmetic(True)
     painter.setPen(pen)
-    painter.drawEllipse(QPointF(256, 264), 138, 202)
+    painter.drawEllipse(QPointF(256, 264), 138, 202)     # jaw to hairline; the hair goes on to the page's edge
+    painter.drawArc(QRectF(104, 4, 304, 420), 0, 180 * 16)
     for x in (191, 323):
         painter.drawEllipse(QPointF(x, 241), 33, 15)
         painter.drawArc(QRectF(x - 40, 194, 80, 34), 20 * 16, 140 * 16)

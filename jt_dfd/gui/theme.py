@@ -57,11 +57,10 @@ QToolBar QToolButton {{ border: 1px solid transparent; border-radius: 5px; paddi
 QToolBar QToolButton:hover {{ background: {c["Midlight"]}; }}
 QToolButton#fold {{ border: 1px solid transparent; background: transparent; padding: 2px; }}
 QToolButton:focus, QToolButton#fold:focus {{ border: 1px solid {c["Highlight"]}; border-radius: 5px; }}
-QToolBar QToolButton#fold {{ border: 1px solid transparent; background: transparent; padding: 2px; }}
-QToolButton:focus, QToolButton#fold:focus {{ border-color: {c["Highlight"]}; }}
 QToolBar QToolButton:checked {{ background: {c["Midlight"]}; border-color: {c["Highlight"]}; }}
 QStatusBar {{ border-top: 1px solid {c["Mid"]}; }}
 QStatusBar::item {{ border: 0; }}
+QFrame#bar {{ background: {c["ToolTipBase"]}; border-top: 2px solid {c["Highlight"]}; }}
 QLabel#caption {{ font-weight: 600; }}
 QLabel#key {{ border: 1px solid {c["Mid"]}; border-radius: 4px; padding: 1px 7px; background: {c["Base"]}; }}
 QLabel#word {{ background: {c["ToolTipBase"]}; color: {c["ToolTipText"]}; border: 1px solid {c["Mid"]};

@@ -9,11 +9,9 @@ from functools import lru_cache
 from ..backend import jt
 
 #: makes one text compile as host code and as device code; and what follows every launch, because a launch that CUDA
-#: refuses (too large a grid, a GPU the kernel was not compiled for) is silent otherwise and leaves garbage
+#: refuses (too large a grid, a GPU the kernel was not compiled for) is silent otherwise and leaves garbage.  The last
+#: #include is one that both compilers read: Jittor writes its definitions (in0_type, index_t) behind the last one
 PRELUDE = r"""
-#include <cstdint>
-#include <cmath>
-#include <cstring>
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #include <initializer_list>
@@ -41,6 +39,9 @@ inline void check_launch(const char* kernel, const char* names, std::initializer
 #include <vector>
 #define JT_DFD_SHARED inline
 #endif
+#include <cstdint>
+#include <cmath>
+#include <cstring>
 """
 
 @dataclass(frozen=True)

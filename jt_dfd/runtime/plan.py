@@ -170,6 +170,9 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
         cuda_view.build(content)
     # over the user's own nvcc_path too: the view's compiler is a script that calls the one he named
     plan.environment["nvcc_path"] = str(view / "bin" / "nvcc")
+    # apart from the CPU's: Jittor puts a CUDA core into a folder inside it, looks through both for a core, the outer
+    # first, and would start without CUDA for ever once anything had run on the CPU
+    plan.set("cache_name", "jt_dfd_cuda")
     plan.set("use_cutt", "0")        # these two are fetched from Jittor's host, and nothing here needs them
     plan.set("use_cutlass", "0")
     if "nccl" in verdict["parts"]:

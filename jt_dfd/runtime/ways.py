@@ -48,9 +48,8 @@ def machine() -> str:
     from ..backend import jt
     from ..kernels import doubling, narrow_convolution, picture_norm, picture_norm_last, source, winograd
 
-    kernels = winograd, doubling, narrow_convolution, picture_norm, picture_norm_last
-    text = source.vector_set().text() + "".join(source.cpu_text(k) if hasattr(k, "SHARED") else source.PRELUDE + k.CPU
-                                                for k in kernels)
+    kernels = (winograd, doubling, narrow_convolution, picture_norm, picture_norm_last)
+    text = source.PRELUDE + source.vector_set().text() + "".join(kernel.CPU for kernel in kernels)
     flags = jt.flags.cc_flags.replace(str(host.jittor_home()), "~")
     parts = [host.processor_model(), text, isa.onednn_set(), flags, threads()]
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

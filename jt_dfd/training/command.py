@@ -41,8 +41,7 @@ _EXPORT = """A folder of weights for inference out of stage I, the banks and sta
 _ALL = """Both stages, the banks and the export, one after the other: a set of pairs in, a folder of weights out.
 
     python tools/train_all.py --data SET --out runs/mine --preset compact
-    python tools/train_all.py --data tests/data/samples --out runs/tiny --preset tiny --embedding-steps 200 \\
-        --synthesis-steps 200 --batch 4
+    python tools/train_all.py --data tests/data/samples --out runs/tiny --preset tiny --steps 200
 
 Run it again to go on where it was stopped.  The weights are in OUT/params.  An option that both stages have goes to
 both; --embedding-NAME and --synthesis-NAME to one, as in --synthesis-lr 1e-4.
@@ -150,18 +149,14 @@ def export_weights(arguments=None) -> int:
 
 def train_all(arguments=None) -> int:
     """Exit status 0 where everything is done, else that of the step that was not."""
-    import shlex
-    import subprocess
-
-    from ..networks.perceptual import NOT_INSTALLED, stlpips_file
-    from . import export, loop
     from . import options as o
 
     kinds = {"embedding": o.EmbeddingOptions, "synthesis": o.SynthesisOptions}
     parser = _parser(_ALL)
     parser.allow_abbrev = False
-    parser.add_argument("--embedding-steps", type=int, default=20000, metavar="N", help="default: 20000")
-    parser.add_argument("--synthesis-steps", type=int, default=40000, metavar="N", help="default: 40000")
+    parser.add_argument("--steps", type=int, metavar="N", help="of either stage")
+    parser.add_argument("--embedding-steps", type=int, metavar="N", help="default: 20000")
+    parser.add_argument("--synthesis-steps", type=int, metavar="N", help="default: 40000")
     parser.add_argument("--mirrored", action="store_true", help="feature banks: a second row for each sketch, mirrored")
     without = {"component", "embedding", "steps"}   # what would not make whole weights, and what is asked for above
     for kind in kinds.values():
@@ -170,10 +165,18 @@ def train_all(arguments=None) -> int:
     for stage, kind in kinds.items():
         o.add_arguments(parser, kind, f"{stage}_", without={"component", "embedding", "steps", "data", "out"})
     args = vars(o.parse(parser, arguments))
+    import shlex
+    import subprocess
+
+    from ..networks.perceptual import NOT_INSTALLED, stlpips_file
+    from . import export, loop
+
     for name in ("data", "out"):
         if not args[name]:
             raise o.OptionsError(f"--{name} is needed: {o.Options.help(name)}")
     args["batch"] = args["batch"] or 4
+    for stage, steps in (("embedding", 20000), ("synthesis", 40000)):
+        args[f"{stage}_steps"] = next(n for n in (args[f"{stage}_steps"], args["steps"], steps) if n is not None)
     out = {stage: str(Path(args["out"]) / stage) for stage in (*kinds, "params")}
 
     def given(stage, *more):

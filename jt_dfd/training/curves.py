@@ -100,9 +100,10 @@ def write_page(folder) -> None:
         for entry in map(json.loads, text.splitlines())))
     pictures = "".join(f'<figure><img loading="lazy" src="samples/{p.name}"><figcaption>step {int(p.stem[5:])}'
                        "</figcaption></figure>" for p in reversed(chosen))
+    curves = ('<img src="losses.png" alt=""><p>Blue: smoothed losses of training steps; orange: held-out pictures, by '
+              "the moving average." if (folder / "losses.png").is_file() else "<p>No curves yet.")
     write_text(folder / "index.html", f"""<!DOCTYPE html><meta charset="utf-8"><title>{escape(folder.name)}</title>
 <style>body{{font:15px sans-serif;margin:2em}}img{{max-width:100%}}figure{{margin:1em 0}}td{{padding:0 1em 0 0}}</style>
-<h1>{escape(folder.resolve().name)}</h1><img src="losses.png" alt="no curves yet">
-<p>Blue: smoothed losses of training steps; orange: held-out pictures, by the moving average.
+<h1>{escape(folder.resolve().name)}</h1>{curves}
 <h2>Sheets, the newest first</h2>{pictures}<h2>Calls</h2>{calls}<h2>Options</h2><table>{options}</table>
 """)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import checkpoints
 from ..atomic import write_text
+from ..checkpoints.arrays import rounded
 from ..components import COMPONENTS
 from ..errors import UserError
 from ..layout import specification_of
@@ -19,12 +20,14 @@ from .options import OPTIONS_FILE
 from .run_folder import RunFolder, commands
 from .weights import open_weights
 
+_UNROUNDED = "export as float32"
+
 
 def export(embedding, synthesis, out, dtype: str = "float16", provenance: Optional[Dict[str, Any]] = None,
            step: Optional[int] = None) -> int:
     """Write ``out``; returns its bytes.
 
-    embedding   stage I's run folder (or folder of weights) with image decoders and banks
+    embedding   stage I's run folder, or a folder of weights (the authors' too), with image decoders and banks
     synthesis   stage II's, trained with the same encoders
     dtype       "float16" or "float32", of networks and banks alike
     step        stage II's checkpoint to take, its moving average; None: the best one by the held-out score.  A GAN's
@@ -39,20 +42,26 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
     if encoders_digest(two) != digest:
         raise other_encoders(synthesis, embedding)
     banks = banks_of(one)
-    if not banks or banks.get("encoders") != digest:
+    # without rows.json they are of the encoders they lie beside in other people's folders, but not in a run's
+    stale = one.path != Path(embedding) if banks is None else banks.get("encoders") != digest
+    if stale or not (one.genders or one.has_shared_bank):
         raise UserError(f"{embedding} has no banks of these encoders; build them with tools/build_bank.py")
+    one.check_banks()
     chosen = averaged(synthesis, two.config, step) if step is not None else {}
     made = checkpoints.Folder(out, two.config, {})
     for (kind, component), shapes in specification_of(two.config).items():
         source = one if kind in ("encoder", "image_decoder") else two
         arrays = chosen.get((kind, component)) or source.network(kind, component)
         path = made.target(kind, component)
-        made.write_network(kind, component, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
+        made.write_network(kind, component, {name: rounded(arrays[name], dtype, f"{path}: {name}", _UNROUNDED)
+                                             for name in shapes})
     for gender in one.genders or (checkpoints.SHARED_BANK,):
         for component in COMPONENTS:
             rows = one.bank(component, gender)
-            made.write_bank(component, gender, narrowed(rows, dtype, made.target("bank", component, gender), "rows"))
-    write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
+            path = made.target("bank", component, gender)
+            made.write_bank(component, gender, rounded(rows, dtype, f"{path}: rows", _UNROUNDED))
+    if banks is not None:
+        write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
     record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}
     if step is not None:
         record["synthesis"]["step"] = step
@@ -90,16 +99,6 @@ def averaged(run, config, step: int) -> Dict[Tuple[str, str], Dict[str, np.ndarr
         if not own:
             raise UserError(f"{folder.file(step)}: holds no {kind}; is {run} a run of stage II?")
         out[kind, component] = {n: arrays.get(f"average/a{i}", own[n]) for n, i in zip(names, average)}
-    return out
-
-
-def narrowed(array: np.ndarray, dtype: str, path, name: str) -> np.ndarray:
-    """The array in ``dtype``.  UserError where a number does not fit."""
-    with np.errstate(over="ignore"):
-        out = np.asarray(array, dtype)
-    if not np.isfinite(out).all():
-        raise UserError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, too large for {dtype}; "
-                        "export as float32")
     return out
 
 

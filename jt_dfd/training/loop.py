@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -44,7 +44,8 @@ class Run:
     def __init__(self, trainer, options, command=None):
         self.trainer, self.options = trainer, options
         self.out = Path(options.out)
-        self.command = shlex.join(command or sys.argv)
+        self.words = command or sys.argv
+        self.command = shlex.join(_module_call(self.words, "python") or self.words)
         self.data = feed.training_data(options, trainer.config, trainer.stage)
         self.held_out = feed.held_out_data(options, trainer.config, trainer.stage)
         self.shown = self.held_out or feed.held_out_data(options, trainer.config, trainer.stage, "train")
@@ -97,6 +98,8 @@ class Run:
         yield (f"data {o.data}: {len(self.data.rows)} pairs to train on, {len(self.data)} steps of {o.batch} an epoch, "
                + (f"{len(self.held_out.rows)} held out" if self.held_out else "none held out: no validation"))
         yield from index.remarks(o.data)
+        if getattr(o, "frechet", False) and len(self.held_out.rows if self.held_out else ()) < 3:
+            yield "--frechet yes: not measured, which takes three held-out pictures or more"
         yield (f"{o.steps} steps, {o.steps * o.batch / len(self.data.rows):.1f} epochs, {parallel.world()} "
                f"process(es), device {'cuda' if jt.flags.use_cuda else 'cpu'}")
         if parallel.world() > 1:
@@ -154,7 +157,7 @@ class Run:
                     self.log.line(done, {**values, **rate})
                     bar.set_postfix({**{k: f"{v:.3g}" for k, v in values.items() if "gradient" not in k},
                                      "img/s": f"{rate['images_per_second']:.2f}",
-                                     "MB": f"{rate['memory_mb'] or 0:.0f}",
+                                     "MB": f"{rate['memory_mb']:.0f}",
                                      **_all_left(done - start - 1, o.steps - done, time.monotonic() - first)},
                                     refresh=False)
                 if done % COLLECT_EVERY == 0:
@@ -264,7 +267,7 @@ class Run:
 
     def _resume_command(self) -> str:
         """What can be pasted: of train_all, where that called."""
-        return os.environ.get(GO_ON) or pasted([*shlex.split(self.command), "--resume"], parallel.world())
+        return os.environ.get(GO_ON) or pasted([*self.words, "--resume"], parallel.world())
 
 
 def _all_left(steps: int, left: int, seconds: float) -> Dict[str, str]:
@@ -277,10 +280,25 @@ def _all_left(steps: int, left: int, seconds: float) -> Dict[str, str]:
 
 def pasted(words: List[str], processes: int = 1) -> str:
     """The call ``words``, as sys.argv has them, as a line for a shell in the same folder."""
-    job, more = words[0], [w for n, w in enumerate(words[1:], 1) if w != "--resume" or n == len(words) - 1]
+    words = [w for n, w in enumerate(words) if w != "--resume" or n == len(words) - 1]
     python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
-    start = [python, "-m", "jt_dfd", job[7:]] if job.startswith("jt-dfd ") else [python, job]
-    return shlex.join([*(["mpirun", "-np", str(processes)] if processes > 1 else []), *start, *more])
+    start = _launcher(words[0], processes) if processes > 1 else []
+    return shlex.join([*start, *(_module_call(words, python) or [python, *words])])
+
+
+def _launcher(job: str, processes: int) -> List[str]:
+    """mpirun as it was called, with its host file and the like, where this process's parent is that."""
+    with suppress(OSError, ValueError, IndexError):
+        said = Path(f"/proc/{os.getppid()}/cmdline").read_text().split("\0")
+        start = said[:said.index(job)]
+        if Path(start[0]).name == "mpirun":
+            return start[:-1] if Path(start[-1]).name.startswith("python") else start
+    return ["mpirun", "-np", str(processes)]
+
+
+def _module_call(words: List[str], python: str) -> List[str]:
+    """``python -m jt_dfd JOB ...`` where that is how it was called (``jt_dfd.__main__``); else nothing."""
+    return [python, "-m", "jt_dfd", words[0][7:], *words[1:]] if words[0].startswith("jt-dfd ") else []
 
 
 def run(trainer, options, resume: bool, command=None) -> bool:
@@ -318,7 +336,7 @@ def dry_run(trainer, options, steps: int = 3) -> int:
         print(f"step {step + 1}: {seconds:.2f} s ({loaded - began:.2f} s of it loading), "
               + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
     left = seconds * options.steps / 3600
-    print(f"{options.batch / seconds:.2f} images/s, {memory_mb() or 0:.0f} MB; {options.steps} steps would take about "
+    print(f"{options.batch / seconds:.2f} images/s, {memory_mb():.0f} MB; {options.steps} steps would take about "
           f"{left:.1f} hours. The first steps compile and do not count. Nothing was written.")
     this.data.close()
     return 0

@@ -5,6 +5,8 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
+from ..pictures import to_pixels
+
 GAP = 4
 
 
@@ -16,7 +18,7 @@ def grey(batch) -> List[np.ndarray]:
 def colour(batch) -> List[np.ndarray]:
     """(N, C, H, W) in [-1, 1] -> N pictures (H, W, C) uint8, as the release turns outputs into pixels."""
     values = np.asarray(batch.numpy(), np.float32).transpose(0, 2, 3, 1)
-    return list(np.clip((values + 1) / 2 * 255, 0, 255).astype(np.uint8))
+    return list(to_pixels(values))
 
 
 def row(groups: Sequence[List[np.ndarray]], size: int) -> np.ndarray:
@@ -40,7 +42,7 @@ def captions(words: Sequence[str], size: int, times: int = 1) -> np.ndarray:
     for n in range(times * len(words)):
         word = words[n % len(words)]
         cv2.putText(strip, word, (n * (size + GAP) + 2, 13), cv2.FONT_HERSHEY_SIMPLEX,
-                    min(0.45, size / (10 * len(word))), (60, 60, 60), 1, cv2.LINE_AA)
+                    min(0.45, size / (17 * len(word))), (60, 60, 60), 1, cv2.LINE_AA)
     return strip
 
 

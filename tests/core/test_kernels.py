@@ -1,6 +1,7 @@
 """The JIT kernels against their references, and against the readable statements of what they compute."""
 import ctypes
 import platform
+import re
 import shutil
 import subprocess
 
@@ -23,7 +24,7 @@ from jt_dfd.kernels import (
     winograd,
 )
 
-KERNELS = (projection, merge, rows, shadow, narrow_convolution, picture_norm)
+KERNELS = (projection, merge, rows, shadow, picture_norm)
 # what a header-only text needs so that nvcc generates its templates
 INSTANCES = {merge: """
 template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, \
@@ -32,7 +33,7 @@ template void jt_dfd_unmerge<{T}>(const {T}*, {T}*, {T}*, {T}*, {T}*, {T}*, int,
 """}
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS, winograd, doubling, picture_norm_last],
+@pytest.mark.parametrize("kernel", [*KERNELS, winograd, doubling, narrow_convolution, picture_norm_last],
                          ids=lambda k: k.__name__.split(".")[-1])
 def test_self_test(kernel):
     """On the CPU here; the same checks run on a GPU where there is one (tests/gpu, tools/doctor.py --gpu)."""
@@ -153,6 +154,14 @@ def test_cuda_source_compiles(kernel, architecture, tmp_path):
                            str(tmp_path / "kernel.cu")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "kernel.cubin").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.__name__.split(".")[-1])
+def test_nvcc_reads_what_jittor_writes_behind_the_last_include(kernel):
+    """Jittor defines in0_type, index_t and the like in the line after the text's last #include."""
+    text = source.cuda_text(kernel)
+    before = text[:text.rindex("#include")]
+    assert len(re.findall(r"^ *#if", before, re.M)) == len(re.findall(r"^ *#endif", before, re.M))
 
 
 # -- projection
@@ -320,8 +329,8 @@ def test_a_normalisation_takes_along_what_follows_it(relu, inset, mirror):
 def test_narrow_convolution_equals_its_reference(channels, edge, kernel, out, mirror):
     x, w, b = (jt.array(random(*s, seed=i)) for i, s in enumerate((
         (2, edge, edge + 1, channels), (out, channels, kernel, kernel), (out,))))
-    got, want = (narrow_convolution.narrow_convolution(x, w, b, mirror, impl).numpy()
-                 for impl in ("kernel", "reference"))
+    got, want = (function(x, w, b, mirror).numpy()
+                 for function in (narrow_convolution.narrow_convolution, narrow_convolution.reference))
     assert got.shape == want.shape == (2, edge + 2 * mirror - kernel + 1, edge + 2 * mirror - kernel + 2, out)
     assert np.abs(got - want).max() < 1e-5 * np.abs(want).max()
 

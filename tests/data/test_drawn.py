@@ -1,5 +1,6 @@
 """The sketch style drawn: curves out of a face, drawn by a hand, in a set and as training sees them."""
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -130,6 +131,18 @@ def test_hands_differ_in_what_they_leave_out_fill_and_press():
     widths = {s.width for one in drawn for s in one.strokes}
     assert {1, 2, 3, 4} <= widths
     assert len({len(one.strokes) for one in drawn}) > 10
+
+
+def test_in_training_many_hands_make_the_skull_too_small_and_leave_the_face_where_it_is():
+    found, still = curves("short"), {**{f.name: 0.0 for f in dataclasses.fields(augment.Augmentation)}, "crown": 0.4}
+    tops, plain = [], hand.draw(found, np.random.default_rng(5))
+    for seed in range(30):
+        picture = hand.draw(found, np.random.default_rng(5), augment.bend_of_drawn(augment.Augmentation(**still),
+                                                                                    np.random.default_rng(seed)))
+        tops.append(int(np.argwhere(picture < 128)[:, 0].min()))
+        assert np.array_equal(picture[225:], plain[225:]), "what lies below the brows' ends"
+    first = int(np.argwhere(plain < 128)[:, 0].min())
+    assert min(tops) == first and first + 20 < max(tops) <= first + 0.4 * (200 - first)
 
 
 @pytest.mark.parametrize("kind", ["short", "long", "fringe"])

@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from held import held
 
-from jt_dfd.data import index, sources
+from jt_dfd.data import checking, index, sources
 from jt_dfd.data.journal import Journal, JournalError
 from jt_dfd.data.portrait import Options
 from jt_dfd.data.prepare import prepare_folder
@@ -154,6 +155,16 @@ def test_own_sketches_are_paired_by_name(tmp_path, album, samples):
                          read_picture(samples / "sketches" / f"{row.name}.png"))
         assert own.shape == (512, 512)
         assert np.corrcoef((own < 128).ravel(), (original < 128).ravel())[0, 1] > 0.5
+
+
+def test_own_sketches_are_read_as_every_drawing_is(tmp_path, album, meant):
+    path, page = meant
+    (tmp_path / "mine").mkdir()
+    shutil.copy(path, tmp_path / "mine" / "00013.png")
+    prepare_folder(album, tmp_path / "out", KEEP, sketch_dir=str(tmp_path / "mine"))
+    row, = index.read(tmp_path / "out")
+    assert np.array_equal(read_picture(tmp_path / "out" / row.sketch), page)
+    assert checking.check(tmp_path / "out").errors == []
 
 
 def test_labels_reach_the_index(tmp_path, album):

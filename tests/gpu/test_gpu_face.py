@@ -106,7 +106,9 @@ def test_half_precision_stays_within_two_grey_levels_on_average(jt, single, rele
         sketch = parity / f"sketch_{case}.png"
         a, b = (s.synthesize(sketch, gender=GENDER[case]) for s in (single, half))
         assert all(np.array_equal(a.rows[c], b.rows[c]) for c in COMPONENTS)
-        assert np.array_equal(a.shadow, b.shadow)
+        # decoded in single precision by both, but cuDNN chooses its ways anew: 0.0006 levels on average on an H200
+        mean, most = levels(a.shadow, b.shadow)
+        assert mean < 0.01 and most <= 1
 
 
 def test_memory_stays_bounded_over_fifty_faces(single, parity):

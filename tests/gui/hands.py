@@ -1,6 +1,6 @@
 """Hands for the tests: a mouse and a pen on the canvas."""
-from PyQt5.QtCore import QCoreApplication, QEvent, QPointF, Qt
-from PyQt5.QtGui import QMouseEvent, QTabletEvent
+from PyQt5.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PyQt5.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent, QTabletEvent
 
 
 def mouse(canvas, kind, x, y, button=Qt.LeftButton, modifiers=Qt.NoModifier):
@@ -30,3 +30,11 @@ def pen(canvas, points, eraser=False, button=Qt.LeftButton):
                              Qt.NoModifier, 1, button,
                              Qt.NoButton if kind == QEvent.TabletRelease else button)
         QCoreApplication.sendEvent(canvas, event)
+
+
+def drop(w, data):
+    """Data carried over a window, then let go: two steps."""
+    for event in (QDragEnterEvent(QPoint(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier),
+                  QDropEvent(QPointF(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier)):
+        QCoreApplication.sendEvent(w, event)
+        yield

@@ -4,6 +4,7 @@ Needs Linux with Xvfb and xdotool; as root they are installed where apt-get can,
 
     python tests/gui/screen.py -o window.png
     python tests/gui/screen.py --params Params --language zh --theme dark -o window-zh.png
+    python tests/gui/screen.py --pictures .github/pictures
 """
 from __future__ import annotations
 
@@ -16,7 +17,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import ImageGrab
@@ -27,8 +27,9 @@ sys.path.insert(0, str(_ROOT))
 from jt_dfd.cli import run  # noqa: E402
 from jt_dfd.errors import UserError  # noqa: E402
 from jt_dfd.gui import svg  # noqa: E402
+from jt_dfd.gui.words import TEXTS  # noqa: E402
 
-_EXAMPLE = _ROOT / "jt_dfd" / "gui" / "examples" / "1.svg"
+_EXAMPLES = _ROOT / "jt_dfd" / "gui" / "examples"
 
 PACKAGES = ["xvfb", "xdotool"]
 #: seconds for the window to come up, and to close
@@ -60,8 +61,8 @@ def start_screen(size: str):
 class Screen:
     """Hands and eyes on one X display."""
 
-    def __init__(self, display: str):
-        self.display = display
+    def __init__(self, display: str, patience: float = 300, process=None):
+        self.display, self.patience, self.process = display, patience, process
 
     def do(self, *words) -> str:
         return subprocess.run(["xdotool", *map(str, words)], env={**os.environ, "DISPLAY": self.display}, check=True,
@@ -103,7 +104,47 @@ class Screen:
             bottom += 1
         return (x0, top, x1 - x0 + 1) if abs((x1 - x0) - (bottom - top)) <= 6 else None
 
-    def draw(self, strokes, page) -> None:
+    def windows(self, title: str):
+        """The visible windows of that title; there is no window manager to ask."""
+        return subprocess.run(["xdotool", "search", "--onlyvisible", "--name", title], text=True, capture_output=True,
+                              env={**os.environ, "DISPLAY": self.display}).stdout.split()
+
+    def window(self, title: str) -> str:
+        """The number of the window of that title, which gets the keyboard."""
+        self.until(lambda: self.windows(title))
+        number = self.windows(title)[-1]
+        self.do("windowfocus", "--sync", number)
+        return number
+
+    def press(self, *keys) -> None:
+        self.do("key", "--clearmodifiers", *keys)
+
+    def answer(self, title: str, path) -> None:
+        """Type a path into the file dialog of that title."""
+        number = self.window(title)
+        time.sleep(0.5)
+        self.press("ctrl+a")
+        self.do("type", "--delay", 15, str(path))
+        self.press("Return")
+        self.until(lambda: number not in self.windows(title))
+
+    def until(self, what):
+        deadline = time.monotonic() + self.patience
+        while not what():
+            if self.process is not None and self.process.poll() is not None:
+                raise UserError(f"the window ended with status {self.process.returncode}")
+            if time.monotonic() > deadline:
+                raise UserError(f"nothing came within {self.patience:.0f} s")
+            time.sleep(0.1)
+        return what()
+
+    def wait_for_engine(self, page) -> None:
+        """Until the square to the right of the page is as empty as the page."""
+        x, y, side = page
+        self.until(lambda: (np.asarray(self.see())[y + 8:y + side - 8, x + side + 30:x + 2 * side]
+                            .std((0, 1)) < 1).all())
+
+    def draw(self, strokes, page, lift: bool = True) -> None:
         x0, y0, side = page
         for stroke in strokes:
             words = []
@@ -112,56 +153,92 @@ class Screen:
                 if n == 0:
                     words += ["mousedown", 1]
                 words += ["sleep", "0.004"]
-            self.do(*words, "mouseup", 1)
+            self.do(*words, *(("mouseup", 1) if lift else ()))
+
+    def wait_for_face(self, page) -> None:
+        """Until the square to the right of the page is a picture and has been still for two seconds: while a face is
+        made a bar moves at its lower edge.  While the engine prepares itself, most of it is of a single colour."""
+        x, y, side = page
+        self.wait_until_still((slice(y + 8, y + side), slice(x + side + 30, x + 2 * side)), 0.4)
+
+    def wait_until_still(self, where=(slice(None), slice(None)), most: float = 1.0) -> None:
+        """Until this part of the screen has been the same for two seconds, and no colour fills that share of it."""
+        last, since = None, time.monotonic()
+
+        def still():
+            nonlocal last, since
+            area = np.asarray(self.see())[where].astype(int)
+            colours = np.unique(area.reshape(-1, 3) @ [1, 256, 65536], return_counts=True)[1]
+            if last is None or colours.max() > most * colours.sum() or not np.array_equal(area, last):
+                last, since = area, time.monotonic()
+            return time.monotonic() > since + 2
+
+        self.until(still)
+
+
+#: the pictures of .github/pictures: name, what is seen, and the window
+PICTURES = (
+    ("window", "finished", {}),
+    ("window-empty", "empty", {}),
+    ("window-drawing", "drawing", {}),
+    ("window-select", "select", {}),
+    ("window-morph-zh-dark", "morph", dict(language="zh", theme="dark")),
+    ("window-200-es", "finished", dict(language="es", scale=2)),
+    ("window-small", "finished", dict(size="683x384")),
+)
 
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-o", "--output", default="window.png",
                         help="picture to write, PNG or JPEG (default: window.png)")
+    parser.add_argument("--pictures", metavar="FOLDER", help="all pictures of .github/pictures instead, as JPEG there")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of those pictures only these")
     parser.add_argument("--params", help="weights folder (default: as the window finds it)")
-    parser.add_argument("--size", default="1400x830", help="of the virtual screen, in pixels (default: 1400x830)")
+    parser.add_argument("--size", default="1366x768", help="of the virtual screen, in pixels (default: 1366x768)")
+    parser.add_argument("--scale", type=float, default=1, help="of the window's pixels, 2 for 200 %%")
     parser.add_argument("--language", default="en", help="of the window (default: en)")
     parser.add_argument("--theme", default="light", choices=("light", "dark"))
-    parser.add_argument("--gender", default="female", choices=("female", "male"))
+    parser.add_argument("--scene", default="finished", choices=("finished", "empty", "drawing", "select", "morph"))
     parser.add_argument("--wait", type=float, default=900,
                         help="seconds to wait for faces; a first compile takes minutes")
-    parser.set_defaults(guide=False)
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     need(["Xvfb", "xdotool"])
+    if not args.pictures:
+        picture(args)
+        return 0
+    for name, scene, how in PICTURES:
+        if not args.only or name in args.only:
+            given = {**vars(args), **how, "scene": scene, "output": os.path.join(args.pictures, f"{name}.jpg")}
+            picture(argparse.Namespace(**given))
+    return 0
+
+
+def picture(args) -> None:
+    """One window, from its start to its picture."""
     server, display = start_screen(args.size)
     with tempfile.TemporaryDirectory() as home:
         env = {**os.environ, "DISPLAY": display, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
-               "QT_QPA_PLATFORM": "xcb"}
-        command = [sys.executable, str(_ROOT / "tools" / "draw.py"), "--language", args.language, "--theme", args.theme,
-                   "--gender", args.gender]
+               "QT_QPA_PLATFORM": "xcb", "QT_SCALE_FACTOR": str(args.scale), "LC_ALL": "C.UTF-8"}
+        command = [sys.executable, str(_ROOT / "tools" / "draw.py"), "--language", args.language, "--theme", args.theme]
         for name in ("params", "engine"):
             if getattr(args, name):
                 command += [f"--{name}", getattr(args, name)]
         settings = Path(home) / "jt_dfd" / "drawing.conf"
         settings.parent.mkdir()
-        settings.write_text(f"[General]\nguide={'true' if args.guide else 'false'}\n")  # the page is found by its white
+        settings.write_text("[General]\nguide=false\n")  # the page is found by its white
         window = subprocess.Popen(command, env=env)
         try:
-            screen = Screen(display)
-            page = screen.find_page(START)
-            ids = screen.do("search", "--onlyvisible", "--name", "DeepFaceDrawing").split()
+            screen = Screen(display, args.wait, window)
+            screen.find_page(START)
+            main = screen.window("DeepFaceDrawing")
             width, height = args.size.split("x")
-            screen.do("windowmove", ids[0], 0, 0, "windowsize", ids[0], width, height, "windowfocus", ids[0])
+            screen.do("windowmove", main, 0, 0, "windowsize", main, width, height)
             page = screen.find_page(START, still=True)  # where the layout has it after the change of size
-            # an example's strokes; the history shows the face before the last
-            drawn: Any = svg.load(_EXAMPLE)[0]
-            strokes = [[point[:2] for point in stroke.points] for stroke in drawn]
-            screen.draw(strokes[:-1], page)
-            wait_for_face(screen, page, args.wait, window)
-            screen.draw(strokes[-1:], page)
-            time.sleep(2)
-            wait_for_face(screen, page, args.wait, window)
-            screen.do("mousemove", int(width) // 2, int(height) - 8)
-            time.sleep(1)
+            pose(screen, args, page, main)
             screen.see().save(args.output, optimize=True, quality=90)
-            print(args.output)
+            print(args.output, flush=True)
         finally:
             window.send_signal(signal.SIGTERM)
             try:
@@ -170,28 +247,44 @@ def main(argv=None) -> int:
                 window.kill()
                 server.terminate()
                 server.wait()
-    return 0
 
 
-def wait_for_face(screen, page, seconds: float, window) -> None:
-    """Until the square to the right of the page is a picture and has been still for two seconds.  While the engine
-    prepares itself, most of that square is of a single colour."""
-    x, y, side = page
-    last, still, deadline = None, 0.0, time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if window.poll() is not None:
-            raise UserError(f"the window ended with status {window.returncode}")
-        area = np.asarray(screen.see())[y + 8:y + side - 8, x + side + 30:x + 2 * side].astype(int)
-        colours = np.unique(area.reshape(-1, 3) @ [1, 256, 65536], return_counts=True)[1]
-        if colours.max() < 0.4 * colours.sum() and last is not None and np.array_equal(area, last):
-            still += 0.5
-            if still >= 2:
-                return
-        else:
-            still = 0.0
-        last = area
-        time.sleep(0.5)
-    raise UserError(f"no face within {seconds:.0f} s")
+def pose(screen, args, page, main: str) -> None:
+    """Until there is to be seen what the scene is to show."""
+    (x, y, side), scene = page, args.scene
+    example = [[point[:2] for point in stroke.points] for stroke in svg.load(_EXAMPLES / "1.svg")[0]]  # type: ignore
+    away = (x + side // 2, y + side + 40)
+    screen.wait_for_engine(page)
+    if scene == "empty":
+        screen.do("windowfocus", "--sync", main)
+        screen.press("alt+v", "g")
+        screen.do("mousemove", *away)
+        time.sleep(2)
+        return
+    for other in ("2", "3"):  # faces of before, for the history
+        screen.do("windowfocus", "--sync", main)
+        screen.press("ctrl+o")
+        screen.answer(TEXTS[args.language]["open.title"], _EXAMPLES / f"{other}.svg")
+        screen.wait_for_face(page)
+    screen.do("windowfocus", "--sync", main)
+    screen.press("ctrl+n")
+    time.sleep(1)
+    until = len(example) // 2 if scene == "drawing" else len(example)
+    screen.draw(example[:until], page)
+    screen.do("mousemove", *away)
+    time.sleep(2)
+    screen.wait_for_face(page)
+    if scene == "drawing":  # the hand is still down, and the face of the strokes before is being made
+        screen.draw(example[until:until + 1], page)
+        screen.draw(example[until + 1:until + 2], page, lift=False)
+    elif scene == "select":
+        screen.press("v")  # then round the eye at the left and its brow, from a place without strokes on
+        screen.draw([[(190, 268), (146, 262), (146, 200), (156, 186), (232, 186), (234, 262), (194, 268)]], page)
+    elif scene == "morph":
+        screen.press("ctrl+m")
+        time.sleep(2)
+        screen.wait_until_still()
+    time.sleep(0.3 if scene == "drawing" else 1.5)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,13 @@
 import numpy as np
 import pytest
 from conftest import PATIENCE, Weights
-from hands import draw, mouse
-from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PyQt5.QtGui import QDragEnterEvent, QDropEvent
+from hands import draw, drop, mouse
+from PyQt5.QtCore import QEvent, QMimeData, Qt, QUrl
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
     QAbstractSpinBox,
-    QApplication,
     QFileDialog,
     QLabel,
     QMessageBox,
@@ -241,7 +239,7 @@ def test_a_face_can_be_pinned_and_named(window, qtbot, monkeypatch):
 
     from jt_dfd.gui import history
 
-    monkeypatch.setattr(history, "MOST", 3)
+    monkeypatch.setattr(history, "MAX_ENTRIES", 3)
     w = window()
     a_face(w, qtbot, LINE)
     dear = w.history.entries[0]
@@ -254,7 +252,7 @@ def test_a_face_can_be_pinned_and_named(window, qtbot, monkeypatch):
     assert len(w.history.entries) == 3, "others made room, it did not"
 
 
-@pytest.mark.parametrize("size, least, columns", [((1920, 1040), 700, 3), ((1366, 740), 500, 2), ((683, 384), 150, 2)])
+@pytest.mark.parametrize("size, least, columns", [((1920, 1040), 780, 2), ((1366, 740), 500, 2), ((683, 384), 150, 2)])
 def test_page_face_and_history_use_the_room(window, qtbot, size, least, columns):
     w = window(size=size)
     for n in range(2 * columns):
@@ -328,13 +326,6 @@ def test_a_random_face_is_strokes_that_can_be_erased_and_undone_in_one_step(wind
 
 
 # -- small things ------------------------------------------------------------------------------------------------------
-def drop(w, data):
-    for event in (QDragEnterEvent(QPoint(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier),
-                  QDropEvent(QPointF(300, 300), Qt.CopyAction, data, Qt.LeftButton, Qt.NoModifier)):
-        QApplication.sendEvent(w, event)
-        yield
-
-
 def links(*urls):
     data = QMimeData()
     data.setUrls([QUrl(url) for url in urls])
@@ -389,11 +380,11 @@ def test_an_autosave_that_fails_is_told_by_the_drawing_until_it_works(window, tm
     (tmp_path / "recovery").write_text("a file where the folder should be")
     w = window(start=False)
     draw(w.canvas, LINE)
-    qtbot.waitUntil(lambda: "autosaved" in w.stage.bad.text(), timeout=PATIENCE)
-    assert w.stage.bad.isVisible() and "recovery" in w.stage.bad.toolTip()
+    qtbot.waitUntil(lambda: "autosaved" in w.squares.bad.text(), timeout=PATIENCE)
+    assert w.squares.bad.isVisible() and "recovery" in w.squares.bad.toolTip()
     (tmp_path / "recovery").unlink()
     draw(w.canvas, [(60, 400), (300, 420)])
-    qtbot.waitUntil(lambda: not w.stage.bad.text(), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not w.squares.bad.text(), timeout=PATIENCE)
 
 
 def test_the_question_about_changes_has_letters_to_press(window, monkeypatch):

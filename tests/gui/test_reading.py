@@ -2,9 +2,13 @@
 import numpy as np
 import pytest
 from conftest import PATIENCE
+from hands import drop
 from PIL import Image
+from PyQt5.QtCore import QMimeData, QUrl
+from PyQt5.QtGui import QGuiApplication, QImage
 
 from jt_dfd.gui import files
+from jt_dfd.gui.engine import READY
 from jt_dfd.pictures import to_sketch
 
 
@@ -22,6 +26,23 @@ def photograph(root, tmp_path):
     source = sorted((root / "tests/data/samples/faces").iterdir())[0]
     Image.open(source).convert("RGB").resize((640, 640)).crop((0, 40, 640, 600)).save(tmp_path / "me.jpg", quality=92)
     return tmp_path / "me.jpg"
+
+
+@pytest.mark.parametrize("way", ["open", "drop", "paste"])
+def test_every_way_in_uses_the_one_reading(window, qtbot, meant, way):
+    w = window(start=False)
+    path, page = meant
+    if way == "open":
+        w.filing.open(str(path))
+    elif way == "drop":
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(path))])
+        list(drop(w, data))
+    else:
+        QGuiApplication.clipboard().setImage(QImage(str(path)))
+        w.actions["paste"].trigger()
+    qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), page), timeout=PATIENCE)
+    assert "Coloured ink" in w.reading_bar.label.text()
 
 
 def test_what_was_corrected_is_said_and_can_be_taken_back(window, qtbot, red):
@@ -62,6 +83,14 @@ def test_a_photograph_is_offered_as_lines_or_to_trace(window, qtbot, photograph,
     w.filing.open(str(photograph))
     qtbot.waitUntil(lambda: w.reading_bar.isVisibleTo(w), timeout=PATIENCE)
     assert "photograph" in w.reading_bar.label.text()
+    female, male = (w.reading_bar.genders[name] for name in ("female", "male"))
+    assert female.isVisible() and female.isChecked() and not male.isChecked()
+    male.click()
+    assert w.document.settings.gender == "male" and not female.isChecked() and w.controls.genders["male"].isChecked()
+    w.document.stack.undo()
+    assert female.isChecked() and not male.isChecked()
+    female.click()
+    assert female.isChecked() and w.document.settings.gender == "female"
     w.reading_bar.trace.click()
     assert w.document.is_blank() and w.canvas.underlay is not None and w.reading_bar.trace.isChecked()
     assert w.controls.reference.isVisible() and w.actions["reference"].isChecked()
@@ -76,6 +105,19 @@ def test_a_photograph_is_offered_as_lines_or_to_trace(window, qtbot, photograph,
         qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
         assert seen.pop() == ((560, 640, 3), style)
     qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), lines), timeout=PATIENCE)
+
+
+def test_a_photograph_has_no_face_until_something_is_made_of_it(window, weights, qtbot, photograph):
+    w = window()
+    w.filing.open(str(photograph))
+    qtbot.waitUntil(lambda: w.reading_bar.isVisibleTo(w), timeout=PATIENCE)
+    w.reading_bar.genders["male"].click()
+    qtbot.waitUntil(lambda: w.engine.state == READY, timeout=PATIENCE)
+    qtbot.wait(300)
+    assert weights.faces == 0 and w.live.result is None and not w.history.count()
+    w.document.replace(np.full((512, 512), 255, np.uint8) - 255 * np.eye(512, dtype=np.uint8), text="sketch")
+    qtbot.waitUntil(lambda: w.live.result is not None and not w.live.stale, timeout=PATIENCE)
+    assert w.live.result.settings.gender == "male"
 
 
 def test_a_photograph_without_a_face_is_said(window, qtbot, photograph, monkeypatch):

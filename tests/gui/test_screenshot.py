@@ -11,13 +11,14 @@ from PIL import Image
 
 
 @pytest.mark.screen
-def test_a_face_drawn_with_real_events_is_seen(weights, tmp_path):
+@pytest.mark.parametrize("scene", ["finished", "drawing"])
+def test_a_face_drawn_with_real_events_is_seen(weights, tmp_path, scene):
     for program in ("Xvfb", "xdotool"):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed (apt-get install xvfb xdotool)")
     out = tmp_path / "window.png"
     done = subprocess.run([sys.executable, str(ROOT / "tests" / "gui" / "screen.py"), "--engine", FAKE, "--params",
-                           str(weights.folder), "-o", str(out), "--size", "1200x760"],
+                           str(weights.folder), "-o", str(out), "--size", "1200x760", "--scene", scene],
                           env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True,
                           timeout=3 * PATIENCE / 1000)
     assert done.returncode == 0, done.stderr

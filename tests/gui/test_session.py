@@ -19,42 +19,6 @@ from jt_dfd.gui.strokes import Raster, to_array
 STROKES = [[(120, 150), (250, 130), (390, 150)], [(150, 300), (250, 330), (360, 300)], [(60, 450), (440, 460)]]
 
 
-def until(what, seconds=PATIENCE / 1000):
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "nothing came"
-        time.sleep(0.1)
-    return what()
-
-
-class Session(screen.Screen):
-    """A person at the screen; there is no window manager, so she also gives windows the keyboard."""
-
-    def window(self, title):
-        def there():
-            found = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", title], text=True,
-                                   env={**os.environ, "DISPLAY": self.display}, capture_output=True).stdout.split()
-            return found[-1:] if found else None
-
-        number, = until(there)
-        self.do("windowfocus", "--sync", number)
-        return number
-
-    def press(self, *keys):
-        self.do("key", "--clearmodifiers", *keys)
-
-    def answer(self, title, path):
-        """Type a path into a file dialog."""
-        number = self.window(title)
-        time.sleep(0.5)
-        self.press("ctrl+a")
-        self.do("type", "--delay", 15, str(path))
-        self.press("Return")
-        until(lambda: number not in subprocess.run(
-            ["xdotool", "search", "--onlyvisible", "--name", title], text=True,
-            env={**os.environ, "DISPLAY": self.display}, capture_output=True).stdout.split())
-
-
 @pytest.fixture
 def session(weights, tmp_path):
     for program in ("Xvfb", "xdotool"):
@@ -65,7 +29,7 @@ def session(weights, tmp_path):
     window = subprocess.Popen([sys.executable, str(ROOT / "tools" / "draw.py"), "--engine", FAKE, "--params",
                                str(weights.folder), "--language", "en"], env=env)
     try:
-        yield Session(display), window
+        yield screen.Screen(display, PATIENCE / 1000, window), window
     finally:
         window.send_signal(signal.SIGTERM)
         try:
@@ -86,13 +50,13 @@ def test_made_undone_saved_opened_moved_morphed_and_exported(session, weights, t
     s.press("g")  # View > Guide: off, so that the page is white all over
     page = s.find_page(60, still=True)
     s.draw(STROKES, page)
-    until(lambda: weights.faces >= 1)
+    s.until(lambda: weights.faces >= 1)
     s.press("ctrl+z")
     time.sleep(1.5)  # long enough for its face to be kept
     s.press("ctrl+s")
     path = tmp_path / "mine.svg"
     s.answer("Save the drawing", path)
-    until(path.exists)
+    s.until(path.exists)
     kept = svg.load(path)[0]
     assert len(kept) == 2, "three drawn, one undone"
     assert abs(kept[0].points[0][0] - 120) < 3 and abs(kept[0].points[-1][1] - 150) < 3
@@ -106,22 +70,22 @@ def test_made_undone_saved_opened_moved_morphed_and_exported(session, weights, t
     made = weights.faces
     s.press("v")
     s.draw([[(250, 131), (250, 160), (250, 200)]], page)  # the upper stroke 70 down
-    until(lambda: weights.faces > made)
+    s.until(lambda: weights.faces > made)
     time.sleep(1.5)
     s.press("ctrl+s")
-    until(lambda: svg.load(path)[0] != kept)
+    s.until(lambda: svg.load(path)[0] != kept)
     moved = svg.load(path)[0]
     assert len(moved) == 2 and abs(moved[-1].points[0][1] - 220) < 4, "what was moved lies on top"
     assert moved[0].points == kept[1].points
 
     s.press("ctrl+m")
     s.window("Morph between two faces")
-    until(lambda: weights.faces >= made + 1 + 9)
+    s.until(lambda: weights.faces >= made + 1 + 9)
     time.sleep(1)
     s.press("alt+f")
     film = tmp_path / "morph.gif"
     s.answer("Save as film", film)
-    until(film.exists)
+    s.until(film.exists)
     with Image.open(film) as frames:
         assert frames.size == (512, 512) and frames.n_frames >= 9
     s.window("Morph between two faces")
@@ -131,7 +95,7 @@ def test_made_undone_saved_opened_moved_morphed_and_exported(session, weights, t
     s.press("ctrl+shift+e")
     both = tmp_path / "both.png"
     s.answer("Export side by side", both)
-    until(both.exists)
+    s.until(both.exists)
     picture = np.asarray(Image.open(both).convert("RGB"))
     assert picture.shape == (512, 1024, 3)
     raster = Raster(1)

@@ -266,6 +266,13 @@ def test_a_gpu_build_never_downloads(tmp_path, machine, monkeypatch):
     assert chosen.get("use_nccl") == "0" or os.path.isdir(chosen["nccl_lib_path"])
 
 
+def test_a_gpu_s_core_lies_apart_from_the_cpu_s(tmp_path, machine, monkeypatch):
+    """Within one cache name Jittor finds the CPU's first, and the GPU would be lost once anything ran without it."""
+    monkeypatch.setenv("CUDA_HOME", str(toolkit(tmp_path / "cuda", (12, 4), 15)))
+    monkeypatch.setattr(gpu, "ask", lambda: H100)
+    assert plan.make_plan("cuda").environment["cache_name"] != plan.make_plan("cpu").environment["cache_name"]
+
+
 def test_looking_builds_nothing(tmp_path, machine, monkeypatch):
     monkeypatch.setenv("CUDA_HOME", str(toolkit(tmp_path / "cuda", (12, 4), 15)))
     monkeypatch.setattr(gpu, "ask", lambda: H100)

@@ -1,6 +1,7 @@
 """The changed copy of Jittor: made once, whole or not at all, and never of a Jittor that the changes do not fit."""
 from __future__ import annotations
 
+import hashlib
 import importlib.machinery
 import json
 import os
@@ -114,6 +115,24 @@ def test_it_is_made_once_and_again_where_rules_or_package_change(machine, packag
     assert len({key, jittor_copy.key(), Path(jittor_copy.provide()).name}) == 2
 
 
+def test_copies_that_nobody_uses_any_more_go_with_what_was_compiled_from_them(machine, package):
+    folders = {}
+    for name, days in (("old", 70), ("in use", 70), ("young", 50)):
+        (package / "jittor/compiler.py").write_text(as_shipped()["jittor/compiler.py"] + f"# {name}\n")
+        place = Path(jittor_copy.provide())
+        objects = jittor_copy.host.jittor_home() / ".cache/jittor/jt1.3.11/g++12/py3/2.36/cpu" / hashlib.md5(
+            place.name.encode()).hexdigest()[:8]
+        objects.mkdir(parents=True)
+        folders[name] = (place, objects)
+        os.utime(str(place / "manifest.json"), (time.time() - days * 86400,) * 2)
+        if name == "in use":
+            jittor_copy.provide()
+    (package / "jittor/compiler.py").write_text(as_shipped()["jittor/compiler.py"] + "# new\n")
+    new = Path(jittor_copy.provide())
+    assert new.is_dir() and {name: [p.is_dir() for p in pair] for name, pair in folders.items()} == {
+        "old": [False, False], "in use": [True, True], "young": [True, True]}
+
+
 @pytest.mark.parametrize("damage", ["gone", "short", "no manifest", "empty manifest"])
 def test_a_damaged_copy_is_made_again(machine, package, damage):
     place = Path(jittor_copy.provide())
@@ -128,7 +147,7 @@ def test_a_damaged_copy_is_made_again(machine, package, damage):
 
 
 def test_what_an_interrupted_copy_left_is_not_used_and_goes(machine, package):
-    left = jittor_copy.copies() / ".part-left"
+    left = jittor_copy.copies() / ".1.3.11.0-0123456789ab.abcdefgh.part"
     (left / "jittor").mkdir(parents=True)
     place = Path(jittor_copy.provide())
     assert place.is_dir() and not left.exists()
@@ -152,8 +171,8 @@ def test_another_that_prepares_is_waited_for_and_that_is_told(machine, package):
     assert holder.stdout.readline() == b"held\n"
     told = []
 
-    def show(stage, done, total):
-        told.append(stage)
+    def show(step, done, total):
+        told.append(step)
         holder.stdin.close()
     assert jittor_copy.provide(show) and told == ["lock"]
     holder.wait(60)

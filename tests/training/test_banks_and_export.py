@@ -8,12 +8,15 @@ import pytest
 from conftest import embedding_trainer, synthesis_trainer, write_set
 
 from jt_dfd import checkpoints
+from jt_dfd.cli import run
 from jt_dfd.components import COMPONENTS
+from jt_dfd.config import preset
 from jt_dfd.data import index, outlines
 from jt_dfd.errors import UserError
 from jt_dfd.pictures import to_sketch
 from jt_dfd.training import loop
 from jt_dfd.training.bank import BankError, banks_of, build_banks
+from jt_dfd.training.command import export_weights, train_synthesis
 from jt_dfd.training.export import export
 from jt_dfd.training.weights import open_weights
 
@@ -133,11 +136,32 @@ def test_parts_that_do_not_belong_together_are_refused(pairs, embedding, exporte
     assert not (tmp_path / "out").exists()
 
 
-def test_figures_of_a_folder_are_what_they_say(pairs, exported, tmp_path):
-    from jt_dfd.evaluation import metrics, run
+def test_weights_in_the_releases_layout_are_trained_on_and_exported(root, pairs, tmp_path, monkeypatch):
+    """Plain pickles and raw banks, of a small size, without config.json and rows.json."""
+    monkeypatch.syspath_prepend(str(root / "tests/parity"))
+    from weights import write_release
 
-    result = run.evaluate(exported / "params", pairs, device="cpu", refine=(0.0,), progress=False)
-    run.write(result, tmp_path)
+    from jt_dfd import Synthesizer
+
+    theirs = write_release(tmp_path / "Params", preset("tiny"), rows=20)
+    words = ["--data", str(pairs), "--init", str(theirs), "--out", str(tmp_path / "finer"), "--batch", "1", "--lr",
+             "5e-5", "--steps", "2", "--device", "cpu", "--train", "generator"]
+    assert run(train_synthesis, words) == 0
+    assert run(export_weights, ["--embedding", str(theirs), "--synthesis", str(tmp_path / "finer"), "--out",
+                                str(tmp_path / "mine"), "--dtype", "float32"]) == 0
+    before, after = checkpoints.open_folder(theirs, sizes_from_files=True), checkpoints.open_folder(tmp_path / "mine")
+    assert all(np.array_equal(before.bank(c, g), after.bank(c, g)) for c in COMPONENTS for g in checkpoints.GENDERS)
+    for kind, component, same in (("feature_decoder", "nose", True), ("generator", "rest", False)):
+        old, new = before.network(kind, component), after.network(kind, component)
+        assert all(np.array_equal(old[n], new[n]) for n in new) == same
+    assert Synthesizer(tmp_path / "mine", "cpu").synthesize(pairs / "sketches/000.png", "male").face.std() > 1
+
+
+def test_figures_of_a_folder_are_what_they_say(pairs, exported, tmp_path):
+    from jt_dfd.evaluation import metrics
+    from jt_dfd.evaluation.run import evaluate, write
+
+    write(evaluate(exported / "params", pairs, device="cpu", refine=(0.0,), progress=False), tmp_path)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["pictures"] == 2 and figures["bank_rows"] == {"male": 4, "female": 4}
     assert set(figures["embedding"]) == set(COMPONENTS)

@@ -15,13 +15,14 @@ def test_from_the_papers_data_to_weights_that_draw(root, tmp_path, monkeypatch):
     assert subprocess.call([sys.executable, str(root / "tools/prepare_data.py"), *words, "--out",
                             str(tmp_path / "set")]) == 0
     words = [sys.executable, str(root / "tools/train_all.py"), "--data", str(tmp_path / "set"), "--out",
-             str(tmp_path), "--preset", "tiny", "--embedding-steps", "20", "--synthesis-steps", "20", "--batch", "2",
+             str(tmp_path), "--preset", "tiny", "--steps", "20", "--batch", "2",
              "--perceptual-network", "off", "--device", "cpu", "--set", "generator_width=12", "latent=16",
              "--synthesis-lr", "1e-4"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-2000:]
     options = json.loads((tmp_path / "synthesis/options.json").read_text())
     assert options["lr"] == 1e-4 and json.loads((tmp_path / "embedding/options.json").read_text())["lr"] == 1e-3
+    assert "<code>python -m jt_dfd train_embedding --out" in (tmp_path / "embedding/index.html").read_text()
     # a second call finds everything done
     again = subprocess.run(words, capture_output=True, timeout=3600, text=True)
     assert again.returncode == 0 and again.stderr.count("finished already") == 2

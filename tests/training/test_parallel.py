@@ -1,5 +1,6 @@
 """Two processes under mpirun with a picture each are one process with both."""
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -101,6 +102,8 @@ def test_a_signal_saves_and_stops(root, pairs, embedding, tmp_path, to):
     finally:
         process.kill()
     assert f"kill -USR1 {process.pid}" in said.read_text()
+    # launched again as it was, with its options
+    assert f"Go on with: {shlex.join(words[:5])} " in said.read_text()
     saved = RunFolder(out).steps()
     assert len(saved) == 1 and 0 < saved[0] < 100000, said.read_text()[-3000:]
 
