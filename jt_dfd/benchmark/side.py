@@ -52,6 +52,7 @@ class Side:
     package = ("", "", "")           #: the framework's module, its name, and what to install
     remembers = True                 #: whether a stroke may be quicker than a face
     task: Any = None
+    request: Dict = {}               #: what ``open`` was asked with
     device: str                      #: "cpu" or "cuda", set by ``start``
     no_grad: Any                     #: the framework's own, set by ``start``
     start: Callable                  #: () -> None; start the framework as ``request`` says
@@ -152,7 +153,7 @@ class Side:
         """(seconds, facts) of one run, what it works on being made before the clock starts."""
         given = self.task.make()
         self.wait()
-        clock = time.process_time if self.request["clock"] == "processor" else time.perf_counter
+        clock = time.process_time if self.request.get("clock") == "processor" else time.perf_counter
         began = clock()
         result = self.task.run(given)
         self.wait()
