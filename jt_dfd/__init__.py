@@ -2,10 +2,9 @@
 
 Importing this package never imports Jittor: names below are loaded when first used.
 """
-from typing import TYPE_CHECKING
-
 __version__ = "1.0.0"
 
+TYPE_CHECKING = False   # importing typing for it would cost every --help 4 ms
 if TYPE_CHECKING:  # what editors and checkers see
     from .components import COMPONENTS, Geometry
     from .config import Config

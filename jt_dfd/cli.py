@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import UserError
@@ -49,15 +50,18 @@ def words(error: OSError) -> str:
     return what if error.filename is None else f"{error.filename}: {what}"
 
 
-class when_stopped:
-    """``with when_stopped(text):``  Ctrl-C inside ends with ``text``: what is kept, and how to go on."""
+def end_as_ctrl_c() -> None:
+    """From here on a request to end (SIGTERM, a scheduler's) takes the way of Ctrl-C, which tidies up."""
+    import signal
 
-    def __init__(self, text: str):
-        self.text = text
+    with suppress(ValueError):   # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    def __enter__(self) -> None:
-        pass
 
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is KeyboardInterrupt:
-            raise KeyboardInterrupt(self.text) from None
+@contextmanager
+def when_stopped(text: str) -> Iterator[None]:
+    """Ctrl-C inside ends with ``text``: what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(text) from None

@@ -8,9 +8,11 @@ canvas; the release's canvas is 512 pixels, smaller presets scale its windows an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Tuple
+from math import floor
+from typing import TYPE_CHECKING, Dict, Tuple
 
-import numpy as np
+if TYPE_CHECKING:   # who only reads options waits for no numpy
+    import numpy as np
 
 #: every component, in the order used for storage, sliders and reports
 COMPONENTS: Tuple[str, ...] = ("eye1", "eye2", "nose", "mouth", "rest")
@@ -47,7 +49,7 @@ CANONICAL_POINTS: Dict[str, Tuple[float, float]] = {
 
 
 def _half_up(value: float) -> int:
-    return int(np.floor(value + 0.5))
+    return floor(value + 0.5)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Geometry:
         if canvas not in (64, 128, 256, 512):
             raise ValueError(f"canvas must be 512, 256, 128 or 64 pixels, not {canvas!r}")
         self.canvas = canvas
-        self.downs = int(np.log2(canvas // GRID["rest"]))  # 512 -> 5, 256 -> 4, 64 -> 2
+        self.downs = (canvas // GRID["rest"]).bit_length() - 1  # 512 -> 5, 256 -> 4, 64 -> 2
         scale = canvas / RELEASE_CANVAS
         self.windows: Dict[str, Window] = {}
         for name, (x, y, _size) in _RELEASE_WINDOWS.items():
@@ -126,6 +128,8 @@ class Geometry:
 
     def touched(self, before: np.ndarray, after: np.ndarray) -> Tuple[str, ...]:
         """The components whose input differs between two canvas pictures (H, W)."""
+        import numpy as np
+
         return tuple(name for name in COMPONENTS
                      if not np.array_equal(self.crop(before, name), self.crop(after, name)))
 

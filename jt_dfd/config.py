@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-from .components import COMPONENTS, GRID, Geometry
+from .components import COMPONENTS, Geometry
 from .errors import UserError
 
 FORMAT = 1  # of config.json
@@ -79,10 +79,6 @@ class Config:
     @property
     def geometry(self) -> Geometry:
         return Geometry(self.canvas)
-
-    def grid(self, component: str) -> int:
-        """Edge of the component's latent grid, in cells."""
-        return GRID[component]
 
     def to_dict(self) -> Dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

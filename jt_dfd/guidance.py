@@ -20,7 +20,7 @@ PART_SHARE = 0.5
 LEFT_OUT = 0.25
 #: the most ink that a decoded pixel holds, 1 being black, where it would be 0.5 * (1 + 2): the decoders are not bounded
 #: (ours, generous)
-MOST_INK = 1.5
+MAX_INK = 1.5
 #: where a mask starts to fade and where it has faded, as a radius with the window's edge at 1 (ours: the release's
 #: mask pictures are its own; these have their look, a dark centre and a light rim)
 _INNER, _OUTER = 0.55, 1.0
@@ -43,7 +43,7 @@ def visible(weights: np.ndarray) -> np.ndarray:
     """(k,) weights of a component's neighbours -> (k,) bool: those that have to be decoded for its shadow.  The others
     have no positive weight, or so little, all together, that no grey level changes (LEFT_OUT)."""
     least_first = np.argsort(weights, kind="stable")
-    ink = 255 * MOST_INK * np.cumsum(np.clip(weights[least_first].astype(np.float64), 0, WEIGHT_LIMIT))
+    ink = 255 * MAX_INK * np.cumsum(np.clip(weights[least_first].astype(np.float64), 0, WEIGHT_LIMIT))
     out = np.zeros(len(weights), bool)
     out[least_first] = ink >= LEFT_OUT
     return out & (weights > 0)

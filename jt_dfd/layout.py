@@ -171,11 +171,11 @@ def _encoder(config: Config, component: str) -> Network:
         layers += [_down(into, width), _res(width, "batch")]
         into = width
     return (Sequence("conv", tuple(layers), config.geometry.window(component).size),
-            Sequence("fc_mu", (Linear(into * config.grid(component) ** 2, config.latent),), 0))
+            Sequence("fc_mu", (Linear(into * GRID[component] ** 2, config.latent),), 0))
 
 
 def _decoder(config: Config, component: str, widths: Tuple[int, ...], channels: int, norm: str) -> Network:
-    width, grid = config.encoder_widths[-1], config.grid(component)
+    width, grid = config.encoder_widths[-1], GRID[component]
     start, layers = Linear(config.latent, width * grid ** 2), [_res(width, norm)]
     for up in widths:
         layers += [_up(width, up, norm), _res(up, norm)]

@@ -217,6 +217,7 @@ def _is_empty(array: np.ndarray) -> bool:
 
 def _tiff_by_opencv(path: Path) -> np.ndarray:
     import cv2
+    from PIL import Image
 
     array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
@@ -224,10 +225,7 @@ def _tiff_by_opencv(path: Path) -> np.ndarray:
     array = array if array.dtype == np.uint8 else scaled(array)
     if array.ndim == 3:
         array = np.ascontiguousarray(array[:, :, (2, 1, 0, 3)[:array.shape[2]]])
-        if array.shape[2] == 4:
-            white = 255 - array[:, :, 3:].astype(np.uint16)
-            array = np.clip(array[:, :, :3] * (array[:, :, 3:] / 255) + white, 0, 255).astype(np.uint8)
-    return array
+    return opaque(Image.fromarray(array))
 
 
 def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) -> np.ndarray:
@@ -260,9 +258,32 @@ def to_sketch(source: Union[str, os.PathLike, np.ndarray], canvas: int = 512) ->
     array = np.ascontiguousarray(array)
     if array.shape != (512, 512):
         array = cv2.resize(array, (512, 512), interpolation=cv2.INTER_CUBIC)
-    if canvas != 512:
-        array = cv2.resize(array, (canvas, canvas), interpolation=cv2.INTER_AREA)
-    return array
+    return resized(array, canvas)
+
+
+def to_input(picture: np.ndarray) -> np.ndarray:
+    """uint8 of any shape -> float32 in [-1, 1], as the networks take it (release)."""
+    return (picture.astype(np.float32) - 127.5) / 127.5
+
+
+def to_pixels(values: np.ndarray) -> np.ndarray:
+    """What the networks give, in [-1, 1] -> uint8, clipped and truncated (release)."""
+    return np.clip((values + 1) / 2 * 255, 0, 255).astype(np.uint8)
+
+
+def rgb(picture: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, 3) -> (H, W, 3)."""
+    return np.repeat(picture[:, :, None], 3, 2) if picture.ndim == 2 else picture
+
+
+def resized(picture: np.ndarray, edge: int) -> np.ndarray:
+    """A square picture as (edge, edge) or (edge, edge, 3): by area where it shrinks, cubic where it grows."""
+    import cv2
+
+    if picture.shape[0] == edge:
+        return picture
+    how = cv2.INTER_AREA if picture.shape[0] > edge else cv2.INTER_CUBIC
+    return cv2.resize(picture, (edge, edge), interpolation=how)
 
 
 def write_png(path: Union[str, os.PathLike], array: np.ndarray, **info) -> None:

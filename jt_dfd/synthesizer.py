@@ -24,7 +24,7 @@ from .components import COMPONENTS, MERGE_ORDER
 from .errors import InputError
 from .guidance import visible
 from .memory import Places, Recent, digest
-from .pictures import to_sketch
+from .pictures import resized, to_sketch
 from .selection import check_anchor, check_k
 
 #: neighbours projected on (release; the paper says 10)
@@ -203,7 +203,7 @@ class Synthesizer:
         for part in MERGE_ORDER:
             rows, columns = self.geometry.window(part).slices
             page[rows, columns] = np.minimum(page[rows, columns], pictures[part])
-        return _enlarge(np.clip((page + 1) * 127.5, 0, 255).astype(np.uint8))
+        return resized(np.clip((page + 1) * 127.5, 0, 255).astype(np.uint8), 512)
 
     def warm(self, progress: Optional[Callable[[str, int, int], None]] = None) -> None:
         """Compile what a face needs, so that the first one does not wait; ``progress(step, done, total)``."""
@@ -257,7 +257,7 @@ class Synthesizer:
             from .kernels.shadow import pictures
 
             page, parts = pictures(pending if isinstance(pending, np.ndarray) else pending.numpy(), self.geometry)
-            pending = self._shadow[_shadow_key(near)] = _enlarge(page), parts
+            pending = self._shadow[_shadow_key(near)] = resized(page, 512), parts
         return pending
 
     def _decode(self, component, key, rows):
@@ -337,14 +337,6 @@ def refine_amounts(refine: Union[float, Mapping[str, float]]) -> Dict[str, float
 
 def _shadow_key(near):
     return tuple((n.key, n.rows.tobytes(), n.weights.tobytes()) for n in near.values())
-
-
-def _enlarge(picture: np.ndarray) -> np.ndarray:
-    if picture.shape[0] == 512:
-        return picture
-    import cv2
-
-    return cv2.resize(picture, (512, 512), interpolation=cv2.INTER_CUBIC)
 
 
 class _Clock:

@@ -12,7 +12,7 @@ from ..checkpoints import GENDERS, bank_path, network_path, write_config
 from ..components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
 from ..config import Config
 from ..layout import specification_of
-from ..pictures import to_sketch
+from ..pictures import to_input, to_sketch
 
 SEED = 20200601
 #: rows of a seeded bank by preset: the release's own numbers, and fewer where the networks are small
@@ -135,15 +135,11 @@ def batch(config: Config, size: int, number: int) -> Dict[str, np.ndarray]:
     """A training step's arrays, float32 in [-1, 1]: {component: (N, 1, S, S)}, "sketch" and "photo" (N, 3, C, C)."""
     rng, geometry = np.random.default_rng([SEED, 7, number]), config.geometry
     pages = [to_sketch(sketch(geometry, 1000 + number * size + i), config.canvas) for i in range(size)]
-    out = {c: np.stack([_scaled(geometry.crop(page, c)) for page in pages])[:, None] for c in COMPONENTS}
-    out["sketch"] = np.stack([_scaled(page) for page in pages])[:, None]
+    out = {c: np.stack([to_input(geometry.crop(page, c)) for page in pages])[:, None] for c in COMPONENTS}
+    out["sketch"] = np.stack([to_input(page) for page in pages])[:, None]
     rough = rng.integers(0, 256, (size, 3, config.canvas // 8, config.canvas // 8)).astype(np.uint8)
-    out["photo"] = _scaled(np.repeat(np.repeat(rough, 8, 2), 8, 3))
+    out["photo"] = to_input(np.repeat(np.repeat(rough, 8, 2), 8, 3))
     return out
-
-
-def _scaled(picture: np.ndarray) -> np.ndarray:
-    return (picture.astype(np.float32) - 127.5) / 127.5
 
 
 def write_set(folder: Path, pairs: int = PAIRS) -> Path:

@@ -26,31 +26,22 @@ def facts(threads: Optional[int]) -> Dict:
     threads = threads or int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or cores)
     return {"system": platform.platform(), "cpu": host.processor_model() or platform.machine(),
             "isa": {"processor": isa.processor(), "limit": isa.setting() or None}, "cores": cores, "threads": threads,
-            "memory_bytes": _memory_total(), "memory_available_bytes": available(), "load": load(),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "memory_available_bytes": available(), "load": load(),
             "gpu": _nvidia_smi("gpu=name,memory.total,driver_version"), "python": platform.python_version(),
             "numpy": numpy.__version__, "jt_dfd": __version__,
             "command": " ".join(map(shlex.quote, [Path(sys.argv[0]).name, *sys.argv[1:]])),
             "time": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")}
 
 
-def load() -> Optional[List[float]]:
+def load() -> List[float]:
     """Load averages of 1, 5 and 15 minutes."""
-    try:
-        return [round(v, 2) for v in os.getloadavg()]
-    except (OSError, AttributeError):
-        return None
-
-
-def _memory_total() -> Optional[int]:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
+    return [round(v, 2) for v in os.getloadavg()]
 
 
 def available() -> Optional[int]:
     """Bytes that could be had without swapping; None where the system does not say."""
-    return _field("/proc/meminfo", "MemAvailable")
+    return host.kernel_bytes("/proc/meminfo", "MemAvailable")
 
 
 def gpu_bytes(pid: int) -> Optional[int]:
@@ -73,23 +64,12 @@ class Peak:
             Path("/proc/self/clear_refs").write_text("5")  # counts VmHWM anew, where the system allows it
         except OSError:
             self.own = False
-        self.before = _field("/proc/self/status", "VmRSS")
+        self.before = host.kernel_bytes("/proc/self/status", "VmRSS")
 
     def facts(self) -> Dict:
         """peak_bytes, resident_bytes (at ``begin``), and whether the peak is that of this stage alone."""
-        return {"peak_bytes": _field("/proc/self/status", "VmHWM"), "resident_bytes": self.before,
+        return {"peak_bytes": host.kernel_bytes("/proc/self/status", "VmHWM"), "resident_bytes": self.before,
                 "peak_is_own": self.own}
-
-
-def _field(path: str, name: str) -> Optional[int]:
-    """Bytes of a field of a file in /proc whose lines are "name: N kB"; None where there is none."""
-    try:
-        for line in Path(path).read_text().splitlines():
-            if line.startswith(name + ":"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
 
 
 def _nvidia_smi(query: str, form: str = "") -> List[str]:

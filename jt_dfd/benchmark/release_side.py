@@ -17,7 +17,7 @@ from ..components import COMPONENTS, MERGE_ORDER
 from ..config import Config
 from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask
 from ..kernels import merge
-from ..pictures import to_sketch
+from ..pictures import to_input, to_pixels, to_sketch
 from .jittor_side import JittorSide
 from .side import K
 
@@ -94,7 +94,7 @@ class Networks:
     def encode(self, crops):
         out = {}
         for c, crop in crops.items():
-            x = np.ascontiguousarray((crop.astype(np.float32) - 127.5) / 127.5)
+            x = np.ascontiguousarray(to_input(crop))
             out[c] = self._of["encoder", c](jt.array(x[None, None])).numpy()[0]
         return out
 
@@ -109,7 +109,7 @@ class Networks:
 
     def photograph(self, features):
         face = self._of["generator", "rest"](merge.reference(features, self.geometry)).numpy()[0]
-        return np.clip((face.transpose(1, 2, 0) + 1) / 2 * 255, 0, 255).astype(np.uint8)
+        return to_pixels(face.transpose(1, 2, 0))
 
 
 class _Block(nn.Module):

@@ -34,10 +34,10 @@ def head(header: Dict) -> List[str]:
     limit = f", no more than {m['isa']['limit']} used" if m["isa"]["limit"] else ""
     lines.append(f"vectors   {m['isa']['processor']} in the processor{limit}")
     lines += [f"gpu       {name}" for name in m["gpu"]]
-    lines.append(f"load      {', '.join(map(str, load)) if load else 'unknown'} (1, 5, 15 minutes), {m['time']}")
+    lines.append(f"load      {', '.join(map(str, load))} (1, 5, 15 minutes), {m['time']}")
     if header.get("load_end"):
         lines[-1] += f"; {', '.join(map(str, header['load_end']))} at the end (the benchmark's own work counts in it)"
-    if load and load[0] > machine.BUSY:
+    if load[0] > machine.BUSY:
         lines.append("WARNING   the machine is not idle: seconds are too long, and ratios less certain than they look")
     lines.append(f"versions  jt_dfd {m['jt_dfd']}, Python {m['python']}, numpy {m['numpy']}")
     for side, facts in header["sides"].items():
@@ -45,7 +45,7 @@ def head(header: Dict) -> List[str]:
                                       or "did not start"))
     lines.append(f"weights   {header['weights']}")
     lines.append(f"repeats   {header['repeats']} round(s) after {header['warmup']} warm-up run(s), "
-                 f"{header['precision']} precision")
+                 f"{header['precision']} precision, seconds of the {header['clock']} clock")
     return lines
 
 

@@ -14,14 +14,14 @@ import numpy as np
 from ..components import COMPONENTS, PARTS
 from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask, visible
 from ..memory import Recent, digest
-from ..pictures import to_sketch
+from ..pictures import resized, to_input, to_sketch
 from . import inputs
 from .side import K, Side, copy_on_cpu
 
 #: the weight of the condition that reconstruction weights sum to one (release)
 PENALTY = 10.0
-#: bytes of decoded neighbours kept: as many as the Synthesizer keeps
-DECODED = 160   #: neighbours kept, as many as this project keeps
+#: decoded neighbours kept: as many as the Synthesizer keeps
+DECODED = 160
 
 
 class Torch(Side):
@@ -152,11 +152,7 @@ class Torch(Side):
                 self._maps.pop(c, None)
             self._maps.update(networks.map_features({c: self._near[c][2] for c in changed}))
             face = networks.photograph(self._maps)
-        if face.shape[0] != 512:
-            import cv2
-
-            face = cv2.resize(face, (512, 512), interpolation=cv2.INTER_CUBIC)
-        return face, {}
+        return resized(face, 512), {}
 
     def _pictures(self, component, rows):
         """The decoded rows of a bank; those decoded before are remembered."""
@@ -183,7 +179,20 @@ class Torch(Side):
         return (255 - page.clamp(0, 255)).to(self.torch.uint8).cpu().numpy()
 
     def trainer(self, stage, batch, gan):
-        return trainer(self, stage, batch, gan)
+        """(function of a batch: one step, which returns {loss: value}; function that makes a batch)."""
+        step, torch, numbers = (Embedding(self) if stage == "embedding" else Synthesis(self, gan)), self.torch, count()
+
+        def make():
+            arrays = inputs.batch(self.config, batch, next(numbers))
+            return {name: self.tensor(a) for name, a in arrays.items()}
+
+        def run(given):
+            with torch.autocast(self.device, torch.float16, enabled=step.half):
+                losses, apply = step(given)
+            values = torch.stack([v.detach().reshape(()) for v in losses.values()]).cpu().tolist()
+            apply()
+            return dict(zip(losses, values))
+        return run, make
 
 
 class ChannelsLast(Torch):
@@ -211,7 +220,7 @@ class Networks:
     def encode(self, crops):
         """{component: (S, S) uint8} -> {component: (latent,) tensor}."""
         encoders = self._pipeline.encoders
-        return {c: encoders[c](self.tensor((crop.astype(np.float32) - 127.5) / 127.5)[None, None])[0]
+        return {c: encoders[c](self.tensor(to_input(crop))[None, None])[0]
                 for c, crop in crops.items()}
 
     def decode(self, component, vectors):
@@ -233,23 +242,6 @@ class Networks:
         with self._autocast():
             face = self._pipeline.generator(merge(features, self.config))
         return face_picture(face)
-
-
-def trainer(side, stage: str, batch: int, gan: bool):
-    """(function of a batch: one step, which returns {loss: value}; function that makes a batch)."""
-    step, torch, numbers = (Embedding(side) if stage == "embedding" else Synthesis(side, gan)), side.torch, count()
-
-    def make():
-        arrays = inputs.batch(side.config, batch, next(numbers))
-        return {name: torch.from_numpy(a).to(side.device) for name, a in arrays.items()}
-
-    def run(given):
-        with torch.autocast(side.device, torch.float16, enabled=step.half):
-            losses, apply = step(given)
-        values = torch.stack([v.detach().reshape(()) for v in losses.values()]).cpu().tolist()
-        apply()
-        return dict(zip(losses, values))
-    return run, make
 
 
 class _Step:

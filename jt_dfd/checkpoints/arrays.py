@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Dict, Iterable, Tuple
+from typing import Dict, Iterable, Optional, Tuple
 
 import numpy as np
 
@@ -75,6 +75,19 @@ def check_arrays(arrays: Dict[str, np.ndarray], shapes: Dict[str, Tuple[int, ...
         if name.endswith("running_var") and array.min(initial=0) < 0:
             raise CheckpointError(f"{source}: parameter {name} holds a negative variance. The file is damaged.")
         out[name] = stored if as_stored else array
+    return out
+
+
+def rounded(array: np.ndarray, dtype: Optional[str], what: str, instead: str) -> np.ndarray:
+    """The array rounded once to ``dtype``; as it is for None.  CheckpointError, with ``instead`` as the way out, where
+    a number does not fit into it."""
+    if dtype is None or array.dtype == np.dtype(dtype):
+        return array
+    with np.errstate(over="ignore"):
+        out = array.astype(dtype)
+    if not np.isfinite(out).all():
+        raise CheckpointError(f"{what} holds numbers up to {float(np.abs(array).max()):.3g}, too large for {dtype}; "
+                              f"{instead}")
     return out
 
 

@@ -357,9 +357,11 @@ def _sizes_from_files(folder: Folder) -> Config:
     return combined_config(known, folder.path)
 
 
-def bank_format(path, latent: Optional[int] = None) -> Tuple[int, str]:
-    """(numbers a row, element type) of a single ``.bin`` bank: what the config.json of the folder around it says, else
-    the release's 512 and float32."""
+def bank_format(path, latent: Optional[int] = None) -> Tuple[Optional[int], str]:
+    """(numbers a row, element type) of a single bank: of a ``.bin`` what the config.json of the folder around it says,
+    else the release's 512 and float32; None for the numbers of a row where the file tells them itself."""
+    if not formats.is_rows(path):
+        return None, "float32"
     file = Path(path).resolve().parent.parent / CONFIG_FILE
     try:
         data = configuration.load(file) if file.is_file() else {}
@@ -370,16 +372,19 @@ def bank_format(path, latent: Optional[int] = None) -> Tuple[int, str]:
     return latent or network.latent, "float16" if half else "float32"
 
 
-def read_rows(path, latent: int, stored: str, as_stored: bool = False) -> np.ndarray:
-    """(rows, latent) float32 of a bank in any format; ``stored`` is the element type of a ``.bin``.  as_stored keeps
-    the file's own element type."""
+def read_rows(path, latent: Optional[int], stored: str, as_stored: bool = False) -> np.ndarray:
+    """(rows, latent) float32 of a bank in any format; latent may be None, for as many as there are, and ``stored`` is
+    the element type, both but for a ``.bin``.  as_stored keeps the file's own element type."""
     path = Path(path)
     if formats.is_rows(path):
+        assert latent is not None
         return read_bank(path, latent, stored).astype(stored if as_stored else np.float32, copy=False)
     layout, arrays, _ = recognise(formats.read_any(path), path)
-    if layout.kind != "bank" or arrays[BANK].shape[1] != latent:
-        raise CheckpointError(f"{path}: expected a feature bank of rows of {latent} numbers, found "
-                              + (f"rows of {arrays[BANK].shape[1]}" if layout.kind == "bank" else f"a {layout}"))
+    if layout.kind != "bank":
+        raise CheckpointError(f"{path}: expected a feature bank, found a {layout}")
+    if latent not in (None, arrays[BANK].shape[1]):
+        raise CheckpointError(f"{path}: expected a feature bank of rows of {latent} numbers, found rows of "
+                              f"{arrays[BANK].shape[1]}")
     return np.require(arrays[BANK], None if as_stored else np.float32, ["C"])
 
 

@@ -17,6 +17,7 @@ from typing import Callable, Dict, Iterable, List, Optional
 from ..atomic import scratch_beside
 from ..components import COMPONENTS
 from ..errors import UserError
+from ..layout import KINDS
 from .arrays import CheckpointError
 from .folder import GENDERS, bank_path, network_path, open_folder
 
@@ -25,6 +26,7 @@ ARCHIVES: Dict[str, str] = {
     "AE_whole": "https://www.dropbox.com/s/cs4895ci51h8xn3/AE_whole.zip?dl=1",
     "Combine": "https://www.dropbox.com/s/5s5c4zuq6jy0cgc/Combine.zip?dl=1",
 }
+_NETWORKS = [(kind, c) for c in COMPONENTS for kind in KINDS if kind != "generator"] + [("generator", "rest")]
 _CHUNK = 1 << 20
 
 
@@ -34,10 +36,8 @@ class FetchError(UserError):
 
 def expected_files(archive: str) -> List[str]:
     """Relative paths that the archive (a key of ARCHIVES) brings."""
-    every = [network_path("generator")]
-    for component in COMPONENTS:
-        every += [network_path(kind, component) for kind in ("encoder", "image_decoder", "feature_decoder")]
-        every += [bank_path(component, gender) for gender in GENDERS]
+    every = [network_path(*network) for network in _NETWORKS]
+    every += [bank_path(component, gender) for component in COMPONENTS for gender in GENDERS]
     return sorted(p for p in every if p.startswith(archive + "/"))
 
 
@@ -115,16 +115,13 @@ def verify(folder, progress: Optional[Callable[[str], object]] = None) -> None:
     opened = open_folder(folder)
     if opened.path != Path(folder):
         raise CheckpointError(f"{folder}: holds none of the release's files")
+    for kind, component in _NETWORKS:
+        if progress:
+            progress(network_path(kind, component))
+        opened.network(kind, component)
     for component in COMPONENTS:
-        for kind in ("encoder", "image_decoder", "feature_decoder"):
-            if progress:
-                progress(network_path(kind, component))
-            opened.network(kind, component)
         for gender in GENDERS:
             opened.bank(component, gender)
-    if progress:
-        progress(network_path("generator"))
-    opened.network("generator")
 
 
 def fetch(folder, archives: Iterable[Path] = (), progress=None) -> None:

@@ -3,13 +3,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 from ..checkpoints import formats
-from ..cli import when_stopped
+from ..cli import end_as_ctrl_c, when_stopped
 from ..errors import UserError
 
 _EPILOG = """\
@@ -105,8 +103,8 @@ def main(arguments=None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     _check_use(parser, options)
-    with _tidy_end():
-        return _run(options)
+    end_as_ctrl_c()   # half-written files go
+    return _run(options)
 
 
 def _check_use(parser: argparse.ArgumentParser, options) -> None:
@@ -130,59 +128,31 @@ def _run(options) -> int:
         raise UserError("not enough memory; nothing was written") from None
 
 
-@contextmanager
-def _tidy_end():
-    """A request to end (SIGTERM) takes the way of Ctrl-C, which removes half-written files."""
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread
-        before = None
-    try:
-        yield
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
-
-
 def _convert(options) -> int:
-    to = options.command[3:]
-    if not Path(options.source).is_dir():
-        from .convert import convert_file
-
-        done = convert_file(options.source, options.destination, to, options.dtype, options.force, options.verify,
-                            options.key, options.latent)
-        print(f"{options.destination}: {done.layout}, {done.numbers:,} numbers")
-        for note in done.notes:
-            print(f"  {note}")
-        _say_proof([done])
-        return 0
     from tqdm import tqdm
 
-    from .convert import convert_folder
-
-    with tqdm(unit="B", unit_scale=True, unit_divisor=1000, leave=False) as bar:
-        def progress(text, position, total):
-            bar.total = total
-            bar.set_description(text.rpartition("/")[2], refresh=False)
-            bar.n = position
-            bar.refresh()
-
-        dones = convert_folder(options.source, options.destination, to,
-                               "." + (getattr(options, "format", None) or "pth"),
-                               options.dtype, options.force, options.verify, options.partial, progress)
-    print(f"{options.destination}: {len(dones)} files, {sum(done.numbers for done in dones):,} numbers")
-    for note in sorted({note for done in dones for note in done.notes}):
-        print(f"  {note}")
-    _say_proof(dones)
-    return 0
-
-
-def _say_proof(dones) -> None:
+    from .convert import convert_file, convert_folder
     from .verify import TOLERANCE
 
+    to, path = options.command[3:], options.destination
+    if not Path(options.source).is_dir():
+        dones = [convert_file(options.source, path, to, options.dtype, options.force, options.verify, options.key,
+                              options.latent)]
+        what = str(dones[0].layout)
+    else:
+        with tqdm(unit="B", unit_scale=True, unit_divisor=1000, leave=False) as bar:
+            def progress(text, position, total):
+                bar.total = total
+                bar.set_description(text.rpartition("/")[2], refresh=False)
+                bar.n = position
+                bar.refresh()
+
+            dones = convert_folder(options.source, path, to, "." + (getattr(options, "format", None) or "pth"),
+                                   options.dtype, options.force, options.verify, options.partial, progress)
+        what = f"{len(dones)} files"
+    print(f"{path}: {what}, {sum(done.numbers for done in dones):,} numbers")
+    for note in dict.fromkeys(note for done in dones for note in done.notes):
+        print(f"  {note}")
     proofs = [done.proof for done in dones if done.proof is not None]
     if proofs:
         print(f"  {len(proofs)} networks run in Jittor and PyTorch, before saving and after loading again: largest "
@@ -191,6 +161,7 @@ def _say_proof(dones) -> None:
                       and "bank" not in done.unproven})
     for reason in reasons:
         print(f"  saved values read back and compared, networks not run: {reason}")
+    return 0
 
 
 def _inspect(options) -> int:

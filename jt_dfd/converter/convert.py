@@ -14,8 +14,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..atomic import replace_file, scratch_beside
-from ..checkpoints import CheckpointError, Folder, formats, new_folder, open_folder, read_bank, write_bank
-from ..checkpoints.folder import NOTICES, Member, bank_format
+from ..checkpoints import CheckpointError, Folder, formats, new_folder, open_folder, write_bank
+from ..checkpoints.arrays import rounded
+from ..checkpoints.folder import NOTICES, Member, bank_format, read_rows
 from ..checkpoints.recognise import BANK, Layout, recognise
 from ..checkpoints.torch_file import import_torch
 from .sides import Jittor, Saved, Unavailable, check_torch, torch_outputs
@@ -23,6 +24,7 @@ from .verify import NETWORKS, Finding, agreement, difference_or_refuse, fingerpr
 
 #: element types that are not kept: no network here computes with more than float32
 _KEPT = {np.dtype("float64"): "float32"}
+_UNROUNDED = "convert without --dtype"
 
 
 class Done(NamedTuple):
@@ -49,6 +51,7 @@ def check_direction(to: str, destination) -> str:
 
 
 def check_free(destination, force: bool) -> None:
+    """CheckpointError unless a file may be written there, over the one that is there only with ``force``."""
     path = Path(destination)
     if path.is_dir():
         raise CheckpointError(f"{path}: is a folder; name a file")
@@ -119,7 +122,8 @@ def convert_network(source: Path, target: Path, to: str, dtype: Optional[str], j
     if dtype is None and any(array.dtype == np.float64 for array in arrays.values()):
         notes = notes + ["rounded float64 to float32, which the networks compute with"]
     for name in list(arrays):
-        arrays[name] = as_type(arrays[name], dtype or _KEPT.get(arrays[name].dtype.newbyteorder("=")), name, source)
+        arrays[name] = rounded(arrays[name], dtype or _KEPT.get(arrays[name].dtype.newbyteorder("=")),
+                               f"{source}: {name}", _UNROUNDED)
     numbers = sum(array.size for array in arrays.values())
     proof: Any = None
     if reference is not None:
@@ -149,28 +153,9 @@ def _read(source: Path, key: Optional[str], expected: Optional[Layout]) -> Tuple
     return recognise(formats.read_any(source), source, key, expected)
 
 
-def as_type(array: np.ndarray, dtype: Optional[str], name: str, source) -> np.ndarray:
-    """The array rounded once to ``dtype``; CheckpointError where a number does not fit into it."""
-    if dtype is None or array.dtype == np.dtype(dtype):
-        return array
-    with np.errstate(over="ignore"):
-        out = array.astype(dtype)
-    if not np.isfinite(out).all():
-        raise CheckpointError(f"{source}: {name} holds numbers too large for {dtype} (up to "
-                              f"{float(np.abs(array).max()):.3g}); convert without --dtype")
-    return out
-
-
-def convert_bank(source: Path, target: Path, dtype: Optional[str], latent: int, stored: str) -> Done:
-    """A feature bank from or to raw rows.  stored: element type of a ``.bin`` source."""
-    if formats.is_rows(source):
-        rows = read_bank(source, latent, stored).astype(stored, copy=False)
-    else:
-        layout, arrays, _ = recognise(formats.read_any(source), source)
-        if layout.kind != "bank":
-            raise CheckpointError(f"{source}: expected a feature bank, found a {layout}")
-        rows = arrays[BANK]
-    rows = as_type(rows, dtype, "the bank", source)
+def convert_bank(source: Path, target: Path, dtype: Optional[str], latent: Optional[int], stored: str) -> Done:
+    """A feature bank from or to raw rows.  latent, stored: as for ``read_rows``."""
+    rows = rounded(read_rows(source, latent, stored, as_stored=True), dtype, f"{source}: the bank", _UNROUNDED)
     if target.suffix.lower() == ".bin":
         if rows.dtype not in (np.dtype("float16"), np.dtype("float32")):
             raise CheckpointError(f"{source}: a bank of {rows.dtype}; --dtype float32 writes one that can be read")

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ..checkpoints import CheckpointError, formats, open_folder
 from ..checkpoints.arrays import stored_type
@@ -57,7 +57,7 @@ def inspect_folder(path) -> Dict[str, Any]:
             "numbers": sum(entry["numbers"] for entry in files), "bytes": sum(entry["bytes"] for entry in files)}
 
 
-def _inspect_bin(path: Path, latent: int, stored: str) -> Dict[str, Any]:
+def _inspect_bin(path: Path, latent: Optional[int], stored: str) -> Dict[str, Any]:
     rows = read_rows(path, latent, stored, True)
     return {**_file(path), "layout": _bank(rows), "preset": None, "notes": _unchecked(path), **_arrays({BANK: rows})}
 

@@ -5,7 +5,6 @@
 """
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import Optional
@@ -15,6 +14,8 @@ import numpy as np
 from ..atomic import replace_file, scratch_beside
 from ..checkpoints import CheckpointError
 from ..checkpoints.torch_file import MissingPyTorch, import_torch
+from ..pictures import to_pixels
+from .convert import check_free
 
 #: ONNX opset: the first with everything used here is 17; any runtime since 2022 reads it (ours)
 OPSET = 17
@@ -33,10 +34,7 @@ def export_onnx(source, destination, force: bool = False, verify: bool = True) -
     destination = Path(destination)
     if destination.suffix.lower() != ".onnx":
         raise CheckpointError(f"{destination}: an ONNX model's name ends in .onnx")
-    if os.path.lexists(destination) and not force:
-        raise CheckpointError(f"{destination}: is there already; --force overwrites it")
-    if not destination.parent.is_dir():
-        raise CheckpointError(f"{destination.parent}: no such folder; make it first")
+    check_free(destination, force)
     torch = import_torch(destination)
     try:
         import onnx
@@ -93,9 +91,4 @@ def _difference(path: Path, sketch: np.ndarray, expected: np.ndarray) -> Optiona
         return None
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     face, = session.run(None, {"sketch": sketch})
-    return int(np.abs(grey(face).astype(int) - grey(expected)).max())
-
-
-def grey(face: np.ndarray) -> np.ndarray:
-    """uint8 levels of a face in [-1, 1], clipped and truncated as in the release."""
-    return np.clip((face + 1) / 2 * 255, 0, 255).astype(np.uint8)
+    return int(np.abs(to_pixels(face).astype(int) - to_pixels(expected)).max())

@@ -28,6 +28,7 @@ from ..checkpoints import SHARED_BANK, CheckpointError, check_arrays, formats, n
 from ..components import MERGE_ORDER, PARTS
 from ..config import Config, preset
 from ..layout import specification
+from ..pictures import to_input, to_sketch
 from ..selection import ANCHORS, check_k, neighbours, rebuilding_weights
 from ..synthesizer import refine_amounts
 from .torch_layers import (
@@ -51,9 +52,7 @@ __all__ = ["Decoder", "Encoder", "FaceFromLatents", "FaceFromSketch", "FeatureDe
 def sketch_tensor(source, canvas: int = 512) -> Tensor:
     """(1, 1, canvas, canvas) float32 in [-1, 1], the networks' input, out of a picture file or a uint8 array
     (H, W) or (H, W, 3), black strokes on white.  PictureError where it is neither."""
-    from ..pictures import to_sketch
-
-    return (torch.tensor(to_sketch(source, canvas), dtype=torch.float32)[None, None] - 127.5) / 127.5
+    return torch.from_numpy(to_input(to_sketch(source, canvas)))[None, None]
 
 
 def face_picture(face: Tensor) -> np.ndarray:

@@ -171,7 +171,8 @@ def main(options) -> int:
 
 def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
     if formats.is_rows(a) or formats.is_rows(b):
-        return _say(a.name, compare_values(*({BANK: _rows(path)} for path in (a, b))), options.tolerance)
+        return _say(a.name, compare_values(*(
+            {BANK: read_rows(path, *bank_format(path), as_stored=True)} for path in (a, b))), options.tolerance)
     found, ours, _ = recognise(formats.read_any(a), a, options.key_a, layout)
     other, theirs, _ = recognise(formats.read_any(b), b, options.key_b, layout)
     compared = compare_values(ours, theirs)
@@ -181,15 +182,6 @@ def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
         return False
     del ours, theirs
     return (not options.run or _run(layout or found, a, b, jittor, compared, options.key_a, options.key_b)) and agree
-
-
-def _rows(path: Path):
-    if formats.is_rows(path):
-        return read_rows(path, *bank_format(path))
-    layout, arrays, _ = recognise(formats.read_any(path), path)
-    if layout.kind != "bank":
-        raise CheckpointError(f"{path}: expected a feature bank, found a {layout}")
-    return arrays[BANK]
 
 
 def _run(layout: Layout, a: Path, b: Path, jittor: Jittor, compared: Comparison, key_a=None, key_b=None) -> bool:

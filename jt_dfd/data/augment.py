@@ -6,7 +6,7 @@ and of the generator that is passed in: the same (seed, epoch, item) gives the s
 """
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Dict, List, Optional, Tuple
 
 import cv2
@@ -65,18 +65,6 @@ class Augmentation:
             raise InputError("augmentation: flip, drop and soft are probabilities, at most 1")
         if self.width_low > self.width_high:
             raise InputError("augmentation: width_low is above width_high")
-
-    def to_dict(self) -> Dict[str, float]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Dict[str, float]) -> "Augmentation":
-        """ValueError names fields that do not exist; those left out keep their defaults."""
-        unknown = sorted(set(data) - {f.name for f in fields(cls)})
-        if unknown:
-            raise ValueError(f"augmentation: unknown fields {', '.join(unknown)}")
-        return cls(**data)
-
 
 def generator(seed: int, epoch: int, item: int) -> np.random.Generator:
     """The random numbers of one item in one epoch."""

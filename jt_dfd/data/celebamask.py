@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import List, Tuple
 
 import numpy as np
 
 from ..components import RELEASE_CANVAS
 from ..pictures import PictureError, read_picture
 from .portrait import Options, Rejected
-from .sources import SourceError
+from .sources import SourceError, read_numbers
 
 PICTURES, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
 ATTRIBUTES, POSES = "CelebAMask-HQ-attribute-anno.txt", "CelebAMask-HQ-pose-anno.txt"
@@ -37,8 +37,8 @@ class Catalogue:
             if not (self.folder / name).exists():
                 raise SourceError(f"{self.folder / name}: missing; --celebamask-hq takes the unpacked folder of the "
                                   f"dataset, with {PICTURES}/, {MASKS}/, {ATTRIBUTES} and {POSES}")
-        self.attributes = _table(self.folder / ATTRIBUTES, "Male")
-        self.poses = _table(self.folder / POSES, "Yaw")
+        self.attributes = read_numbers(self.folder / ATTRIBUTES, ["Male"])
+        self.poses = read_numbers(self.folder / POSES, ["Yaw"])
 
     def reason(self, picture: str, options: Options) -> str:
         """Why the tables leave a picture out, "" where they do not."""
@@ -53,30 +53,6 @@ class Catalogue:
             if abs(pose[axis]) > most:
                 return f"not frontal: {axis.lower()} {pose[axis]:.0f} degrees, at most {most:g}"
         return ""
-
-
-def _table(path: Path, column: str) -> Dict[str, Dict[str, float]]:
-    """File name -> {column: number}."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: not readable ({error})") from None
-    at = next((n for n, line in enumerate(lines[:3]) if column in line.split()), None)
-    if at is None:
-        raise SourceError(f"{path}: expected a line with the column names, {column} among them, in the first three")
-    columns, out = lines[at].split(), {}
-    for number, line in enumerate(lines[at + 1:], at + 2):
-        words = line.split()
-        if not words:
-            continue
-        try:
-            if len(words) != len(columns) + 1:
-                raise ValueError
-            out[words[0]] = dict(zip(columns, map(float, words[1:])))
-        except ValueError:
-            raise SourceError(f"{path}, line {number}: expected a file name and {len(columns)} numbers, found "
-                              f"{line[:60]!r}") from None
-    return out
 
 
 def masks_of(picture) -> List[Tuple[str, Path]]:

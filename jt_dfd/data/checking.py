@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import drawings
 from ..components import PARTS, RELEASE_CANVAS, Geometry
-from ..pictures import PictureError, read_picture, to_sketch, write_png
+from ..pictures import PictureError, read_picture, rgb, to_sketch, write_png
 from . import hand, index, outlines
 from .workers import Workers
 
@@ -139,9 +139,7 @@ def pair_tile(folder, row: index.Row) -> np.ndarray:
         try:
             picture = (read_picture(path) if which == "file" else to_sketch(path) if which == "sketch" else
                        hand.draw(outlines.read(path), hand.generator(path.stem)))
-            if picture.ndim == 2:
-                picture = np.repeat(picture[:, :, None], 3, 2)
-            half = cv2.resize(picture, (_EDGE, _EDGE), interpolation=cv2.INTER_AREA)
+            half = cv2.resize(rgb(picture), (_EDGE, _EDGE), interpolation=cv2.INTER_AREA)
         except PictureError:
             half = np.full((_EDGE, _EDGE, 3), 200, np.uint8)
             cv2.line(half, (0, 0), (_EDGE, _EDGE), (120, 0, 0), 2)

@@ -164,9 +164,9 @@ def _join(argv) -> int:
     parser.add_argument("sets", metavar="DIR", nargs="+", help="folders with index.csv")
     parser.add_argument("--out", required=True, metavar="DIR", help="the new set")
     args = parser.parse_args(argv)
-    from .join import join
+    from . import index
 
-    print(f"{args.out}: {join(args.sets, args.out)} pairs of {len(args.sets)} sets")
+    print(f"{args.out}: {index.join(args.sets, args.out)} pairs of {len(args.sets)} sets")
     return 0
 
 

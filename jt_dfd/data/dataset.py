@@ -19,6 +19,7 @@ import numpy as np
 from ..backend import jt
 from ..components import COMPONENTS, Geometry
 from ..errors import InputError
+from ..pictures import to_input
 from . import index
 from .augment import Augmentation
 from .items import STAGES, Item, ItemLoader, Spec, files_of
@@ -200,4 +201,4 @@ def _grey(pictures: List[np.ndarray]):
 
 
 def _scaled(array: np.ndarray):
-    return jt.array(np.ascontiguousarray((array.astype(np.float32) - 127.5) / 127.5))
+    return jt.array(np.ascontiguousarray(to_input(array)))

@@ -19,7 +19,7 @@ from ..errors import InputError
 from . import index, models, prepare, sources
 from .journal import Journal
 from .portrait import Options, PortraitJob, Rejected
-from .prepare import INDEX_EVERY, Summary, finish, write_report
+from .prepare import INDEX_EVERY, Summary, finish
 from .sketching import DEFAULT_STYLE, Sketcher
 from .workers import Workers
 
@@ -157,13 +157,14 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
     settings = {"made by": "generate_faces", **asdict(options), "truncation": truncation,
                 **({"leave out": sorted(leave_out)} if leave_out else {})}
     with Journal(out, settings) as journal:
-        kept = sum("rejected" not in e for e in journal.entries.values())
-        before = kept
+        def labels_of(entry):   # a row of the table, where there is one; else what the style says
+            return table.get(entry["seed"], {}) if table else entry.get("labels", {})
 
         def write_index():
-            index.write(out, [_row(e, table, min_confidence, test_share) for e in journal.entries.values()
-                              if "rejected" not in e and (e.get("drawn") or style != index.DRAWN)])
+            index.write(out, prepare.rows_of(journal, labels_of, min_confidence, test_share, style == index.DRAWN))
 
+        before = set(journal.entries)
+        kept = sum("rejected" not in e for e in journal.entries.values())
         try:
             if kept < count:
                 _run(out, count, _seeds(first_seed, seeds, journal), options, style, truncation, leave_out, workers,
@@ -172,18 +173,17 @@ def generate_set(out, count: int, options: Options = Options(max_yaw=12.0), *, s
                 write_index()
                 bar = None if progress is None else lambda items, total: progress(
                     total=total, initial=0, iterable=items)
-                prepare.add_drawn(out, journal, lambda e: sources.glasses_of(_labels_of(e, table)),
+                prepare.add_drawn(out, journal, lambda e: sources.glasses_of(labels_of(e)),
                                   max(workers, threads), bar, style == index.DRAWN)
         except KeyboardInterrupt:
             pass
         _remove_unrecorded(out, journal)
         write_index()
-        write_report(out, journal.entries)
-        rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
-        undrawn = prepare.without_curves(out, journal) if drawn and prepare.can_find_curves() else 0
-    pairs = len(journal.entries) - len(rejected)
-    return Summary(pairs, pairs - before, rejected, max(0, count - pairs, undrawn),
-                   sum(bool(e.get("drawn")) for e in journal.entries.values()))
+        prepare.write_report(out, journal.entries)
+        left = max(0, count - sum("rejected" not in e for e in journal.entries.values()))
+        if drawn and prepare.can_find_curves():
+            left = max(left, prepare.without_curves(out, journal))
+    return prepare.summary(journal, before, left)
 
 
 def _run(out, count, seeds, options, style, truncation, leave_out, workers, threads, journal, progress,
@@ -257,16 +257,3 @@ def _labels_by_seed(path) -> Dict[int, Dict[str, str]]:
             out[int(seed)] = record
     return out
 
-
-def _labels_of(entry: Dict, table: Dict[int, Dict[str, str]]) -> Dict[str, str]:
-    """A row of the table, where there is one; else what the style says."""
-    return table.get(entry["seed"], {}) if table else entry.get("labels", {})
-
-
-def _row(entry: Dict, table: Dict[int, Dict[str, str]], min_confidence: float, test_share: float) -> index.Row:
-    record = _labels_of(entry, table)
-    return index.Row(file=f"faces/{entry['name']}.webp", sketch=f"sketches/{entry['name']}.png",
-                     gender=sources.gender_of(record, min_confidence),
-                     split=sources.split_label(record) or index.split_of(entry["name"], test_share),
-                     landmarks=index.parse_landmarks(entry["landmarks"]), source=entry["source"], seed=entry["seed"],
-                     drawn=entry.get("drawn", ""))

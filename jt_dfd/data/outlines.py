@@ -16,10 +16,11 @@ from typing import Dict, List, Optional, Tuple
 import cv2
 import numpy as np
 
+from ..atomic import write_text
 from ..components import CANONICAL_POINTS, RELEASE_CANVAS
-from ..pictures import PictureError, write_atomically
+from ..pictures import PictureError
 from . import hair
-from .detect import FaceFinder, PersonMask, interpreter, run
+from .detect import LIPS, FaceFinder, PersonMask, interpreter, run
 from .strokes import smooth
 
 Curves = Dict[str, List[np.ndarray]]
@@ -298,7 +299,7 @@ def _beard(lightness: np.ndarray, oval: np.ndarray, hair_field: np.ndarray, p: n
     face = cv2.erode(oval, np.ones((9, 9), np.uint8)) != 0
     dark = (soft < 0.78 * light) & face & (hair_field < 0.5)
     lips = np.zeros_like(oval)
-    cv2.fillConvexPoly(lips, cv2.convexHull(np.round(p[list(hair.LIPS)]).astype(np.int32)), 1)
+    cv2.fillConvexPoly(lips, cv2.convexHull(np.round(p[list(LIPS)]).astype(np.int32)), 1)
     lips = cv2.dilate(lips, np.ones((7, 7), np.uint8)) != 0
     # a shadow lies on jaw and neck, a beard on the chin and over the lip too (ours, on 24 real and 24 generated faces)
     middle, above = ([soft[int(y), int(x)] for x, y in np.clip(p[points], 0, RELEASE_CANVAS - 1)]
@@ -449,7 +450,7 @@ def write(path, curves: Curves) -> None:
     data = {name: [np.round(np.asarray(line, np.float64) * 2).astype(int).ravel().tolist() for line in lines]
             for name, lines in curves.items()}
     text = json.dumps({"frame": RELEASE_CANVAS, "unit": 0.5, "curves": data}, separators=(",", ":")) + "\n"
-    write_atomically(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def read(path) -> Curves:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ..components import RELEASE_CANVAS, Geometry
-from ..pictures import PictureError, read_picture, write_atomically
+from ..pictures import PictureError, read_picture, resized, rgb, write_atomically
 from . import align
 from .index import Landmarks
 from .models import ModelMissing
@@ -96,7 +96,7 @@ class PortraitMaker:
         (512, 512) from 0 (background) to 1 of the aligned face, where the background is not "keep" and it is known."""
         notes = []
         if picture.ndim == 2:
-            picture = np.repeat(picture[:, :, None], 3, 2)
+            picture = rgb(picture)
             notes.append("grey picture")
         if min(picture.shape[:2]) < 64:
             raise Rejected(f"too small: {picture.shape[1]}x{picture.shape[0]} pixels")
@@ -119,9 +119,7 @@ class PortraitMaker:
         height, width = picture.shape[:2]
         if height != width:
             raise Rejected(f"not square ({width}x{height}), so not an aligned face")
-        shrinks = height > RELEASE_CANVAS
-        face = picture if height == RELEASE_CANVAS else cv2.resize(
-            picture, (RELEASE_CANVAS,) * 2, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+        face = resized(picture, RELEASE_CANVAS)
         if height < RELEASE_CANVAS // 2:
             notes.append(f"enlarged from {height} pixels")
         return Portrait(face, self._landmarks_if_possible(face), notes)

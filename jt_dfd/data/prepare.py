@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from .. import drawings
-from ..pictures import PictureError, read_picture, write_atomically, write_png
+from ..atomic import write_text
+from ..pictures import PictureError, read_picture, write_png
 from . import index, models, sources
 from .journal import Journal
 from .portrait import Options
@@ -72,10 +73,13 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
     sketcher = Sketcher(style) if own is None and style != index.DRAWN else None
     alone = options.sketch == index.DRAWN
     with Journal(out, settings) as journal:
-        def write_index():
-            index.write(out, [_row(e, table, min_confidence, test_share) for e in journal.entries.values()
-                              if "rejected" not in e and (e.get("drawn") or not alone)])
+        def labels_of(entry):
+            return sources.labels_of(table, entry["source"])
 
+        def write_index():
+            index.write(out, rows_of(journal, labels_of, min_confidence, test_share, alone))
+
+        before = set(journal.entries)
         for path in (sources.printable(p) for p in nameless):
             if path not in journal.entries:
                 journal.add(path, rejected="its name is no text (UTF-8): rename it")
@@ -89,19 +93,15 @@ def prepare_folder(source, out, options: Options = Options(), *, style: str = DE
                 _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress, write_index)
             if alone or drawn and can_find_curves():
                 write_index()
-                add_drawn(out, journal, lambda e: sources.glasses_of(sources.labels_of(table, e["source"])),
-                                  workers, progress, alone)
+                add_drawn(out, journal, lambda e: sources.glasses_of(labels_of(e)), workers, progress, alone)
         except KeyboardInterrupt:
             pass
         left = sum(p not in journal.entries for p in pictures[:limit])
         if drawn and can_find_curves():
             left = max(left, without_curves(out, journal))
-        rejected = {k: e["rejected"] for k, e in journal.entries.items() if "rejected" in e}
-        made = sum(p in journal.entries and "rejected" not in journal.entries[p] for p in todo)
         write_index()
         write_report(out, journal.entries)
-    return Summary(len(journal.entries) - len(rejected), made, rejected, left,
-                   sum(bool(e.get("drawn")) for e in journal.entries.values()))
+    return summary(journal, before, left)
 
 
 def _run(source, out, todo, names, points, own, options, sketcher, journal, workers, progress, write_index) -> None:
@@ -146,14 +146,28 @@ def finish(out, name: str, answer: Dict, sketcher: Any, journal: Journal, key: s
                 measures=answer["measures"], **entry)
 
 
-def _row(entry: Dict, table: sources.Labels, min_confidence: float, test_share: float) -> index.Row:
-    record = sources.labels_of(table, entry["source"])
-    seed = record.get("seed", "").strip()
-    return index.Row(file=f"faces/{entry['name']}.webp", sketch=f"sketches/{entry['name']}.png",
-                     gender=sources.gender_of(record, min_confidence),
-                     split=sources.split_label(record) or index.split_of(entry["source"], test_share),
-                     landmarks=index.parse_landmarks(entry["landmarks"]), source=entry["source"],
-                     seed=int(seed) if seed.isdigit() else None, drawn=entry.get("drawn", ""))
+def summary(journal: Journal, before, left: int) -> Summary:
+    """before: the keys that were in the journal when the run began."""
+    rejected = {key: entry["rejected"] for key, entry in journal.entries.items() if "rejected" in entry}
+    return Summary(len(journal.entries) - len(rejected), len(set(journal.entries) - set(rejected) - set(before)),
+                   rejected, left, sum(bool(entry.get("drawn")) for entry in journal.entries.values()))
+
+
+def rows_of(journal: Journal, labels_of: Callable[[Dict], Dict[str, str]], min_confidence: float, test_share: float,
+            alone: bool) -> List[index.Row]:
+    """The index's rows.  alone: only of faces with curves."""
+    rows = []
+    for entry in journal.entries.values():
+        if "rejected" in entry or alone and not entry.get("drawn"):
+            continue
+        record, generated = labels_of(entry), "seed" in entry
+        seed = str(entry["seed"] if generated else record.get("seed", "")).strip()
+        split = sources.split_label(record) or index.split_of(entry["name" if generated else "source"], test_share)
+        rows.append(index.Row(file=f"faces/{entry['name']}.webp", sketch=f"sketches/{entry['name']}.png",
+                              gender=sources.gender_of(record, min_confidence), split=split,
+                              landmarks=index.parse_landmarks(entry["landmarks"]), source=entry["source"],
+                              seed=int(seed) if seed.isdigit() else None, drawn=entry.get("drawn", "")))
+    return rows
 
 
 def write_report(out, entries: Dict[str, Dict]) -> None:
@@ -166,7 +180,7 @@ def write_report(out, entries: Dict[str, Dict]) -> None:
         measures = entry.get("measures", {})
         writer.writerow([key, "no" if "rejected" in entry else "yes", entry.get("rejected", ""),
                          "; ".join(entry.get("notes", [])), *(measures.get(m, "") for m in ("yaw", "pitch", "eyes"))])
-    write_atomically(Path(out) / "report.csv", lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    write_text(Path(out) / "report.csv", text.getvalue())
 
 
 class _OwnSketches:

@@ -6,7 +6,7 @@ import json
 import os
 import zlib
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..errors import UserError
 from ..pictures import SUFFIXES
@@ -155,34 +155,39 @@ def split_label(record: Dict[str, str]) -> str:
     return value if value in index.SPLITS else ""
 
 
-def read_celeba_landmarks(path) -> Dict[str, index.Landmarks]:
-    """CelebA's landmark file (``list_landmarks_align_celeba.txt``, or that of the uncropped pictures) as
-    {picture's stem: the five points in pixels of that picture}."""
+def read_numbers(path, wanted: Sequence[str]) -> Dict[str, Dict[str, float]]:
+    """A table of CelebA's kind as {file name: {column: number}}: a line with the columns' names, ``wanted`` among them,
+    then a line a picture, file name first.  SourceError names the file, the line and what was expected."""
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = [line.replace(",", " ") for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: not a readable landmark file ({error})") from None
-    wanted = ("lefteye_x", "lefteye_y", "righteye_x", "righteye_y", "nose_x", "nose_y", "leftmouth_x", "leftmouth_y",
-              "rightmouth_x", "rightmouth_y")
-    header = next((i for i, line in enumerate(lines[:3]) if all(w in line.replace(",", " ").split() for w in wanted)),
-                  None)
-    if header is None:
-        raise SourceError(f"{path}: expected CelebA's landmark file, with a line '{' '.join(wanted)}'")
-    columns = [c for c in lines[header].replace(",", " ").split() if c in wanted]
-    out = {}
-    for number, line in enumerate(lines[header + 1:], header + 2):
-        words = line.replace(",", " ").split()
+        raise SourceError(f"{path}: not readable ({error})") from None
+    at = next((n for n, line in enumerate(lines[:3]) if set(wanted) <= set(line.split())), None)
+    if at is None:
+        raise SourceError(f"{path}: expected a line with the column names, {' '.join(wanted)} among them, in the first "
+                          "three")
+    columns, out = [word for word in lines[at].split() if word not in _FILE_COLUMNS], {}
+    for number, line in enumerate(lines[at + 1:], at + 2):
+        words = line.split()
         if not words:
             continue
         try:
-            values = dict(zip(columns, (float(w) for w in words[1:])))
-            # the file's left is the viewer's left
-            out[Path(words[0]).stem] = {
-                "left_eye": (values["lefteye_x"], values["lefteye_y"]),
-                "right_eye": (values["righteye_x"], values["righteye_y"]), "nose": (values["nose_x"], values["nose_y"]),
-                "mouth_left": (values["leftmouth_x"], values["leftmouth_y"]),
-                "mouth_right": (values["rightmouth_x"], values["rightmouth_y"])}
-        except (ValueError, KeyError):
-            raise SourceError(f"{path}, line {number}: expected a file name and ten numbers, found {line!r}") from None
+            if len(words) != len(columns) + 1:
+                raise ValueError
+            out[words[0]] = dict(zip(columns, map(float, words[1:])))
+        except ValueError:
+            raise SourceError(f"{path}, line {number}: expected a file name and {len(columns)} numbers, found "
+                              f"{line[:60]!r}") from None
     return out
+
+
+def read_celeba_landmarks(path) -> Dict[str, index.Landmarks]:
+    """CelebA's landmark file (``list_landmarks_align_celeba.txt``, or that of the uncropped pictures) as
+    {picture's stem: the five points in pixels of that picture}."""
+    # the file's left is the viewer's left
+    points = {"left_eye": "lefteye", "right_eye": "righteye", "nose": "nose", "mouth_left": "leftmouth",
+              "mouth_right": "rightmouth"}
+    table = read_numbers(path, [f"{name}_{axis}" for name in points.values() for axis in "xy"])
+    return {Path(picture).stem: {point: (row[f"{name}_x"], row[f"{name}_y"]) for point, name in points.items()}
+            for picture, row in table.items()}

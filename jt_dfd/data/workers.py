@@ -2,19 +2,21 @@
 
 Each is a fresh interpreter (``python -m jt_dfd.data.workers``) that imports only what the job names: it inherits
 nothing of the caller, so Jittor, Qt and locks held by threads are no concern, and scripts need no ``__main__`` guard.
-Jobs and answers are pickled over its standard input and output, between processes of one user that trust each other.
+Jobs and answers go over a multiprocessing connection, between processes of one user that trust each other.
 """
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pickle
 import signal
-import struct
 import subprocess
 import sys
 import traceback
 from collections import deque
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any, Iterable, Iterator, List, Tuple
 
 from ..errors import InputError, UserError
@@ -45,16 +47,19 @@ class Workers:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment[name] = "1"
         restore_signals()
-        self._processes: List[Any] = []
-        self._waiting: List[deque] = []
+        self._processes: List[subprocess.Popen] = []
+        self._connections: List[Any] = []
+        self._waiting: List[deque] = [deque() for _ in range(count)]
         try:
             for _ in range(count):
-                process = subprocess.Popen([sys.executable, "-m", "jt_dfd.data.workers"], stdin=subprocess.PIPE,
-                                           stdout=subprocess.PIPE, env=environment)
-                self._processes.append(process)
-                self._waiting.append(deque())
-            for process in self._processes:
-                _send(process.stdin, (factory, arguments))
+                here, there = Pipe()
+                self._connections.append(here)
+                with there:
+                    self._processes.append(subprocess.Popen(
+                        [sys.executable, "-m", "jt_dfd.data.workers", str(there.fileno())], stdin=subprocess.DEVNULL,
+                        stdout=2, pass_fds=[there.fileno()], env=environment))
+            for connection in self._connections:
+                connection.send((factory, arguments))
         except BaseException:
             self.close()
             raise
@@ -65,17 +70,15 @@ class Workers:
     def submit(self, worker: int, *job) -> None:
         """Give a worker a job; its answers come in the order of its jobs.  Jobs must be small (pipes are finite)."""
         self._waiting[worker].append(job)
-        try:
-            _send(self._processes[worker].stdin, job)
-        except OSError:
-            # it has ended; answers it gave before are still to be taken, and the first one missing tells what it had
-            pass
+        # one that has ended: answers it gave before are still to be taken, and the first one missing tells what it had
+        with contextlib.suppress(OSError):
+            self._connections[worker].send(job)
 
     def result(self, worker: int) -> Any:
         """The answer to the oldest job of a worker; what the job raised is raised here."""
         try:
-            ok, value = _receive(self._processes[worker].stdout)
-        except EOFError:
+            ok, value = self._connections[worker].recv()
+        except (EOFError, ConnectionResetError):
             raise self._died(worker) from None
         self._waiting[worker].popleft()
         if not ok:
@@ -119,13 +122,10 @@ class Workers:
     def close(self) -> None:
         """End the processes; answers that nobody took are lost."""
         restore_signals()
-        for process in self._processes:
-            # told to stop: closing the pipe is not enough while processes that Jittor forked hold it open too
-            for action in (lambda pipe=process.stdin: _send(pipe, None), process.stdin.close, process.stdout.close):
-                try:
-                    action()
-                except OSError:
-                    pass
+        for connection in self._connections:
+            with connection, contextlib.suppress(OSError):
+                # told to stop: closing is not enough while processes that Jittor forked hold it open too
+                connection.send(None)
         for process in self._processes:
             for end in (process.terminate, process.kill):
                 try:
@@ -142,30 +142,10 @@ class Workers:
         self.close()
 
 
-def _send(pipe, value) -> None:
-    data = pickle.dumps(value, protocol=4)
-    pipe.write(struct.pack("<Q", len(data)))
-    pipe.write(data)
-    pipe.flush()
-
-
-def _receive(pipe):
-    head = pipe.read(8)
-    if len(head) < 8:
-        raise EOFError
-    size = struct.unpack("<Q", head)[0]
-    data = pipe.read(size)
-    if len(data) < size:
-        raise EOFError
-    return pickle.loads(data)
-
-
-def _serve() -> None:
+def _serve(connection: Connection) -> None:
     die_with_parent()
     # Ctrl-C reaches the whole group; the caller decides what becomes of the work, and closing our input ends us
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    source, sink = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(2, 1)  # whatever prints must not end up between the answers
     try:
         import cv2
 
@@ -174,19 +154,14 @@ def _serve() -> None:
         pass
     answer: Any = None
     failure = None
+    name, arguments = connection.recv()
     try:
-        name, arguments = _receive(source)
         module, attribute = name.split(":")
         answer = getattr(importlib.import_module(module), attribute)(*arguments)
-    except EOFError:
-        return
     except Exception as error:  # told with the first job's answer
         failure = error
     while True:
-        try:
-            job = _receive(source)
-        except EOFError:
-            return
+        job = connection.recv()
         if job is None:
             return
         try:
@@ -195,10 +170,7 @@ def _serve() -> None:
             out = (True, answer(*job))
         except Exception as error:
             out = (False, _passable(error))
-        try:
-            _send(sink, out)
-        except (BrokenPipeError, OSError):
-            return
+        connection.send(out)
 
 
 def _passable(error: Exception) -> Exception:
@@ -216,4 +188,5 @@ if __name__ == "__main__":
     # through the module's own name: what is pickled here must be found under it by the caller
     from jt_dfd.data.workers import _serve as serve
 
-    serve()
+    with contextlib.suppress(EOFError, ConnectionError):   # the caller is gone
+        serve(Connection(int(sys.argv[1])))

@@ -10,7 +10,7 @@ from .. import checkpoints
 from ..atomic import write_text
 from ..components import COMPONENTS
 from ..data import index
-from ..pictures import write_png
+from ..pictures import resized, rgb, write_png
 from ..training import sheets
 from . import judges, metrics
 
@@ -102,7 +102,7 @@ def _of_style(synthesizer, held_out, numbers, refine, distance, features, means,
         for n in _progress(numbers, f"{style}, refine {amount:g}", progress):
             gender = held_out.rows[n].gender or "female"
             face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount, as_is=True).face
-            faces.append(_to_canvas(face, canvas))
+            faces.append(resized(face, canvas))
         out["synthesis"][f"refine {amount:g}"] = scores(faces)
         examples.append(faces)
     words = ["sketch", *(f"refine {amount:g}" for amount in refine), "photograph"]
@@ -176,18 +176,10 @@ def _pictures(fake, real, distance, features, real_features) -> Dict[str, Any]:
     return out
 
 
-def _to_canvas(face: np.ndarray, canvas: int) -> np.ndarray:
-    if face.shape[0] == canvas:
-        return face
-    import cv2
-
-    return cv2.resize(face, (canvas, canvas), interpolation=cv2.INTER_AREA)
-
-
 def _sheet(sketches, examples, real, canvas, words, most: int = 12):
     """Sketch, a face for each amount of refinement, photograph; two sets a row."""
     chosen = _chosen(len(sketches), most)
-    groups = [[np.repeat(sketches[i][:, :, None], 3, 2) for i in chosen]]
+    groups = [[rgb(sketches[i]) for i in chosen]]
     groups += [[faces[i] for i in chosen] for faces in examples] + [[real[i] for i in chosen]]
     return sheets.stack([sheets.captions(words, canvas, min(2, len(chosen))),
                          *(sheets.row([g[i:i + 2] for g in groups], canvas) for i in range(0, len(chosen), 2))])

@@ -18,18 +18,16 @@ class _Bar(QFrame):
     def __init__(self, words: Words, calls, parent=None):
         super().__init__(parent)
         self.setObjectName("bar")
-        self.label = QLabel()
-        self.label.setWordWrap(True)  # or the window would grow as wide as the sentence
+        self.label = QLabel(wordWrap=True)  # or the window would grow as wide as the sentence
         self.buttons = []
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 6, 14, 6)
         row.addWidget(self.label, 1)
         for code, call in calls:
-            button = QPushButton()
+            button = QPushButton(clicked=lambda checked, call=call: call())
             words.bind(button.setText, code)
             if code + ".tip" in TEXTS["en"]:
                 words.bind(button.setToolTip, code + ".tip")
-            button.clicked.connect(lambda checked, call=call: call())
             row.addWidget(button)
             self.buttons.append(button)
         words.changed.connect(self._show)

@@ -22,7 +22,7 @@ from PyQt5.QtWidgets import (
 )
 
 from ..components import COMPONENTS
-from .settings import GENDERS, K_RANGE, FaceSettings
+from .settings import GENDERS, K_RANGE, START, FaceSettings
 from .words import Words, plain, tr
 
 #: seconds between two steps by key or wheel that are still one gesture (ours)
@@ -33,10 +33,7 @@ class Slider(QSlider):
     """A horizontal slider that jumps to where it is clicked and leaves the wheel to the panel."""
 
     def __init__(self, low: int = 0, high: int = 100, value: int = 100):
-        super().__init__(Qt.Horizontal)
-        self.setRange(low, high)
-        self.setValue(value)
-        self.setPageStep(10)
+        super().__init__(Qt.Horizontal, minimum=low, maximum=high, value=value, pageStep=10)
         self.setMinimumWidth(44)
 
     def mousePressEvent(self, event) -> None:
@@ -74,12 +71,12 @@ class Controls(QWidget):
         layout.setContentsMargins(14, 10, 14, 10)
         layout.setSpacing(8)
         layout.addLayout(self._make_gender())
-        layout.addWidget(_rule())
+        layout.addWidget(QFrame(objectName="rule", frameShape=QFrame.HLine))
         layout.addLayout(self._make_refinement())
         layout.addWidget(self._make_borrowed())
-        layout.addWidget(_rule())
+        layout.addWidget(QFrame(objectName="rule", frameShape=QFrame.HLine))
         layout.addLayout(self._make_shadow())
-        layout.addWidget(_rule())
+        layout.addWidget(QFrame(objectName="rule", frameShape=QFrame.HLine))
         layout.addLayout(self._make_running())
         layout.addStretch(1)
 
@@ -90,8 +87,7 @@ class Controls(QWidget):
         self.genders = {}
         self._group = QButtonGroup(self)
         for gender in GENDERS:
-            button = QPushButton()
-            button.setCheckable(True)
+            button = QPushButton(checkable=True)
             self._words.bind(button.setText, f"gender.{gender}")
             self._words.bind(button.setToolTip, f"gender.{gender}.tip")
             self._group.addButton(button)
@@ -106,27 +102,25 @@ class Controls(QWidget):
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(5)
         head = QHBoxLayout()
-        head.addWidget(_caption(self._words, "refine"), 1)
-        self.reset = QToolButton()
-        self.reset.setAutoRaise(True)
+        caption = QLabel(objectName="caption")
+        self._words.bind(caption.setText, "refine")
+        head.addWidget(caption, 1)
+        self.reset = QToolButton(autoRaise=True, clicked=lambda: self.reset_sliders())
         self._words.bind(self.reset.setText, "reset")
         self._words.bind(self.reset.setToolTip, "action.reset.tip")
-        self.reset.clicked.connect(lambda: self.reset_sliders())
         head.addWidget(self.reset)
         grid.addLayout(head, 0, 0, 1, 3)
         ends = QHBoxLayout()
         ends.setSpacing(14)
         for text, side in (("refine.low", Qt.AlignLeft), ("refine.high", Qt.AlignRight)):
-            label = QLabel()
-            label.setObjectName("quiet")
-            label.setAlignment(side | Qt.AlignBottom)
-            label.setWordWrap(True)  # the panel must not take the drawing's room where letters are large
+            # wrapped: the panel must not take the drawing's room where letters are large
+            label = QLabel(objectName="quiet", alignment=side | Qt.AlignBottom, wordWrap=True)
             self._words.bind(label.setText, text)
             ends.addWidget(label)
         grid.addLayout(ends, 1, 0, 1, 3)
         self.sliders, self.values = {}, {}
         for n, name in enumerate(COMPONENTS + ("all",), 2):
-            label, slider, value = QLabel(), Slider(), self._number("100")
+            label, slider, value = QLabel(), Slider(value=START), self._number(str(START))
             self._words.bind(label.setText, f"part.{name}")
             self._words.bind(lambda text, slider=slider: slider.setAccessibleName(plain(text)), f"part.{name}")
             for widget in (label, slider):
@@ -155,8 +149,7 @@ class Controls(QWidget):
     def _make_shadow(self):
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
-        self.shadow = QCheckBox()
-        self.shadow.setChecked(True)
+        self.shadow = QCheckBox(checked=True)
         self._words.bind(self.shadow.setText, "shadow")
         self._words.bind(self.shadow.setToolTip, "shadow.tip")
         self.strength = self._percent(grid, 0, self.shadow, 40, "shadow.strength")
@@ -164,20 +157,14 @@ class Controls(QWidget):
         self.pencil.setMinimum(10)
         self.reference = self._percent(grid, 2, "reference", 35, "photo.opacity")
         self.show_reference(False)
-        label, self.k = QLabel(), QSpinBox()
-        self.k.setRange(*K_RANGE)
-        self.k.setValue(15)
+        label, self.k = QLabel(), QSpinBox(minimum=K_RANGE[0], maximum=K_RANGE[1], value=15)
         label.setBuddy(self.k)
         self._words.bind(label.setText, "neighbours")
         self._words.bind(self.k.setAccessibleName, "neighbours")
         for widget in (label, self.k):
             self._words.bind(widget.setToolTip, "neighbours.tip")
-        self.advanced = QToolButton()
-        self.advanced.setObjectName("fold")
-        self.advanced.setCheckable(True)
-        self.advanced.setAutoRaise(True)
-        self.advanced.setToolButtonStyle(Qt.ToolButtonTextBesideIcon)
-        self.advanced.setArrowType(Qt.RightArrow)
+        self.advanced = QToolButton(objectName="fold", checkable=True, autoRaise=True,
+                                    toolButtonStyle=Qt.ToolButtonTextBesideIcon)
         self._words.bind(self.advanced.setText, "advanced")
         grid.addWidget(self.advanced, 3, 0, 1, 3, Qt.AlignLeft)
         grid.addWidget(label, 4, 0)
@@ -218,19 +205,16 @@ class Controls(QWidget):
             widget.setVisible(there)
 
     def _number(self, text: str) -> QLabel:
-        value = QLabel(text)
+        value = QLabel(text, alignment=Qt.AlignRight | Qt.AlignVCenter)
         value.setFixedWidth(self.fontMetrics().horizontalAdvance("1000"))
-        value.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
         return value
 
     def _make_running(self):
         row = QHBoxLayout()
-        self.real_time = QCheckBox()
-        self.real_time.setChecked(True)
+        self.real_time = QCheckBox(checked=True)
         self._words.bind(self.real_time.setText, "real_time")
         self._words.bind(self.real_time.setToolTip, "real_time.tip")
-        self.convert = QPushButton()
-        self.convert.setObjectName("primary")
+        self.convert = QPushButton(objectName="primary", clicked=lambda: self.convert_wanted.emit())
         self._words.bind(self.convert.setText, "convert")
         self._words.bind(self.convert.setToolTip, "convert.tip")
         row.addWidget(self.real_time)
@@ -239,7 +223,6 @@ class Controls(QWidget):
         self.real_time.toggled.connect(self.real_time_changed)
         self.real_time.toggled.connect(lambda on: self.convert.setVisible(not on))
         self.convert.hide()
-        self.convert.clicked.connect(lambda: self.convert_wanted.emit())
         return row
 
     # -- values ----------------------------------------------------------------------------------------------------
@@ -314,11 +297,10 @@ class Controls(QWidget):
             self._borrowed_row.takeAt(0).widget().deleteLater()
         for name in COMPONENTS:
             if name in self._borrowed:
-                button = QPushButton("\u2715  " + tr("borrowed", part=tr(f"part.{name}")))
-                button.setToolTip(tr("borrowed.tip"))
-                button.setObjectName("borrowed")
+                button = QPushButton("\u2715  " + tr("borrowed", part=tr(f"part.{name}")), objectName="borrowed",
+                                     toolTip=tr("borrowed.tip"),
+                                     clicked=lambda checked, name=name: self.give_back(name))
                 button.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)  # the panel stays as wide as it is
-                button.clicked.connect(lambda checked, name=name: self.give_back(name))
                 self._borrowed_row.addWidget(button)
         self.borrowed_box.setVisible(bool(self._borrowed))
 
@@ -341,21 +323,7 @@ class Controls(QWidget):
         self._new_gesture()
         self._leading = True
         for name in COMPONENTS:
-            self.sliders[name].setValue(100)
+            self.sliders[name].setValue(START)
         self._leading = False
-        self.sliders["all"].setValue(100)
+        self.sliders["all"].setValue(START)
         self._emit()
-
-
-def _rule() -> QFrame:
-    rule = QFrame()
-    rule.setObjectName("rule")
-    rule.setFrameShape(QFrame.HLine)
-    return rule
-
-
-def _caption(words: Words, text: str) -> QLabel:
-    label = QLabel()
-    label.setObjectName("caption")
-    words.bind(label.setText, text)
-    return label

@@ -27,11 +27,11 @@ REAL = "jt_dfd.gui.engine_process:load_synthesizer"
 #: milliseconds before a crashed engine is started again: the n-th crash in a row waits the n-th time (ours)
 BACK_OFF = (300, 1000, 3000, 8000)
 #: crashes in a row after which one is asked instead
-MOST_CRASHES = len(BACK_OFF)
-#: stages of a start, besides those of a first compile (runtime.display.STAGES)
-STAGES = ("start", "weights", "warm")
+MAX_CRASHES = len(BACK_OFF)
+#: steps of a start, besides those of a first compile (runtime.display.STEPS)
+STEPS = ("start", "weights", "warm")
 #: a request that took the engine down this often is not sent again
-MOST_TRIES = 2
+MAX_TRIES = 2
 #: milliseconds between two looks whether the process waits for Jittor's lock (ours; told when two in a row say so)
 LOOK = 1000
 
@@ -91,7 +91,7 @@ class _Process:
 
 class Engine(QObject):
     """state_changed(str)            one of the states above; text() says it in words
-    progress(str, int, int)       stage (a code, see STAGES), done, total (0: unknown) while the engine starts
+    progress(str, int, int)       step (a code, see STEPS), done, total (0: unknown) while the engine starts
     ready(dict)                   device, genders, preset, canvas, latent
     shadow(ndarray, float)        (512, 512) uint8 full-strength guidance and its milliseconds
     face(Result)
@@ -133,13 +133,9 @@ class Engine(QObject):
         self._open: "OrderedDict[int, _Face]" = OrderedDict()  # handed over, not yet answered
         self._jobs: "OrderedDict[int, _Job]" = OrderedDict()
         self._crashes = 0
-        self._restart = QTimer(self)
-        self._restart.setSingleShot(True)
-        self._restart.timeout.connect(self.start)
+        self._restart = QTimer(self, singleShot=True, timeout=self.start)
         self.is_held_up, self._waited = False, False
-        self._watch = QTimer(self)
-        self._watch.setInterval(LOOK)
-        self._watch.timeout.connect(self._look_for_lock)
+        self._watch = QTimer(self, interval=LOOK, timeout=self._look_for_lock)
         self._mailbox = Mailbox(self)
         self._mailbox.arrived.connect(self._on_message)
 
@@ -316,7 +312,7 @@ class Engine(QObject):
         self._process.pid = message["pid"]
 
     def _on_progress(self, message) -> None:
-        self.progress.emit(message["stage"], message["done"], message["total"])
+        self.progress.emit(message["step"], message["done"], message["total"])
 
     def _on_ready(self, message) -> None:
         self.info = {k: v for k, v in message.items() if k != "kind"}
@@ -384,11 +380,11 @@ class Engine(QObject):
         self._keep_open_requests(blame=True)
         for number, job in list(self._jobs.items()):
             job.tries += 1
-            if job.tries >= MOST_TRIES:
+            if job.tries >= MAX_TRIES:
                 del self._jobs[number]
                 self.job_failed.emit(number, "engine.working")
         details = "\n".join(process.tail)
-        if self._crashes > MOST_CRASHES:
+        if self._crashes > MAX_CRASHES:
             self._fail_jobs("engine.stopped")
             self._set_state(FAILED)
             self.failed.emit(False, "engine.several", details)
@@ -404,7 +400,7 @@ class Engine(QObject):
         if last is None or self._wanted is not None:
             return
         last.tries += blame
-        if last.tries < MOST_TRIES:
+        if last.tries < MAX_TRIES:
             self._wanted = last
         else:
             self.face_failed.emit("engine.twice")

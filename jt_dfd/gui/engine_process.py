@@ -35,7 +35,7 @@ OLD = 0.6
 
 
 class Superseded(Exception):
-    """A newer request came in between two stages of the one at hand."""
+    """A newer request came in between two steps of the one at hand."""
 
 
 def load_synthesizer(folder, device, progress):
@@ -49,7 +49,7 @@ def load_synthesizer(folder, device, progress):
     from jt_dfd.synthesizer import Synthesizer
 
     synthesizer = Synthesizer(folder, device=device)
-    synthesizer.warm(lambda stage, done, total: progress("warm", done, total + 1))
+    synthesizer.warm(lambda step, done, total: progress("warm", done, total + 1))
     # most drawings begin with the empty page: with its parts remembered, a first stroke costs no more than others
     gender = "female" if "female" in synthesizer.genders or not synthesizer.genders else synthesizer.genders[0]
     synthesizer.synthesize(np.full((512, 512), 255, np.uint8), gender=gender)
@@ -73,11 +73,11 @@ class Server:
     def tell(self, kind: str, **entries) -> None:
         self.connection.send(dict(entries, kind=kind))
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, step: str, done: int, total: int) -> None:
         now = time.monotonic()
         if now - self._progress_at > 0.05 or done >= total:  # a chatty compile must not flood the pipe
             self._progress_at = now
-            self.tell("progress", stage=str(stage), done=int(done), total=int(total))
+            self.tell("progress", step=str(step), done=int(done), total=int(total))
 
     def read(self, wait: bool = False) -> None:
         """Take in whatever has arrived; with ``wait``, at least one message."""

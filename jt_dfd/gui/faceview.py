@@ -34,31 +34,17 @@ class FaceView(QWidget):
         self._busy, self._stale, self._failed, self._why = False, False, "", ""
         self._told = False  # has it taken long enough to be told?
         self._beats = 0
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(PATIENT)
-        self._patience.timeout.connect(self._tell)
-        self._clock = QTimer(self)
-        self._clock.setInterval(_BEAT)
-        self._clock.timeout.connect(self._beat)
-        self.word = QLabel(self)
-        self.word.setObjectName("word")
+        self._patience = QTimer(self, singleShot=True, interval=PATIENT, timeout=self._tell)
+        self._clock = QTimer(self, interval=_BEAT, timeout=self._beat)
+        self.word = QLabel(self, objectName="word")
         self.word.hide()
-        self.note = QWidget(self)
-        self.note.setAutoFillBackground(True)
-        self.title = QLabel()
-        self.title.setObjectName("caption")
-        self.stage = QLabel()
-        self.hint = QLabel()
-        self.hint.setObjectName("quiet")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
+        self.note = QWidget(self, autoFillBackground=True)
+        self.title, self.step, self.hint = (QLabel(objectName=name, alignment=Qt.AlignCenter, wordWrap=True)
+                                            for name in ("caption", "", "quiet"))
+        self.bar = QProgressBar(textVisible=False)
         layout = QVBoxLayout(self.note)
         layout.setContentsMargins(12, 10, 12, 10)
-        for widget in (self.title, self.stage, self.bar, self.hint):
-            if isinstance(widget, QLabel):
-                widget.setAlignment(Qt.AlignCenter)
-                widget.setWordWrap(True)
+        for widget in (self.title, self.step, self.bar, self.hint):
             layout.addWidget(widget)
         self.note.hide()
 
@@ -128,10 +114,10 @@ class FaceView(QWidget):
         self.word.raise_()
         self.update()
 
-    def show_note(self, title: str, stage: str = "", hint: str = "", done: int = 0, total: int = 0,
+    def show_note(self, title: str, step: str = "", hint: str = "", done: int = 0, total: int = 0,
                   bar: bool = True) -> None:
         """A message over the face, with a progress bar that swings where the total is not known."""
-        for label, text in ((self.title, title), (self.stage, stage), (self.hint, hint)):
+        for label, text in ((self.title, title), (self.step, step), (self.hint, hint)):
             label.setText(text)
             label.setVisible(bool(text))
         self.bar.setVisible(bar)

@@ -97,6 +97,7 @@ class Filing(QObject):
                                 lambda problem: self.warn(tr("open.cannot"), str(problem)))
 
     def _opened(self, opened: files.Opened) -> None:
+        self.live.photograph = opened.photograph is not None
         self.document.load(None if opened.items else opened.pixels, opened.settings,
                            opened.path if opened.ours else "", strokes=opened.items)
         self.read.emit(opened)
@@ -134,6 +135,7 @@ class Filing(QObject):
                             lambda problem: self.warn(tr("place.cannot"), str(problem)))
 
     def _placed(self, opened: files.Opened) -> None:
+        self.live.photograph = opened.photograph is not None
         self.document.replace(opened.pixels, text="paste")
         self.read.emit(opened)
 
@@ -329,10 +331,7 @@ class Drops(QObject):
     def __init__(self, window: QWidget, filing: Filing, page: QWidget):
         super().__init__(window)
         self._filing, self._page = filing, page
-        self.mark = QLabel(page)
-        self.mark.setObjectName("drop")
-        self.mark.setAlignment(Qt.AlignCenter)
-        self.mark.setWordWrap(True)
+        self.mark = QLabel(page, objectName="drop", alignment=Qt.AlignCenter, wordWrap=True)
         self.mark.setAttribute(Qt.WA_TransparentForMouseEvents)
         self.mark.hide()
         window.setAcceptDrops(True)

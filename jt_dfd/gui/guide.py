@@ -36,23 +36,17 @@ class EmptyPage(QObject):
     def __init__(self, canvas: Canvas, document: Document, words: Words, parent=None):
         super().__init__(parent)
         self._canvas, self._document, self.on = canvas, document, True
-        self.sentence = QLabel(canvas)
-        self.sentence.setObjectName("onpage")
-        self.sentence.setWordWrap(True)
-        self.sentence.setAlignment(Qt.AlignCenter)
+        self.sentence = QLabel(canvas, objectName="onpage", wordWrap=True, alignment=Qt.AlignCenter)
         self.sentence.setAttribute(Qt.WA_TransparentForMouseEvents)
         words.bind(self.sentence.setText, "empty.sentence")
         self.buttons = {}
         for n, name in enumerate(EXAMPLES, 1):
-            button = QToolButton(canvas)
-            button.setObjectName("onpage")
-            button.setIcon(picture(name))
+            button = QToolButton(canvas, objectName="onpage", icon=picture(name), focusPolicy=Qt.TabFocus,
+                                 clicked=lambda checked, name=name: self.chosen.emit(name))
             button.setCursor(Qt.ArrowCursor)
-            button.setFocusPolicy(Qt.TabFocus)
             words.bind(lambda text, button=button, n=n: (
                 button.setToolTip(tr("empty.example.tip")), button.setAccessibleName(tr("empty.example", n=n))),
                 "empty.example.tip")
-            button.clicked.connect(lambda checked, name=name: self.chosen.emit(name))
             self.buttons[name] = button
         canvas.resized.connect(self._place)
         canvas.stroke_begun.connect(self.show)

@@ -15,10 +15,10 @@ from .strokes import CANVAS, Item, to_image
 from .words import tr
 
 #: faces that are kept (ours: some 40 MB)
-MOST = 48
+MAX_ENTRIES = 48
 _THUMB = 120
 #: width of a column below which there is one fewer, and the least height for a row, logical pixels (ours)
-_CELL, LEAST_THUMB = 118, 90
+_CELL, MIN_THUMB = 118, 90
 
 
 @dataclass(eq=False)
@@ -83,23 +83,17 @@ class History(QListWidget):
     removed = pyqtSignal(list)
 
     def __init__(self, parent=None):
-        super().__init__(parent)
+        # the vertical bar's coming and going would move the grid
+        super().__init__(parent, flow=QListView.LeftToRight, viewMode=QListView.IconMode, isWrapping=True,
+                         resizeMode=QListView.Adjust, movement=QListView.Static, spacing=0,
+                         selectionMode=QAbstractItemView.ExtendedSelection, minimumHeight=2 * MIN_THUMB,
+                         horizontalScrollBarPolicy=Qt.ScrollBarAlwaysOff,
+                         verticalScrollBarPolicy=Qt.ScrollBarAlwaysOn, contextMenuPolicy=Qt.CustomContextMenu,
+                         customContextMenuRequested=self._menu)
         self._entries: List[Entry] = []  # newest first
         self._unfolded: Set[Union[int, str]] = set()  # sessions
-        self.setFlow(QListView.LeftToRight)
-        self.setViewMode(QListView.IconMode)
-        self.setWrapping(True)
-        self.setResizeMode(QListView.Adjust)
-        self.setMovement(QListView.Static)
-        self.setSpacing(0)
-        self.setMinimumHeight(2 * LEAST_THUMB)
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Expanding)
-        self.setSelectionMode(QAbstractItemView.ExtendedSelection)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarAlwaysOn)  # else its coming and going would move the grid
         self.verticalScrollBar().rangeChanged.connect(lambda low, high: self.verticalScrollBar().setEnabled(high > low))
-        self.setContextMenuPolicy(Qt.CustomContextMenu)
-        self.customContextMenuRequested.connect(self._menu)
         self.itemDoubleClicked.connect(lambda item: self.restore_wanted.emit(item.data(Qt.UserRole)))
 
     def sizeHint(self) -> QSize:
@@ -143,7 +137,7 @@ class History(QListWidget):
         self._show()
 
     def _trim(self) -> None:
-        old = [e for e in reversed(self._entries) if not e.pinned][:max(0, len(self._entries) - MOST)]
+        old = [e for e in reversed(self._entries) if not e.pinned][:max(0, len(self._entries) - MAX_ENTRIES)]
         self._entries = [e for e in self._entries if e not in old]
         if old:
             self.removed.emit(old)

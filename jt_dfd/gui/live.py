@@ -39,12 +39,11 @@ class Live(QObject):
         self.shadow: Optional[np.ndarray] = None
         self._kept: Optional[Result] = None     # the last result that went into the history
         self.session = 0                        # of the history: a drawing and what it grew from
+        self.photograph = False                 # is the drawing that comes next a photograph?
+        self._is_photograph = False
         self._stale = False
         self._failed = ""                       # why the newest face could not be made
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLED)
-        self._settle.timeout.connect(self.keep)
+        self._settle = QTimer(self, singleShot=True, interval=SETTLED, timeout=self.keep)
         document.changed.connect(self._drawing_changed)
         document.settings_changed.connect(self._settings_came)
         document.loaded.connect(self._loaded)
@@ -60,7 +59,7 @@ class Live(QObject):
         engine.state_changed.connect(self._state_changed)
         engine.face_failed.connect(self._face_failed)
         engine.held_up.connect(lambda on: (self._show_busy(), self.show_state()))
-        self._stage = ("start", 0, 0)
+        self._step = ("start", 0, 0)
 
     @property
     def stale(self) -> bool:
@@ -70,6 +69,10 @@ class Live(QObject):
     def is_kept(self) -> bool:
         """Is the shown face in the history?"""
         return self.result is self._kept
+
+    @property
+    def _has_drawing(self) -> bool:
+        return not (self._is_photograph or self.document.is_blank())
 
     # -- asking ----------------------------------------------------------------------------------------------------
     def ask(self, tag: str = "") -> None:
@@ -81,7 +84,7 @@ class Live(QObject):
 
     def _show_busy(self) -> None:
         busy = self.engine.waiting and self.engine.state not in (engine_module.FAILED, engine_module.STOPPED)
-        self.view.set_state(busy, self._stale, self._failed, tr("stage.lock") if self.engine.is_held_up else "")
+        self.view.set_state(busy, self._stale, self._failed, tr("step.lock") if self.engine.is_held_up else "")
 
     def _face_failed(self, message: str) -> None:
         self._failed = message
@@ -93,7 +96,8 @@ class Live(QObject):
 
     def _drawing_changed(self) -> None:
         self._set_stale(True)
-        if self.document.is_blank():
+        self._is_photograph, self.photograph = self.photograph, False
+        if not self._has_drawing:
             self._forget()
         elif self.controls.real_time.isChecked():
             self.ask()
@@ -106,7 +110,7 @@ class Live(QObject):
         self._show_shade()
 
     def _forget(self) -> None:
-        """An empty page has no face."""
+        """An empty page has no face, and neither has a photograph that nothing was made of yet."""
         self.new_session()
         self.result, self.shadow, self._failed = None, None, ""
         self.engine.forget()
@@ -119,7 +123,7 @@ class Live(QObject):
     def _settings_changed(self, gesture: str = "") -> None:
         self.document.change_settings(self.controls.settings(), gesture)
         self._set_stale(self.result is not None)
-        if self.controls.real_time.isChecked() and not self.document.is_blank():
+        if self.controls.real_time.isChecked() and self._has_drawing:
             self.ask()
 
     def _drop_foreign(self) -> None:
@@ -207,16 +211,16 @@ class Live(QObject):
         self._drop_foreign()
         if self.controls.genders[self.document.settings.gender].isChecked() is False:
             self._settings_changed()
-        if self.controls.real_time.isChecked() and not self.engine.waiting and not self.document.is_blank():
+        if self.controls.real_time.isChecked() and not self.engine.waiting and self._has_drawing:
             self.ask()
 
-    def _progress(self, stage: str, done: int, total: int) -> None:
-        self._stage = (stage, done, total)
+    def _progress(self, step: str, done: int, total: int) -> None:
+        self._step = (step, done, total)
         self.show_state()
 
     def _state_changed(self, state: str) -> None:
         if state in (engine_module.STOPPED, engine_module.FAILED, engine_module.WAITING):
-            self._stage = ("start", 0, 0)
+            self._step = ("start", 0, 0)
         self._show_busy()
         self.show_state()
 
@@ -224,8 +228,8 @@ class Live(QObject):
         """The message over the face, as the engine's state asks for."""
         state = self.engine.state
         if state in (engine_module.STARTING, engine_module.WAITING):
-            stage, done, total = self._stage
-            text = tr("stage." + stage) if not self.engine.is_held_up else tr("stage.lock")
+            step, done, total = self._step
+            text = tr("step." + step) if not self.engine.is_held_up else tr("step.lock")
             if total > 1 and not self.engine.is_held_up:
                 text += f"  {done} / {total}"
             self.view.show_note(tr("note.preparing"), text, tr("note.meanwhile"), done, total)

@@ -91,9 +91,7 @@ class Autosave(QObject):
         self._closed = False
         self._complaints = Mailbox(self)
         self._complaints.arrived.connect(lambda why: self.failed.emit(why) if why else self.works.emit())
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.write)
+        self._timer = QTimer(self, singleShot=True, timeout=self.write)
         document.changed.connect(self.touch)
         document.settings_set.connect(lambda: self.touch() if document.modified else None)
         document.modified_changed.connect(self._on_modified)

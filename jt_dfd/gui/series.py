@@ -50,17 +50,10 @@ class Series(QDialog):
         self.engine, self._background = engine, background
         self.job = 0
         self.frames: List[Optional[np.ndarray]] = []
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.note = QLabel()
-        self.note.setObjectName("quiet")
-        self.note.setWordWrap(True)
-        self.save = QPushButton(tr("series.save"))
-        self.save.clicked.connect(self.ask_and_save)
-        self.save.setEnabled(False)
-        self.film = QPushButton(tr("film.save"))
-        self.film.clicked.connect(self.ask_and_film)
-        self.film.setEnabled(False)
+        self.progress = QProgressBar(textVisible=False)
+        self.note = QLabel(objectName="quiet", wordWrap=True)
+        self.save = QPushButton(tr("series.save"), enabled=False, clicked=self.ask_and_save)
+        self.film = QPushButton(tr("film.save"), enabled=False, clicked=self.ask_and_film)
         engine.frame.connect(self._frame)
         engine.job_done.connect(self._done)
         engine.job_failed.connect(self._failed)
@@ -173,24 +166,16 @@ class Sweep(Series):
         self._tile = min(_TILE, (self.screen_size().width() - 60) // len(LEVELS) - 26)
         self.tiles = []
         for level in LEVELS:
-            tile = QToolButton()
-            tile.setToolButtonStyle(Qt.ToolButtonTextUnderIcon)
-            tile.setIconSize(QSize(self._tile, self._tile))
+            tile = QToolButton(text=f"{level} %", toolTip=tr("sweep.use", level=level), enabled=False, autoRaise=True,
+                               toolButtonStyle=Qt.ToolButtonTextUnderIcon, iconSize=QSize(self._tile, self._tile),
+                               clicked=lambda checked, level=level: self.chosen.emit(level))
             tile.setFixedSize(self._tile + 16, self._tile + 34)
-            tile.setAutoRaise(True)
-            tile.setText(f"{level} %")
-            tile.setToolTip(tr("sweep.use", level=level))
-            tile.setEnabled(False)
-            tile.clicked.connect(lambda checked, level=level: self.chosen.emit(level))
             self.tiles.append(tile)
             row.addWidget(tile)
         ends = QHBoxLayout()
         for text, side in ((tr("refine.low"), Qt.AlignLeft), (tr("sweep.click"),
                            Qt.AlignCenter), (tr("refine.high"), Qt.AlignRight)):
-            label = QLabel(text)
-            label.setObjectName("quiet")
-            label.setAlignment(side)
-            ends.addWidget(label)
+            ends.addWidget(QLabel(text, objectName="quiet", alignment=side))
         foot = QHBoxLayout()
         foot.addWidget(self.note, 1)
         foot.addWidget(self.progress)
@@ -248,8 +233,7 @@ class Morph(Series):
         self.boxes = []
         top = QHBoxLayout()
         for label, chosen in ((tr("morph.from"), first), (tr("morph.to"), second)):
-            box = QComboBox()
-            box.setIconSize(QSize(48, 48))
+            box = QComboBox(iconSize=QSize(48, 48))
             for n, entry in enumerate(entries):
                 box.addItem(QIcon(thumbnail(entry.face)), str(n + 1))
             box.setCurrentIndex(chosen)
@@ -257,30 +241,23 @@ class Morph(Series):
             top.addWidget(QLabel(label))
             top.addWidget(box)
             self.boxes.append(box)
-        self.steps = QSpinBox()
-        self.steps.setRange(3, 60)
-        self.steps.setValue(9)
-        self.steps.setKeyboardTracking(False)
-        self.steps.valueChanged.connect(lambda value: self.start())
+        self.steps = QSpinBox(minimum=3, maximum=60, value=9, keyboardTracking=False,
+                              valueChanged=lambda value: self.start())
         top.addStretch(1)
         top.addWidget(QLabel(tr("morph.pictures")))
         top.addWidget(self.steps)
         self.picture = _Picture(min(_FACE, self.screen_size().height() - 230))
         self.slider = Slider(0, 8, 0)
         self.slider.valueChanged.connect(self._show)
-        self.play = QPushButton(tr("morph.play"))
-        self.play.setCheckable(True)
-        self._clock = QTimer(self)
-        self._clock.setInterval(90)
-        self._clock.timeout.connect(self._tick)
+        self.play = QPushButton(tr("morph.play"), checkable=True)
+        self._clock = QTimer(self, interval=90, timeout=self._tick)
         self.play.toggled.connect(lambda on: self._clock.start() if on else self._clock.stop())
         self._way = 1
         middle = QHBoxLayout()
         middle.addWidget(self.play)
         middle.addWidget(self.slider, 1)
-        self.use = QPushButton(tr("morph.use"))
-        self.use.setToolTip(tr("morph.use.tip"))
-        self.use.clicked.connect(lambda: self.face_wanted.emit(self.vectors()))
+        self.use = QPushButton(tr("morph.use"), toolTip=tr("morph.use.tip"),
+                               clicked=lambda: self.face_wanted.emit(self.vectors()))
         foot = QHBoxLayout()
         foot.addWidget(self.note, 1)
         foot.addWidget(self.progress)

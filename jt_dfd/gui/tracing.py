@@ -11,7 +11,7 @@ from ..data import strokes
 #: a line is darker than what lies around it by this much, of 255, within a square of this edge (ours, by eye)
 CONTRAST, AROUND = 28, 31
 #: pixels: shorter lines are crumbs; between two points of a stroke; how far a line is smoothed
-LEAST, APART, SMOOTH = 12, 4, 1.0
+MIN_LENGTH, APART, SMOOTH = 12, 4, 1.0
 
 
 def trace(sketch: np.ndarray) -> List[List[Tuple[float, float]]]:
@@ -19,7 +19,7 @@ def trace(sketch: np.ndarray) -> List[List[Tuple[float, float]]]:
     grey = sketch.astype(np.float32)
     ink = cv2.blur(grey, (AROUND, AROUND), borderType=cv2.BORDER_REPLICATE) - grey > CONTRAST
     ink[[0, 1, -2, -1], :] = ink[:, [0, 1, -2, -1]] = False  # the picture's own border is no line
-    paths = strokes.trace(strokes.thin(ink), LEAST)
+    paths = strokes.trace(strokes.thin(ink), MIN_LENGTH)
     return [_spaced(strokes.smooth(path, SMOOTH)) for path in sorted(paths, key=len, reverse=True)]
 
 

@@ -38,7 +38,7 @@ from .live import Live
 from .messages import EngineTrouble, KeySheet
 from .recovery import Autosave
 from .series import Series
-from .stage import Stage
+from .squares import Squares
 from .words import Words, tr
 
 
@@ -78,8 +78,10 @@ class Window(QMainWindow):
 
     # -- building --------------------------------------------------------------------------------------------------
     def _build(self) -> None:
-        self.stage = Stage(self.canvas, self.face)
-        self.side = side = QScrollArea()  # on a low screen the panel scrolls rather than make the window higher
+        self.squares = Squares(self.canvas, self.face)
+        # on a low screen the panel scrolls rather than make the window higher; no stop of its own on the way by Tab
+        self.side = side = QScrollArea(widgetResizable=True, focusPolicy=Qt.NoFocus, frameShape=QFrame.NoFrame,
+                                       horizontalScrollBarPolicy=Qt.ScrollBarAlwaysOff)
         column = QWidget()
         rows = QVBoxLayout(column)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -87,19 +89,12 @@ class Window(QMainWindow):
         rows.addWidget(self.controls)
         rows.addWidget(self.history, 1)
         side.setWidget(column)
-        side.setWidgetResizable(True)
-        side.setFocusPolicy(Qt.NoFocus)  # no stop of its own on the way by Tab
-        side.setFrameShape(QFrame.NoFrame)
-        side.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
         middle = QHBoxLayout()
         middle.setContentsMargins(0, 0, 0, 0)
         middle.setSpacing(0)
-        middle.addWidget(self.stage, 1)
+        middle.addWidget(self.squares, 1)
         middle.addWidget(side)
-        self.history_hint = QLabel()
-        self.history_hint.setObjectName("quiet")
-        self.history_hint.setAlignment(Qt.AlignCenter)
-        self.history_hint.setWordWrap(True)
+        self.history_hint = QLabel(objectName="quiet", alignment=Qt.AlignCenter, wordWrap=True)
         self.words.bind(self.history_hint.setText, "history.hint")
         hint = QHBoxLayout(self.history)
         hint.addWidget(self.history_hint)
@@ -386,15 +381,15 @@ class Window(QMainWindow):
 
     def _show_autosave(self, why: str) -> None:
         """By the drawing's name, where one looks, for as long as it is so."""
-        self.stage.bad.setText(tr("autosave.bad") if why else "")
-        self.stage.bad.setToolTip(tr("autosave.cannot", why=why) if why else "")
+        self.squares.bad.setText(tr("autosave.bad") if why else "")
+        self.squares.bad.setToolTip(tr("autosave.cannot", why=why) if why else "")
 
     def _show_status(self) -> None:
         info, state = self.engine.info, self.engine.state
         words = {engine_module.STARTING: tr("status.starting"), engine_module.WAITING: tr("status.waiting"),
                  engine_module.FAILED: tr("status.none"), engine_module.STOPPED: tr("status.none")}
         device = {"cpu": "CPU", "cuda": "CUDA"}.get(info.get("device", ""), info.get("device", ""))
-        self.device_label.setText(tr("stage.lock") if self.engine.is_held_up else words.get(state, device))
+        self.device_label.setText(tr("step.lock") if self.engine.is_held_up else words.get(state, device))
         name = Path(self.engine.params)
         self.weights_label.setText("/".join(name.parts[-2:]))
         self.weights_label.setToolTip(tr("status.weights.tip") + "\n" + str(name))
@@ -403,8 +398,8 @@ class Window(QMainWindow):
 
     def _show_captions(self) -> None:
         zoom = f"   {self.canvas.zoom:.0%}" if self.canvas.zoom > 1 else ""
-        self.stage.captions[0].setText(tr("caption.drawing") + zoom)
-        self.stage.captions[1].setText(tr("caption.face"))
+        self.squares.captions[0].setText(tr("caption.drawing") + zoom)
+        self.squares.captions[1].setText(tr("caption.face"))
 
     def _show_title(self) -> None:
         name = Path(self.document.path).name if self.document.path else tr("untitled")

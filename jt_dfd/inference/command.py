@@ -19,6 +19,8 @@ from ..cli import when_stopped
 
 #: files of a folder that are no pictures and are named one by one (ours)
 _MAX_PASSED_OVER = 20
+#: refinement of what is not named: what looked best on our own drawings (Params/README.md)
+START = "all=0.5"
 _DEMO = Path(__file__).resolve().parents[2] / "Params" / "demo"
 
 
@@ -28,8 +30,9 @@ def _parse(arguments):
     parser.add_argument("--params", default=None, metavar="P", help="folder of weights (default: this repository's "
                         "Params/demo); one with the authors' AE_whole/ and Combine/ works too")
     parser.add_argument("--gender", default="female", choices=["female", "male"], help="bank to project on")
-    parser.add_argument("--refine", nargs="+", default=["all=1"], metavar="C=W", help="0 follows the drawing, 1 makes "
-                        "it plausible; components eye1 (at the left) eye2 nose mouth rest, or all (default: all=1)")
+    parser.add_argument("--refine", nargs="+", default=[], metavar="C=W", help="0 follows the drawing, 1 makes "
+                        "it plausible, as the release's program starts; components eye1 (at the left) eye2 nose mouth "
+                        "rest, or all (default: all=0.5)")
     parser.add_argument("--k", type=int, default=15, help="neighbours projected on (default: 15, the release's)")
     parser.add_argument("--anchor", default="nearest", choices=["nearest", "release"],
                         help="release: pick the anchor as the authors' program does")
@@ -69,7 +72,7 @@ def _synthesize(options) -> int:
     from ..selection import check_k
     from ..synthesizer import Synthesizer, refine_amounts
 
-    refine = refine_amounts(batch.parse_refine(options.refine))
+    refine = refine_amounts(batch.parse_refine([START, *options.refine]))
     check_k(options.k)
     passed_over = {}
     jobs = batch.plan(options.sketch, options.output, passed_over)

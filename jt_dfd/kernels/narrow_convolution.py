@@ -4,12 +4,9 @@ oneDNN computes at least sixteen output channels whether they are wanted or not:
 the generator's last 7x7 layer three.  Here each output is the scalar product that it is; the numbers of one row of the
 window lie side by side in memory.
 
-For inference on the CPU; no gradient passes.  On a GPU cuDNN's own layers are used; the CUDA side is here for pictures
-that are in this layout already.
+For inference on the CPU; no gradient passes.  There is no CUDA side: cuDNN's layers are used there.
 """
 from __future__ import annotations
-
-import sys
 
 import numpy as np
 
@@ -20,7 +17,7 @@ from . import source
 MAX_CHANNELS = 4
 
 
-def narrow_convolution(x, weight, bias, mirror: int = 0, impl: str = "kernel"):
+def narrow_convolution(x, weight, bias, mirror: int = 0):
     """Stride 1.
 
     x       (N, H, W, C) float32
@@ -28,7 +25,6 @@ def narrow_convolution(x, weight, bias, mirror: int = 0, impl: str = "kernel"):
     bias    (O,) float32
     mirror  pixels by which the picture is continued at each border, mirrored, the edge itself not repeated; less than H
             and W
-    impl    "kernel", or "reference" for the plain Jittor operations below
     returns (N, H + 2 mirror - KH + 1, W + 2 mirror - KW + 1, O) float32
     """
     n, height, width, channels = x.shape
@@ -38,15 +34,11 @@ def narrow_convolution(x, weight, bias, mirror: int = 0, impl: str = "kernel"):
             or not 0 <= mirror < min(height, width):
         raise ValueError(f"narrow convolution: picture {tuple(x.shape)}, weight {tuple(weight.shape)} and bias "
                          f"{tuple(bias.shape)} do not fit, or more than {MAX_CHANNELS} channels are wanted")
-    if impl == "reference":
-        return reference(x, weight, bias, mirror)
-    with jt.no_grad():
-        return source.run(
-            sys.modules[__name__],
-            "jt_dfd_narrow(in0_p, in1_p, in2_p, (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, "
-            '(int)in1_shape0, (int)in1_shape1, (int)in1_shape2, (int)data["mirror"], out0_p);',
-            [(n, rows, columns, out)], ["float32"],
-            [x, weight.transpose((0, 2, 3, 1)), bias], {"mirror": mirror})[0].stop_grad()
+    return source.run_on_cpu(
+        CPU,
+        "jt_dfd::narrow(in0_p, in1_p, in2_p, (int)in0_shape0, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, "
+        '(int)in1_shape0, (int)in1_shape1, (int)in1_shape2, (int)data["mirror"], out0_p);',
+        (n, rows, columns, out), [x, weight.transpose((0, 2, 3, 1)), bias], {"mirror": mirror})
 
 
 def reference(x, weight, bias, mirror: int = 0):
@@ -65,14 +57,15 @@ def reference(x, weight, bias, mirror: int = 0):
 
 
 def self_test():
-    """[(check, largest error, tolerance)] on the device in use: the decoders' and the generator's last layers in small,
-    and a width that is no multiple of the kernel's step."""
+    """[(check, largest error, tolerance)], on the CPU whatever device is in use: the decoders' and the generator's last
+    layers in small, and a width that is no multiple of the kernel's step."""
     rng, out = np.random.default_rng(5), []
     for name, n, edge, channels, kernel, wanted, mirror in (
             ("decoder's", 2, 20, 32, 5, 1, 2), ("generator's", 1, 25, 56, 7, 3, 3), ("odd", 1, 9, 3, 3, 4, 0)):
         x, w, b = (rng.standard_normal(s, np.float32) for s in (
             (n, edge, edge, channels), (wanted, channels, kernel, kernel), (wanted,)))
-        got = narrow_convolution(jt.array(x), jt.array(w), jt.array(b), mirror).numpy()
+        with jt.flag_scope(use_cuda=0):
+            got = narrow_convolution(jt.array(x), jt.array(w), jt.array(b), mirror).numpy()
         wide = np.pad(x.astype(np.float64), ((0, 0), (mirror, mirror), (mirror, mirror), (0, 0)), mode="reflect")
         windows = np.lib.stride_tricks.sliding_window_view(wide, (kernel, kernel), (1, 2))
         want = np.einsum("nhwcij,ocij->nhwo", windows, w.astype(np.float64)) + b
@@ -80,14 +73,14 @@ def self_test():
     return out
 
 
-SHARED = r"""
+CPU = r"""
 namespace jt_dfd {
 // a coordinate of the picture as it is continued -> of the picture
-JT_DFD_SHARED int mirrored(int at, int size) { return at < 0 ? -at : at >= size ? 2 * size - 2 - at : at; }
+inline int mirrored(int at, int size) { return at < 0 ? -at : at >= size ? 2 * size - 2 - at : at; }
 
 // the scalar product of one window, whose corner may lie outside, and one output's weights
-JT_DFD_SHARED float window_product(const float* picture, const float* w, int top, int left, int height, int width,
-                                   int channels, int high, int wide) {
+inline float window_product(const float* picture, const float* w, int top, int left, int height, int width,
+                            int channels, int high, int wide) {
     float sum = 0;
     for (int k = 0; k < high; k++)
         for (int j = 0; j < wide; j++) {
@@ -97,11 +90,7 @@ JT_DFD_SHARED float window_product(const float* picture, const float* w, int top
         }
     return sum;
 }
-}
-"""
 
-CPU = r"""
-namespace jt_dfd {
 // Four neighbouring windows inside the picture at once: every weight that is read serves four products.
 inline void four_products(const float* __restrict__ picture, const float* __restrict__ w, int top, int left, int height,
                           int width, int channels, int high, int wide, float* sums) {
@@ -116,11 +105,9 @@ inline void four_products(const float* __restrict__ picture, const float* __rest
     }
     sums[0] = a; sums[1] = b; sums[2] = c; sums[3] = d;
 }
-}
 
-inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
-                          int out, int high, int wide, int mirror, float* y) {
-    using namespace jt_dfd;
+inline void narrow(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
+                   int out, int high, int wide, int mirror, float* y) {
     int rows = height + 2 * mirror - high + 1, columns = width + 2 * mirror - wide + 1;
     int64_t weights = (int64_t)high * wide * channels;
     #pragma omp parallel for
@@ -142,35 +129,5 @@ inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int
         }
     }
 }
-"""
-
-# A thread a pixel of the result, over all pictures in steps where a grid has no room for so many.
-CUDA = r"""
-namespace jt_dfd {
-const int MAX_PICTURES = 65535;   // in one step: blocks of a grid's second dimension
-
-__global__ void narrow_kernel(const float* x, const float* w, const float* bias, int n, int height, int width,
-                              int channels, int out, int high, int wide, int mirror, int rows, int columns, float* y) {
-    int64_t pixel = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, pixels = (int64_t)rows * columns;
-    if (pixel >= pixels) return;
-    int line = pixel / columns, column = pixel % columns;
-    for (int64_t p = blockIdx.y; p < n; p += gridDim.y) {
-        const float* picture = x + p * height * width * channels;
-        float* target = y + (p * pixels + pixel) * out;
-        for (int o = 0; o < out; o++)
-            target[o] = window_product(picture, w + (int64_t)o * high * wide * channels, line - mirror, column - mirror,
-                                       height, width, channels, high, wide) + bias[o];
-    }
-}
-}
-
-inline void jt_dfd_narrow(const float* x, const float* w, const float* bias, int n, int height, int width, int channels,
-                          int out, int high, int wide, int mirror, float* y) {
-    int rows = height + 2 * mirror - high + 1, columns = width + 2 * mirror - wide + 1;
-    if (n == 0) return;
-    dim3 grid(((int64_t)rows * columns + 127) / 128, n < jt_dfd::MAX_PICTURES ? n : jt_dfd::MAX_PICTURES);
-    jt_dfd::narrow_kernel<<<grid, 128>>>(x, w, bias, n, height, width, channels, out, high, wide, mirror, rows, columns,
-                                         y);
-    JT_DFD_LAUNCHED("narrow_kernel", n, height, width, channels, out, high, wide);
 }
 """

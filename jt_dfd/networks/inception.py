@@ -19,6 +19,7 @@ from ..checkpoints import CheckpointError, check_arrays
 from ..checkpoints.folder import sha256
 from ..checkpoints.formats import read_any
 from ..checkpoints.unwrap import LEFT_OUT, unwrap
+from .modules import mean_of_neighbours
 
 #: edge in pixels of the pictures that the network was trained on
 SIZE = 299
@@ -166,7 +167,7 @@ class InceptionFeatures:
         if block.pool == "halve":
             out.append(nn.max_pool2d(x, 3, 2))
         else:
-            pooled = mean_of_neighbours(x) if block.pool == "mean" else nn.max_pool2d(x, 3, 1, 1)
+            pooled = mean_of_neighbours(x, 1) if block.pool == "mean" else nn.max_pool2d(x, 3, 1, 1)
             out += self._branch([pooled], block.name, block.pooled)
         return jt.concat(out, 1)
 
@@ -179,17 +180,6 @@ class InceptionFeatures:
     def _conv(self, x, name: str, conv: Conv):
         weight, bias = self._weights[name]
         return nn.relu(nn.conv2d(x, weight, bias, stride=conv.stride, padding=conv.padding))
-
-
-def mean_of_neighbours(x):
-    """Mean of 3x3 with stride 1, at the border of as many pixels as there are.  (N, C, H, W) -> the same.
-
-    Jittor 1.3.11 takes ``count_include_pad=False`` and counts the padding all the same.
-    """
-    def mean(y):
-        return nn.pool(y, 3, "mean", stride=1, padding=1)
-
-    return mean(x) / mean(jt.ones((1, 1, x.shape[2], x.shape[3])))
 
 
 def _folded(arrays: Dict[str, np.ndarray], name: str):

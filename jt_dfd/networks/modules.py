@@ -72,16 +72,17 @@ class MultiScaleDiscriminator(_Network):
         self.config = config
 
     def execute(self, features, picture) -> List[List]:
-        return layout.discriminate(self, jt.concat([features, picture], dim=1), self.config, halve)
+        return layout.discriminate(self, jt.concat([features, picture], dim=1), self.config,
+                                   lambda x: mean_of_neighbours(x, 2))
 
 
-def halve(x):
-    """Mean of 3x3 with stride 2, at the border of as many pixels as there are.  (N, C, H, W) -> (N, C, H/2, W/2)
+def mean_of_neighbours(x, stride: int):
+    """Mean of 3x3, at the border of as many pixels as there are.  (N, C, H, W) -> (N, C, H / stride, W / stride)
 
     Jittor 1.3.11 takes ``count_include_pad=False`` and counts the padding all the same, which darkens the border.
     """
     def mean(y):
-        return nn.pool(y, 3, "mean", stride=2, padding=1)
+        return nn.pool(y, 3, "mean", stride=stride, padding=1)
 
     return mean(x) / mean(jt.ones((1, 1, x.shape[2], x.shape[3])))
 

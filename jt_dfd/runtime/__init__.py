@@ -65,8 +65,8 @@ def prepare(device: str = "auto") -> Dict:
 def start(device: str = "auto", progress: Optional[Callable[[str, int, int], None]] = None):
     """The jittor module, ready to compute; quick when called again.
 
-    The first time on a machine it compiles for minutes: ``progress(stage, done, total)`` is called meanwhile (the stage
-    is a key of display.STAGES, total 0 where the amount is not known), or, without it, how far it is goes to
+    The first time on a machine it compiles for minutes: ``progress(step, done, total)`` is called meanwhile (the step
+    is a key of display.STEPS, total 0 where the amount is not known), or, without it, how far it is goes to
     stderr.  ``jt.flags.use_cuda`` is set to the device chosen.
     """
     global _jittor

@@ -18,7 +18,6 @@ beside it, in a temporary folder that is renamed when it is complete.
 """
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
@@ -193,21 +192,15 @@ def build(content: Dict[str, Tuple[str, str]]) -> Path:
     others wait for it."""
     place = views_folder() / fingerprint(content)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time():
+    # whether a view is damaged can only be told while nobody else is putting one in its place
+    with open(str(views_folder().with_suffix(".lock")), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if complete(place, content):
             os.utime(str(place))
         else:
             _write(place, content)
             _remove_old(place)
     return place
-
-
-@contextlib.contextmanager
-def _one_at_a_time():
-    """Whether a view is damaged can only be told while nobody else is putting one in its place."""
-    with open(str(views_folder().with_suffix(".lock")), "w") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        yield   # the lock falls with the file
 
 
 def _write(place: Path, content: Dict[str, Tuple[str, str]]) -> None:

@@ -144,7 +144,7 @@ def warm(device: str = "auto", params=None, choose: bool = True) -> List[str]:
 
     folder = Path(params) if params else Path(__file__).resolve().parents[2] / "Params" / "demo"
     weights = params is not None or has_weights(folder)
-    show = Display(stages=("tools", "core", "cpu") + (("ways" if choose else "face",) if weights else ()))
+    show = Display(steps=("tools", "core", "cpu") + (("ways" if choose else "face",) if weights else ()))
     runtime.start(device, show)
     done = [f"Jittor starts on the {'GPU' if runtime.chosen_device() == 'cuda' else 'CPU'}."]
     if not weights:

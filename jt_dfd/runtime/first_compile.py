@@ -249,7 +249,7 @@ def _run(device: str, place: Optional[str], show, lock):
                     if line.startswith(_SENTINEL):
                         result.update(json.loads(line[len(_SENTINEL):]))
                     elif counted:
-                        show(_stage(counted.group(1)), int(counted.group(2)), int(counted.group(3)))
+                        show(_step(counted.group(1)), int(counted.group(2)), int(counted.group(3)))
                     else:
                         log.write(line + "\n")
                         log.flush()
@@ -281,12 +281,12 @@ def _lines(stream):
         yield _plain(rest)
 
 
-def _stage(name: str) -> str:
-    """The stage, a key of STAGES, in which Jittor compiles what it calls ``name``."""
-    for part, stage in (("jittor_core", "core"), ("mkl", "cpu"), ("mpi", "mpi"), ("Operators", "operators"),
+def _step(name: str) -> str:
+    """The step, a key of STEPS, in which Jittor compiles what it calls ``name``."""
+    for part, step in (("jittor_core", "core"), ("mkl", "cpu"), ("mpi", "mpi"), ("Operators", "operators"),
                         ("cu", "gpu")):
         if part in name:
-            return stage
+            return step
     return "other"
 
 

@@ -147,8 +147,8 @@ def check_cache() -> List[Dict[str, str]]:
     return []
 
 
-def lock_or_wait(file, show, stage: str) -> None:
-    """Take the lock on an open file; while another process has it, ``show(stage, 0, 0)`` says so."""
+def lock_or_wait(file, show, step: str) -> None:
+    """Take the lock on an open file; while another process has it, ``show(step, 0, 0)`` says so."""
     import fcntl
 
     try:
@@ -156,7 +156,7 @@ def lock_or_wait(file, show, stage: str) -> None:
         return
     except OSError:
         if show:
-            show(stage, 0, 0)
+            show(step, 0, 0)
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -304,3 +304,14 @@ def processor_model() -> str:
             return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "")
     except OSError:
         return ""
+
+
+def kernel_bytes(path: str, name: str) -> Optional[int]:
+    """Bytes of a field of a file in /proc whose lines are "name: N kB"; None where there is none."""
+    try:
+        for line in Path(path).read_text().splitlines():
+            if line.startswith(name + ":"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None

@@ -6,9 +6,9 @@ touched, and other programs that use it do not notice: it is copied once into
     <cache>/jt_dfd/jittor/<version>-<key>/{jittor, jittor_utils, manifest.json}
 
 and that folder comes first on ``sys.path`` of this project's processes.  The key is made of the rules and of the files
-they change, so another Jittor, or other rules, get another copy.  A copy is made under a lock in a temporary folder and
-renamed when it is complete; one that is damaged later (a file is missing or has another size) is made again.  Where
-another copy is made, those that no process used for UNUSED_DAYS go, with what was compiled from them.
+they change, so another Jittor, or other rules, get another copy.  A copy is made under a lock, whole or not at all; one
+that is damaged later (a file is missing or has another size) is made again.  Where another copy is made, those that no
+process used for UNUSED_DAYS go, with what was compiled from them.
 
 Jittor need not be installed: its metadata asks for numpy below 2, which pip cannot satisfy on Python 3.13, and which
 would replace the numpy 2 of the user's environment.  Where it is not, pip fetches its package from the index that pip
@@ -31,11 +31,11 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
+from ..atomic import replacing_folder
 from . import host, jittor_rules
 from .problems import RuntimeProblem, finding
 
@@ -151,7 +151,7 @@ def key() -> str:
 def provide(show: Optional[Callable[[str, int, int], None]] = None) -> Optional[str]:
     """The folder that comes first on ``sys.path``, made where needed; None where Jittor is taken as it is installed.
 
-    ``show(stage, done, total)`` is told of what takes time.  RuntimeProblem where it cannot be made.
+    ``show(step, done, total)`` is told of what takes time.  RuntimeProblem where it cannot be made.
     """
     if as_installed():
         return None
@@ -172,6 +172,8 @@ def provide(show: Optional[Callable[[str, int, int], None]] = None) -> Optional[
         return str(place)
     except jittor_rules.RuleError as error:
         raise RuntimeProblem(_unfit(source, error)) from None
+    except OSError as error:
+        raise RuntimeProblem(_disk(error)) from None
 
 
 def activate(place: Optional[str]) -> None:
@@ -210,23 +212,15 @@ def _whole(place: Path) -> bool:
 
 
 def _make(source: Source, changed: Dict[str, str], place: Path) -> None:
-    """Copy, put in the changed files, rename.  Called with the lock held."""
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=str(copies())))
+    """The package with the changed files in it.  Called with the lock held."""
+    with replacing_folder(place) as folder:
         for package in _PACKAGES:
-            shutil.copytree(str(source.folder / package), str(temporary / package), ignore=_LEFT_OUT)
+            shutil.copytree(str(source.folder / package), str(folder / package), ignore=_LEFT_OUT)
         for name, text in changed.items():
-            with open(str(temporary / name), "w", encoding="utf8", newline="") as f:
+            with open(str(folder / name), "w", encoding="utf8", newline="") as f:
                 f.write(text)
-        sizes = {str(path.relative_to(temporary)): path.stat().st_size
-                 for path in temporary.rglob("*") if path.is_file()}
-        (temporary / _MANIFEST).write_text(json.dumps(sizes))
-        os.chmod(str(temporary), 0o755)
-        if place.exists():
-            os.rename(str(place), str(temporary) + "-damaged")   # removed with the leftovers, at the next copy
-        os.rename(str(temporary), str(place))
-    except (OSError, shutil.Error) as error:
-        raise RuntimeProblem(_disk(error)) from None
+        sizes = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+        (folder / _MANIFEST).write_text(json.dumps(sizes))
 
 
 def _mark_used(place: Path) -> None:
@@ -255,16 +249,10 @@ def _disk(error: Exception) -> Dict[str, str]:
 
 @contextlib.contextmanager
 def _lock(show):
-    """One copy at a time; what an interrupted one left is removed."""
-    try:
-        copies().mkdir(parents=True, exist_ok=True)
-        file = open(str(copies() / "lock"), "w")
-    except OSError as error:
-        raise RuntimeProblem(_disk(error)) from None
-    with file:
+    """One copy at a time."""
+    copies().mkdir(parents=True, exist_ok=True)
+    with open(str(copies() / "lock"), "w") as file:
         host.lock_or_wait(file, show, "lock")
-        for left in copies().glob(".part-*"):
-            shutil.rmtree(str(left), ignore_errors=True)
         yield
 
 
@@ -273,22 +261,15 @@ def _fetch(show) -> Source:
     if show:
         show("fetch", 0, 0)
     place = next((p for p in _fetched() if _writable(p.parent)), copies() / _fetched()[-1].name)
-    temporary = tempfile.mkdtemp(prefix=".part-", dir=str(copies()))
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", temporary,
-               f"jittor=={VERSION}"]
-    child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                           env=dict(os.environ, PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"))
-    if child.returncode or not _version(Path(temporary)):
-        said = child.stdout.decode("utf8", "replace").strip().splitlines()
-        why = next((line for line in reversed(said) if line.startswith("ERROR")), (said or ["no output"])[-1])
-        raise RuntimeProblem(finding(f"pip could not fetch Jittor {VERSION}: {why[-300:]}", _by_hand()))
-    try:
-        if place.exists():
-            shutil.rmtree(str(place))
-        shutil.move(temporary, str(place))
-        os.chmod(str(place), 0o755)
-    except (OSError, shutil.Error) as error:
-        raise RuntimeProblem(_disk(error)) from None
+    with replacing_folder(place) as folder:
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", str(folder),
+                   f"jittor=={VERSION}"]
+        child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                               env=dict(os.environ, PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"))
+        if child.returncode or not _version(folder):
+            said = child.stdout.decode("utf8", "replace").strip().splitlines()
+            why = next((line for line in reversed(said) if line.startswith("ERROR")), (said or ["no output"])[-1])
+            raise RuntimeProblem(finding(f"pip could not fetch Jittor {VERSION}: {why[-300:]}", _by_hand()))
     return Source(place, _version(place) or VERSION)
 
 
@@ -304,8 +285,8 @@ def main(_=None) -> int:
     problems = check() + host.check_cache()
     if problems:
         raise RuntimeProblem(problems)
-    from .display import STAGES
+    from .display import STEPS
 
-    place = provide(lambda stage, done, total: print(STAGES[stage], flush=True))
+    place = provide(lambda step, done, total: print(STEPS[step], flush=True))
     print(f"Jittor: {place or 'as it is installed'}")
     return 0

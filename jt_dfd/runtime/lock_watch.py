@@ -14,8 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..atomic import write_atomically
 from . import host
-from .display import STAGES
+from .display import STEPS
 
 _NAME = "/jittor.lock"
 #: argument: what to say.  Said once for each time that it waits for two seconds.
@@ -77,17 +78,15 @@ def start() -> bool:
     """Tell on stderr from now on when this process waits; whether that can be done here."""
     library = host.cache_folder() / f"lock-watch-{hashlib.sha256(_SOURCE.encode()).hexdigest()[:12]}.so"
     if not library.exists():
-        temporary = library.with_suffix(f".{os.getpid()}.part")
+        command = [os.environ.get("cc_path") or "g++", "-O1", "-shared", "-fPIC", "-pthread", "-x", "c++", "-", "-o"]
         try:
-            library.parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run([os.environ.get("cc_path") or "g++", "-O1", "-shared", "-fPIC", "-pthread", "-x", "c++", "-",
-                            "-o", str(temporary)], input=_SOURCE.encode(), check=True, timeout=120,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            os.replace(str(temporary), str(library))
+            write_atomically(library, lambda temporary: subprocess.run(
+                [*command, str(temporary)], input=_SOURCE.encode(), check=True, timeout=120,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         except (OSError, subprocess.SubprocessError):
             return False
     try:
-        said = f"{os.path.basename(sys.argv[0] or 'python')}: {STAGES['lock']}"
+        said = f"{os.path.basename(sys.argv[0] or 'python')}: {STEPS['lock']}"
         ctypes.CDLL(str(library)).jt_dfd_watch(said.encode())
         return True
     except (OSError, AttributeError):

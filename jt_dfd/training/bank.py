@@ -5,6 +5,7 @@ sketch, mirrored or not.
 """
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -16,11 +17,12 @@ import numpy as np
 from .. import checkpoints, networks
 from ..atomic import write_text
 from ..backend import jt
-from ..components import COMPONENTS, MIRROR
+from ..components import COMPONENTS
 from ..data import index
 from ..data.augment import Augmentation
 from ..errors import UserError
 from ..networks import loading as named
+from ..pictures import to_input
 from .weights import open_weights
 
 ROWS_FILE = "AE_whole/rows.json"
@@ -98,7 +100,7 @@ def _encode(encoders, data, config, split, wanted: List[index.Row], styles, mirr
     from ..data.dataset import FaceDataset
 
     files = {row.file for row in wanted}
-    still = {f: 0.0 for f in Augmentation().to_dict()}
+    still = {field.name: 0.0 for field in dataclasses.fields(Augmentation)}
     out = {}
     for style in styles:
         for flip in (False, True) if mirrored else (False,):
@@ -114,7 +116,7 @@ def _encode(encoders, data, config, split, wanted: List[index.Row], styles, mirr
                     items = [dataset[n] for n in some]
                     for component in COMPONENTS:
                         crops = np.stack([item.crops[component] for item in items])[:, None]
-                        found = encoders[component](jt.array((crops.astype(np.float32) - 127.5) / 127.5)).numpy()
+                        found = encoders[component](jt.array(to_input(crops))).numpy()
                         for n, latent in zip(some, found):
                             out.setdefault((dataset.rows[n].file, style, flip), {})[component] = latent
                     jt.gc()
@@ -146,6 +148,3 @@ def banks_of(folder: checkpoints.Folder) -> Optional[Dict]:
         return json.loads((Path(folder.path) / ROWS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-__all__ = ["BankError", "ROWS_FILE", "banks_of", "build_banks", "encoders_digest", "other_encoders", "MIRROR"]

@@ -149,11 +149,6 @@ def export_weights(arguments=None) -> int:
 
 def train_all(arguments=None) -> int:
     """Exit status 0 where everything is done, else that of the step that was not."""
-    import shlex
-    import subprocess
-
-    from ..networks.perceptual import NOT_INSTALLED, stlpips_file
-    from . import export, loop
     from . import options as o
 
     kinds = {"embedding": o.EmbeddingOptions, "synthesis": o.SynthesisOptions}
@@ -170,6 +165,12 @@ def train_all(arguments=None) -> int:
     for stage, kind in kinds.items():
         o.add_arguments(parser, kind, f"{stage}_", without={"component", "embedding", "steps", "data", "out"})
     args = vars(o.parse(parser, arguments))
+    import shlex
+    import subprocess
+
+    from ..networks.perceptual import NOT_INSTALLED, stlpips_file
+    from . import export, loop
+
     for name in ("data", "out"):
         if not args[name]:
             raise o.OptionsError(f"--{name} is needed: {o.Options.help(name)}")

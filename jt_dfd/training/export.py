@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import checkpoints
 from ..atomic import write_text
+from ..checkpoints.arrays import rounded
 from ..components import COMPONENTS
 from ..errors import UserError
 from ..layout import specification_of
@@ -18,6 +19,8 @@ from .bank import ROWS_FILE, banks_of, encoders_digest, other_encoders
 from .options import OPTIONS_FILE
 from .run_folder import RunFolder, commands
 from .weights import open_weights
+
+_UNROUNDED = "export as float32"
 
 
 def export(embedding, synthesis, out, dtype: str = "float16", provenance: Optional[Dict[str, Any]] = None,
@@ -50,11 +53,13 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
         source = one if kind in ("encoder", "image_decoder") else two
         arrays = chosen.get((kind, component)) or source.network(kind, component)
         path = made.target(kind, component)
-        made.write_network(kind, component, {name: narrowed(arrays[name], dtype, path, name) for name in shapes})
+        made.write_network(kind, component, {name: rounded(arrays[name], dtype, f"{path}: {name}", _UNROUNDED)
+                                             for name in shapes})
     for gender in one.genders or (checkpoints.SHARED_BANK,):
         for component in COMPONENTS:
             rows = one.bank(component, gender)
-            made.write_bank(component, gender, narrowed(rows, dtype, made.target("bank", component, gender), "rows"))
+            path = made.target("bank", component, gender)
+            made.write_bank(component, gender, rounded(rows, dtype, f"{path}: rows", _UNROUNDED))
     if banks is not None:
         write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
     record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}
@@ -94,16 +99,6 @@ def averaged(run, config, step: int) -> Dict[Tuple[str, str], Dict[str, np.ndarr
         if not own:
             raise UserError(f"{folder.file(step)}: holds no {kind}; is {run} a run of stage II?")
         out[kind, component] = {n: arrays.get(f"average/a{i}", own[n]) for n, i in zip(names, average)}
-    return out
-
-
-def narrowed(array: np.ndarray, dtype: str, path, name: str) -> np.ndarray:
-    """The array in ``dtype``.  UserError where a number does not fit."""
-    with np.errstate(over="ignore"):
-        out = np.asarray(array, dtype)
-    if not np.isfinite(out).all():
-        raise UserError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, too large for {dtype}; "
-                        "export as float32")
     return out
 
 

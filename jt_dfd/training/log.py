@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Optional
 
 from ..atomic import write_text
 from ..errors import UserError
+from ..runtime.host import kernel_bytes
 from .curves import draw_curves, write_page
 
 
@@ -154,12 +155,6 @@ def read(path) -> List[Dict[str, Any]]:
     return out
 
 
-def memory_mb() -> Optional[float]:
-    """Resident memory of this process in MiB, where the system tells."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-    except (OSError, ValueError):
-        pass
-    return None
+def memory_mb() -> float:
+    """Resident memory of this process in MiB; 0 where the system does not tell."""
+    return (kernel_bytes("/proc/self/status", "VmRSS") or 0) / (1 << 20)

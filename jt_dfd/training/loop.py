@@ -157,7 +157,7 @@ class Run:
                     self.log.line(done, {**values, **rate})
                     bar.set_postfix({**{k: f"{v:.3g}" for k, v in values.items() if "gradient" not in k},
                                      "img/s": f"{rate['images_per_second']:.2f}",
-                                     "MB": f"{rate['memory_mb'] or 0:.0f}",
+                                     "MB": f"{rate['memory_mb']:.0f}",
                                      **_all_left(done - start - 1, o.steps - done, time.monotonic() - first)},
                                     refresh=False)
                 if done % COLLECT_EVERY == 0:
@@ -336,7 +336,7 @@ def dry_run(trainer, options, steps: int = 3) -> int:
         print(f"step {step + 1}: {seconds:.2f} s ({loaded - began:.2f} s of it loading), "
               + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
     left = seconds * options.steps / 3600
-    print(f"{options.batch / seconds:.2f} images/s, {memory_mb() or 0:.0f} MB; {options.steps} steps would take about "
+    print(f"{options.batch / seconds:.2f} images/s, {memory_mb():.0f} MB; {options.steps} steps would take about "
           f"{left:.1f} hours. The first steps compile and do not count. Nothing was written.")
     this.data.close()
     return 0

@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Dict, List, Type
 
+from ..atomic import write_text
 from ..components import COMPONENTS
 from ..config import PRESETS
 from ..errors import UserError
-from ..pictures import write_atomically
-from .run_folder import commands
 
 OPTIONS_FILE = "options.json"
 #: most scales of stage I's loss, the full one among them: the last is blurred by 16 pixels
@@ -148,6 +147,8 @@ class SynthesisOptions(Options):
     checkerboard: float = _option(0.0, "weight of the loss on a pattern that repeats every few pixels, which "
                                   "transposed convolutions leave in short trainings (50 takes it out); 0: off",
                                   formerly="grid")
+    fine_colour: float = _option(0.0, "weight of the loss on colour that changes from pixel to pixel, which leaves "
+                                      "coloured dots along edges and in irises (60 takes them out); 0: off")
     train: str = _option("all", "networks that learn, separated by commas: feature_decoder, generator, or one decoder "
                                 "as feature_decoder_mouth; the others stay as --init has them (the discriminator "
                                 "learns in any case)")
@@ -255,6 +256,8 @@ def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> 
             kept = read(kind, file)
         except OptionsError as error:
             if "data" not in given:
+                from .run_folder import commands
+
                 before = [entry.get("command", "") for entry in commands(out)]
                 raise OptionsError(f"{error} Repeat all options that the run was started with, and it is written anew"
                                    + (f": {before[0]} --resume" if before else ".")) from None
@@ -291,4 +294,4 @@ def read(kind: Type[Options], path) -> Options:
 
 def write(options: Options, folder) -> None:
     text = json.dumps(asdict(options), indent=2) + "\n"
-    write_atomically(Path(folder) / OPTIONS_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(Path(folder) / OPTIONS_FILE, text)

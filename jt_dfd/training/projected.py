@@ -10,7 +10,7 @@ drawn from 5 to 15 (paper 10, release 15); the anchor is the nearest row.
 """
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from .bank import ROWS_FILE, banks_of, encoders_digest
 from .options import OptionsError
 
 #: range of the number of neighbours (ours), both ends among them
-FEWEST, MOST = 5, 15
+MIN_NEIGHBOURS, MAX_NEIGHBOURS = 5, 15
 #: keeps these random numbers apart from other uses of the seed
 _STREAM = 0x9B0
 
@@ -66,22 +66,23 @@ class Projected:
                                    f"{build}")
             self._banks[gender] = bank
             self._variables[gender] = {c: jt.array(rows).stop_grad() for c, rows in bank.items()}
-        # so many nearest rows hold MOST others
+        # so many nearest rows hold MAX_NEIGHBOURS others
         most_own = max(int(np.unique(files, return_counts=True)[1].max()) for files in self._owners.values())
-        self._reach = MOST + most_own
+        self._reach = MAX_NEIGHBOURS + most_own
         if self._reach > selection.MAX_K:
             raise OptionsError(f"--projected: a bank in {folder.path} has {most_own} rows of one picture, at most "
-                               f"{selection.MAX_K - MOST} can be left out; {build}")
+                               f"{selection.MAX_K - MAX_NEIGHBOURS} can be left out; {build}")
 
     def describe(self) -> str:
         rows = ", ".join(f"{gender} {len(files)} rows" for gender, files in self._owners.items())
-        return f"projected: {self.share:g} of the samples, {FEWEST} to {MOST} neighbours; banks: {rows}"
+        return (f"projected: {self.share:g} of the samples, {MIN_NEIGHBOURS} to {MAX_NEIGHBOURS} neighbours; "
+                f"banks: {rows}")
 
     def choice(self, step: int, item: int) -> Choice:
         """By seed, step and the item's number in the split, and by nothing else."""
         random = np.random.default_rng([self.seed & 0xFFFFFFFF, _STREAM, step, item])
         chosen, which = random.random() < self.share, random.random()
-        return Choice(int(random.integers(FEWEST, MOST + 1)) if chosen else 0, which)
+        return Choice(int(random.integers(MIN_NEIGHBOURS, MAX_NEIGHBOURS + 1)) if chosen else 0, which)
 
     def bank_of(self, gender: str, which: float) -> str:
         """The bank of a picture: its gender's or the shared one; any where the gender is not known."""
@@ -115,8 +116,3 @@ class Projected:
         others = near[self._owners[gender][near] != file][:neighbours]
         weights = selection.rebuilding_weights(bank[others], latent)
         return (weights @ bank[others]).astype(np.float32)
-
-
-def projected(folder: Folder, share: float, seed: int) -> Optional[Projected]:
-    """None for a share of 0: then no banks are needed."""
-    return Projected(folder, share, seed) if share > 0 else None

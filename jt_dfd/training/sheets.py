@@ -5,6 +5,8 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
+from ..pictures import to_pixels
+
 GAP = 4
 
 
@@ -16,7 +18,7 @@ def grey(batch) -> List[np.ndarray]:
 def colour(batch) -> List[np.ndarray]:
     """(N, C, H, W) in [-1, 1] -> N pictures (H, W, C) uint8, as the release turns outputs into pixels."""
     values = np.asarray(batch.numpy(), np.float32).transpose(0, 2, 3, 1)
-    return list(np.clip((values + 1) / 2 * 255, 0, 255).astype(np.uint8))
+    return list(to_pixels(values))
 
 
 def row(groups: Sequence[List[np.ndarray]], size: int) -> np.ndarray:

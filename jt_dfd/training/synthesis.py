@@ -20,7 +20,7 @@ from . import feed, losses, parallel, precision, sheets
 from .bank import encoders_digest
 from .optimiser import Adam, MovingAverage, learning_rate
 from .options import OptionsError, SynthesisOptions
-from .projected import projected
+from .projected import Projected
 from .weights import begin_with, open_weights
 
 PART = "synthesis"
@@ -53,7 +53,9 @@ class SynthesisTrainer:
         for component, encoder in self.encoders.items():
             named.into_network(encoder, found[component], source)
             encoder.eval()
-        self.projected = projected(self.embedding, options.projected, options.seed)
+        self.projected = None
+        if options.projected > 0:
+            self.projected = Projected(self.embedding, options.projected, options.seed)
         self.decoders = {c: networks.build("feature_decoder", config, c) for c in COMPONENTS}
         self.generator = networks.build("generator", config)
         self.made_by = [*self.decoders.values(), self.generator]

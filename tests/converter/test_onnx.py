@@ -6,6 +6,7 @@ import pytest
 
 from jt_dfd.checkpoints import CheckpointError
 from jt_dfd.converter import command
+from jt_dfd.pictures import to_pixels
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'jt_dfd[torch]')")
 pytest.importorskip("onnx", reason="onnx is not installed (pip install 'jt_dfd[torch]')")
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.torch
 def run(model, sketch):
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     assert [(i.name, i.shape) for i in session.get_inputs()] == [("sketch", list(sketch.shape))]
-    return onnx_export.grey(session.run(["face"], {"sketch": sketch})[0])
+    return to_pixels(session.run(["face"], {"sketch": sketch})[0])
 
 
 def test_it_gives_the_same_picture(tiny_params, parity, tmp_path, capsys):
@@ -27,7 +28,7 @@ def test_it_gives_the_same_picture(tiny_params, parity, tmp_path, capsys):
     pipeline = torch_modules.load_pretrained(tiny_params)
     sketch = torch_modules.sketch_tensor(parity / "sketch_b.png", 64)
     with torch.no_grad():
-        expected = onnx_export.grey(pipeline(sketch, refine=0).numpy())
+        expected = to_pixels(pipeline(sketch, refine=0).numpy())
     assert np.abs(run(tmp_path / "face.onnx", sketch.numpy()).astype(int) - expected).max() <= 1
     with pytest.raises(CheckpointError, match="--force"):
         onnx_export.export_onnx(tiny_params, tmp_path / "face.onnx")

@@ -1,6 +1,7 @@
 """A module written by others with the release's names loads what the converter writes, and computes the same."""
 import pytest
 
+from jt_dfd.components import GRID
 from jt_dfd.config import preset
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'jt_dfd[torch]')")
@@ -88,7 +89,7 @@ def their_generator(into, ngf, downs, blocks):
 
 
 def theirs(kind, config, component):
-    grid, last = config.grid(component), config.encoder_widths[-1]
+    grid, last = GRID[component], config.encoder_widths[-1]
     if kind == "encoder":
         return TheirEncoder(config.encoder_widths, grid, config.latent)
     if kind == "image_decoder":

@@ -4,6 +4,7 @@ import pytest
 
 from jt_dfd import networks
 from jt_dfd.backend import jt, nn
+from jt_dfd.components import GRID
 from jt_dfd.networks import channels_last
 
 
@@ -25,7 +26,7 @@ def test_every_network_gives_what_its_layers_give(kind, component, preset):
         load_arrays(network, fold(network, arrays))
     layers = network.model if kind == "generator" else network.conv
     shape = (2, config.feature_channels, 64, 64) if kind == "generator" else (2, config.encoder_widths[-1],
-                                                                            *[config.grid(component)] * 2)
+                                                                            *[GRID[component]] * 2)
     x = jt.array(np.random.default_rng(1).standard_normal(shape).astype(np.float32))
     with jt.no_grad():
         want = layers(x).numpy()

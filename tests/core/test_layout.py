@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from jt_dfd import layout
-from jt_dfd.components import COMPONENTS
+from jt_dfd.components import COMPONENTS, GRID
 from jt_dfd.config import PRESETS, preset
 
 KINDS = layout.KINDS + ("discriminator",)
@@ -22,7 +22,7 @@ def test_it_needs_no_framework(root):
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_pictures_come_out_as_large_as_they_must(name, component):
     config = preset(name)
-    window, grid = config.geometry.window(component).size, config.grid(component)
+    window, grid = config.geometry.window(component).size, GRID[component]
     for kind, first, last in (("encoder", window, grid), ("image_decoder", grid, window),
                               ("feature_decoder", grid, window), ("generator", config.canvas, config.canvas)):
         maps = [sequence for sequence in layout.network(kind, config, component) if sequence.size]

@@ -8,7 +8,7 @@ from jt_dfd import Synthesizer
 from jt_dfd.checkpoints import SHARED_BANK, CheckpointError, bank_path, write_config
 from jt_dfd.components import COMPONENTS, Geometry
 from jt_dfd.config import preset
-from jt_dfd.guidance import LEFT_OUT, MOST_INK, visible
+from jt_dfd.guidance import LEFT_OUT, MAX_INK, visible
 from jt_dfd.memory import Recent
 from jt_dfd.synthesizer import refine_amounts
 
@@ -162,7 +162,7 @@ def test_without_a_shadow_nothing_is_decoded(fresh, sketch, monkeypatch):
 def test_a_weight_that_changes_no_grey_level_is_not_decoded():
     weights = np.float32([1, -0.2, 3e-4, 2e-4, 0.2, 0, 4e-4])
     assert visible(weights).tolist() == [True, False, False, False, True, False, True]
-    lost = np.clip(weights[~visible(weights)], 0, None).sum() * 255 * MOST_INK
+    lost = np.clip(weights[~visible(weights)], 0, None).sum() * 255 * MAX_INK
     assert lost < LEFT_OUT
     assert visible(np.float32([0.5, 0.5])).all() and not visible(np.float32([np.nan, -1])).any()
 

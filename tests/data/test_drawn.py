@@ -1,5 +1,6 @@
 """The sketch style drawn: curves out of a face, drawn by a hand, in a set and as training sees them."""
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def test_hands_differ_in_what_they_leave_out_fill_and_press():
 
 
 def test_in_training_many_hands_make_the_skull_too_small_and_leave_the_face_where_it_is():
-    found, still = curves("short"), {**{name: 0.0 for name in augment.Augmentation().to_dict()}, "crown": 0.4}
+    found, still = curves("short"), {**{f.name: 0.0 for f in dataclasses.fields(augment.Augmentation)}, "crown": 0.4}
     tops, plain = [], hand.draw(found, np.random.default_rng(5))
     for seed in range(30):
         picture = hand.draw(found, np.random.default_rng(5), augment.bend_of_drawn(augment.Augmentation(**still),

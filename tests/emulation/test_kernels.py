@@ -14,7 +14,7 @@ from stand_in import variable
 
 from jt_dfd import guidance, selection
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
-from jt_dfd.kernels import merge, narrow_convolution, picture_norm, projection, rows, shadow
+from jt_dfd.kernels import merge, picture_norm, projection, rows, shadow
 
 
 @pytest.fixture(params=["address", "thread"])
@@ -310,39 +310,26 @@ def test_a_picture_without_pixels_is_refused(emulated):
         picture_norm.picture_norm(variable(random(1, 2, 0, 4)), ones, ones)
 
 
+def check_finish(shape, relu, inset, mirror):
+    x, w, b = random(*shape), random(shape[1], seed=1), random(shape[1], seed=2)
+    n, c, high, wide = shape
+    residual = random(n, c, high + 2 * inset, wide + 2 * inset, seed=3)
+    got = picture_norm.finish(*map(variable, (x, w, b)), 1e-5, relu, variable(residual), inset, mirror)
+    want = picture_norm._in_float64(x, w, b, x)[0]
+    want = (np.maximum(want, 0) if relu else want) + residual[:, :, inset:inset + high, inset:inset + wide]
+    want = np.pad(want, ((0, 0), (0, 0), (mirror, mirror), (mirror, mirror)), "reflect")
+    assert got.shape == want.shape and np.abs(got - want).max() < 1e-4 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("relu, inset, mirror", [(False, 0, 0), (True, 0, 1), (False, 1, 1), (True, 2, 3)])
+def test_picture_norm_with_what_follows(emulated, relu, inset, mirror):
+    check_finish((2, 3, 5, 17), relu, inset, mirror)
+
+
 @pytest.mark.sanitizer
 def test_picture_norm_sanitized(sanitized):
     check_norm((2, 3, 17, 19))
-
-
-# -- narrow convolution
-
-def check_narrow(n, height, width, channels, high, wide, out, mirror):
-    x, w, b = random(n, height, width, channels), random(out, channels, high, wide, seed=1), random(out, seed=2)
-    got = narrow_convolution.narrow_convolution(variable(x), variable(w), variable(b), mirror)
-    padded = np.pad(x.astype(np.float64), ((0, 0), (mirror, mirror), (mirror, mirror), (0, 0)), mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (high, wide), (1, 2))
-    want = np.einsum("nhwcij,ocij->nhwo", windows, w.astype(np.float64)) + b
-    assert got.shape == want.shape and np.abs(got - want).max(initial=0) <= 1e-5 * np.abs(want).max(initial=1)
-
-
-@pytest.mark.parametrize("case", [(2, 20, 20, 32, 5, 5, 1, 2), (1, 25, 25, 56, 7, 7, 3, 3), (1, 1, 1, 1, 1, 1, 1, 0),
-                                  (3, 5, 130, 7, 3, 5, 2, 1), (1, 4, 129, 2, 7, 7, 4, 3), (0, 5, 5, 2, 3, 3, 1, 1),
-                                  (1, 3, 257, 1, 1, 1, 3, 2)], ids=str)
-def test_narrow_convolution(emulated, case):
-    check_narrow(*case)
-
-
-def test_narrow_convolution_of_more_pictures_than_a_grid_takes(emulated, monkeypatch):
-    assert "MAX_PICTURES = 65535;" in narrow_convolution.CUDA
-    text = narrow_convolution.CUDA.replace("MAX_PICTURES = 65535;", "MAX_PICTURES = 3;")
-    monkeypatch.setattr(narrow_convolution, "CUDA", text)
-    check_narrow(8, 5, 6, 2, 3, 3, 2, 1)
-
-
-@pytest.mark.sanitizer
-def test_narrow_convolution_sanitized(sanitized):
-    check_narrow(2, 9, 17, 3, 3, 5, 2, 1)
+    check_finish((1, 2, 4, 9), True, 1, 2)
 
 
 # -- what would be found
@@ -398,7 +385,6 @@ LAUNCHES = {
                                           "refine_kernel"], ""),
     "rows": (lambda: rows.take(variable(random(9, 300)), [3]), ["copy_rows_kernel"], "cells = 300, rows.count = 1"),
     "norm": (lambda: check_norm((1, 2, 3, 3)), ["norm_kernel"], "planes = 2, cells = 9"),
-    "narrow": (lambda: check_narrow(1, 4, 4, 2, 3, 3, 1, 1), ["narrow_kernel"], "height = 4"),
 }
 
 

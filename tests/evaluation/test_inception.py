@@ -47,11 +47,11 @@ def test_the_comparison_sees_the_usual_mistakes(reference, mistake):
 
 def test_averages_leave_the_padding_out():
     from jt_dfd.backend import jt
-    from jt_dfd.networks.inception import mean_of_neighbours
+    from jt_dfd.networks.modules import mean_of_neighbours
 
-    assert np.allclose(mean_of_neighbours(jt.ones((1, 2, 5, 6))).numpy(), 1, atol=1e-6)
+    assert np.allclose(mean_of_neighbours(jt.ones((1, 2, 5, 6)), 1).numpy(), 1, atol=1e-6)
     x = np.random.default_rng(0).normal(size=(1, 1, 4, 5)).astype(np.float32)
-    got = mean_of_neighbours(jt.array(x)).numpy()[0, 0]
+    got = mean_of_neighbours(jt.array(x), 1).numpy()[0, 0]
     assert got[0, 0] == pytest.approx(x[0, 0, :2, :2].mean(), abs=1e-6)
     assert got[3, 2] == pytest.approx(x[0, 0, 2:, 1:4].mean(), abs=1e-6)
     assert got[1, 1] == pytest.approx(x[0, 0, :3, :3].mean(), abs=1e-6)

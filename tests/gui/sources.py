@@ -29,7 +29,7 @@ def said():
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             owner = getattr(getattr(node.func, "value", None), "attr", "")
             if name == "tr":
-                found.update(s for s in _strings(node.args[0]) if not s.endswith(("*", ".")))  # no "stage." + name
+                found.update(s for s in _strings(node.args[0]) if not s.endswith(("*", ".")))  # no "step." + name
             elif name == "bind" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
                 found.add(node.args[1].value)
             elif owner in ("notice", "failed", "job_failed", "face_failed") and name == "emit" or name == "_fail_jobs":

@@ -82,7 +82,7 @@ def test_what_was_removed_or_unpinned_stays_so(window, qtbot, three, tmp_path):
 
 
 def test_no_more_are_kept_than_in_the_window_and_a_damaged_one_is_left_out(window, qtbot, tmp_path, monkeypatch):
-    monkeypatch.setattr(history, "MOST", 3)
+    monkeypatch.setattr(history, "MAX_ENTRIES", 3)
     w = window()
     for n in range(5):
         a_face(w, qtbot, [(60, 60 + 60 * n), (400, 80 + 60 * n)])

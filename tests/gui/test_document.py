@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from jt_dfd.gui.document import Document
-from jt_dfd.gui.settings import FaceSettings
+from jt_dfd.gui.settings import START, FaceSettings
 from jt_dfd.gui.strokes import Stroke
 
 
@@ -98,7 +98,7 @@ def test_settings_are_steps_of_undo_and_a_gesture_is_one(document):
     document.settings_changed.connect(lambda: seen.append(document.settings.refine["nose"]))
     for _ in range(2):
         document.stack.undo()
-    assert seen == [40, 100] and not document.is_blank()
+    assert seen == [40, START] and not document.is_blank()
     document.stack.redo()
     assert seen[-1] == 40
 
@@ -107,4 +107,4 @@ def test_undo_of_settings_leaves_how_the_shadow_looks(document):
     document.change_settings(with_nose(document.settings, 10))
     document.settings.strength = 77
     document.stack.undo()
-    assert document.settings.refine["nose"] == 100 and document.settings.strength == 77
+    assert document.settings.refine["nose"] == START and document.settings.strength == 77

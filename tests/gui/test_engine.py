@@ -255,7 +255,7 @@ from PyQt5.QtCore import QCoreApplication
 from jt_dfd.gui.engine import Engine
 app = QCoreApplication([])
 engine = Engine({str(weights.folder)!r}, factory={FAKE!r}, environment={ENVIRONMENT!r})
-engine.progress.connect(lambda stage, done, total: stage == "weights" and print(engine.pid, flush=True))
+engine.progress.connect(lambda step, done, total: step == "weights" and print(engine.pid, flush=True))
 engine.start()
 app.exec_()
 """

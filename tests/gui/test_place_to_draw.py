@@ -239,7 +239,7 @@ def test_a_face_can_be_pinned_and_named(window, qtbot, monkeypatch):
 
     from jt_dfd.gui import history
 
-    monkeypatch.setattr(history, "MOST", 3)
+    monkeypatch.setattr(history, "MAX_ENTRIES", 3)
     w = window()
     a_face(w, qtbot, LINE)
     dear = w.history.entries[0]
@@ -380,11 +380,11 @@ def test_an_autosave_that_fails_is_told_by_the_drawing_until_it_works(window, tm
     (tmp_path / "recovery").write_text("a file where the folder should be")
     w = window(start=False)
     draw(w.canvas, LINE)
-    qtbot.waitUntil(lambda: "autosaved" in w.stage.bad.text(), timeout=PATIENCE)
-    assert w.stage.bad.isVisible() and "recovery" in w.stage.bad.toolTip()
+    qtbot.waitUntil(lambda: "autosaved" in w.squares.bad.text(), timeout=PATIENCE)
+    assert w.squares.bad.isVisible() and "recovery" in w.squares.bad.toolTip()
     (tmp_path / "recovery").unlink()
     draw(w.canvas, [(60, 400), (300, 420)])
-    qtbot.waitUntil(lambda: not w.stage.bad.text(), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not w.squares.bad.text(), timeout=PATIENCE)
 
 
 def test_the_question_about_changes_has_letters_to_press(window, monkeypatch):

@@ -29,17 +29,17 @@ def drawing(y=240):
 
 def test_face_shadow_morph_and_sample_from_real_networks(qapp, qtbot, tmp_path):
     engine = Engine(random_weights.write(tmp_path / "tiny"))
-    faces, shadows, frames, done, stages = [], [], [], [], []
+    faces, shadows, frames, done, steps = [], [], [], [], []
     engine.face.connect(faces.append)
     engine.shadow.connect(lambda shadow, ms: shadows.append(shadow))
     engine.frame.connect(lambda *frame: frames.append(frame))
     engine.job_done.connect(lambda job, answer: done.append(answer))
-    engine.progress.connect(lambda stage, n, total: stages.append(stage))
+    engine.progress.connect(lambda step, n, total: steps.append(step))
     try:
         engine.start()
         qtbot.waitUntil(lambda: engine.state == engine_module.READY, timeout=COMPILE_MS)
         assert engine.info["preset"] == "tiny" and set(engine.info["genders"]) == {"male", "female"}
-        assert {"weights", "warm"} <= set(stages)
+        assert {"weights", "warm"} <= set(steps)
         engine.request_face(drawing(), FaceSettings("male", dict.fromkeys(COMPONENTS, 60), 5))
         qtbot.waitUntil(lambda: bool(faces), timeout=COMPILE_MS)
         first = faces[0]

@@ -174,7 +174,7 @@ def test_both_views_stay_square_and_inside(window, size, qtbot):
     qtbot.wait(20)
     for view in (w.canvas, w.face):
         assert view.width() == view.height() >= 100
-        assert w.stage.rect().contains(view.geometry())
+        assert w.squares.rect().contains(view.geometry())
     assert not w.canvas.geometry().intersects(w.face.geometry())
 
 
@@ -187,8 +187,8 @@ def test_sliders_reach_the_engine_and_all_moves_them_together(window, qtbot):
     w.controls.sliders["nose"].setValue(40)
     qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
     settle(w, qtbot)
-    assert seen[-1].settings.refine == {"eye1": 100, "eye2": 100, "nose": 40, "mouth": 100, "rest": 100}
-    assert w.controls.sliders["all"].value() == 88
+    assert seen[-1].settings.refine == {"eye1": 50, "eye2": 50, "nose": 40, "mouth": 50, "rest": 50}
+    assert w.controls.sliders["all"].value() == 48
     w.controls.sliders["all"].setValue(25)
     settle(w, qtbot)
     assert set(seen[-1].settings.refine.values()) == {25}
@@ -326,7 +326,7 @@ def test_history_brings_back_drawing_and_settings(window, qtbot):
     pixels, result = two_faces(w, qtbot)
     latest = w.document.pixels()
     w.history.restore_wanted.emit(w.history.entries[-1])
-    assert np.array_equal(w.document.pixels(), pixels) and w.controls.sliders["all"].value() == 100
+    assert np.array_equal(w.document.pixels(), pixels) and w.controls.sliders["all"].value() == 50
     settle(w, qtbot)
     assert np.array_equal(w.live.result.face, result.face)
     count = w.history.count()
@@ -547,17 +547,17 @@ def test_broken_weights_offer_another_folder(window, weights, qtbot, tmp_path, m
 
 def test_progress_of_the_compile_is_seen_and_one_can_draw_meanwhile(window, weights, qtbot):
     weights.set(compile=2)
-    w, stages = window(), []
+    w, seen = window(), []
 
-    def look(*stage):
-        text = w.face.stage.text()
-        if "2 / 4" in text and not stages:
+    def look(*step):
+        text = w.face.step.text()
+        if "2 / 4" in text and not seen:
             draw(w.canvas, LINE)
-            stages.append((w.face.note.isVisible(), text, w.face.bar.maximum(), w.document.is_blank()))
+            seen.append((w.face.note.isVisible(), text, w.face.bar.maximum(), w.document.is_blank()))
 
     w.engine.progress.connect(look)
-    qtbot.waitUntil(lambda: bool(stages), timeout=PATIENCE)
-    visible, text, most, blank = stages[0]
+    qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
+    visible, text, most, blank = seen[0]
     assert visible and "ompiling" in text and most == 4 and not blank
     settle(w, qtbot)
     assert not w.face.note.isVisible() and np.array_equal(w.live.result.sketch, w.document.pixels())

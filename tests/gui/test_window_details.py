@@ -76,12 +76,12 @@ def test_keys_mean_the_page_under_the_pointer(window):
 
 def test_the_zoom_is_told(window):
     w = window(start=False)
-    assert w.stage.captions[0].text() == "Drawing"
+    assert w.squares.captions[0].text() == "Drawing"
     key(w, Qt.Key_Plus, Qt.ControlModifier)
-    assert w.stage.captions[0].text() == "Drawing   125%"
+    assert w.squares.captions[0].text() == "Drawing   125%"
     key(w, Qt.Key_0, Qt.ControlModifier)
     w.set_language("zh")
-    assert w.stage.captions[0].text() == "草图"
+    assert w.squares.captions[0].text() == "草图"
     w.set_language("en")
 
 
@@ -313,14 +313,14 @@ def test_a_borrowed_part_s_name_is_not_cut(window, qtbot, language):
 def test_what_is_said_over_a_small_face_is_not_cut(window, weights, qtbot):
     weights.set(compile=30)
     w = window(size=(300, 300))
-    qtbot.waitUntil(lambda: "/" in w.face.stage.text(), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "/" in w.face.step.text(), timeout=PATIENCE)
     assert w.face.width() < 200, "or this tests nothing"
 
     def whole(label):
         return label.isHidden() or label.height() >= label.heightForWidth(label.width())
 
-    qtbot.waitUntil(lambda: whole(w.face.title) and whole(w.face.stage) and whole(w.face.hint), timeout=20000)
-    assert w.face.stage.isVisible() and w.face.bar.isVisible()
+    qtbot.waitUntil(lambda: whole(w.face.title) and whole(w.face.step) and whole(w.face.hint), timeout=20000)
+    assert w.face.step.isVisible() and w.face.bar.isVisible()
     w.resize(1400, 900)
     qtbot.waitUntil(lambda: w.face.hint.isVisible() and w.face.title.isVisible(), timeout=20000)
 

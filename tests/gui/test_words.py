@@ -31,15 +31,15 @@ def test_every_code_in_the_sources_has_words_and_no_words_are_left_over():
     assert not codes - set(ENGLISH), "codes without words"
     whole, beginnings = named()
     left = {c for c in ENGLISH if c not in whole and re.sub(r"[.]tip$", "", c) not in whole
-            and not any(c.startswith(b) for b in beginnings) and not c.startswith(("action.", "stage.", "reading."))}
+            and not any(c.startswith(b) for b in beginnings) and not c.startswith(("action.", "step.", "reading."))}
     assert not left, "words of codes that are gone"
 
 
-def test_every_stage_has_words():
+def test_every_step_has_words():
     """Of a first compile, and of what the engine does after it: what is not in the file is shown as its bare code."""
-    stages = set(display.STAGES) | set(engine.STAGES)
-    assert {"stage." + stage for stage in stages} == {code for code in ENGLISH if code.startswith("stage.")}
-    assert {first_compile._stage(name) for name in ("jittor_core", "mkl", "mpi", "Operators", "cublas", "?")} <= stages
+    steps = set(display.STEPS) | set(engine.STEPS)
+    assert {"step." + step for step in steps} == {code for code in ENGLISH if code.startswith("step.")}
+    assert {first_compile._step(name) for name in ("jittor_core", "mkl", "mpi", "Operators", "cublas", "?")} <= steps
 
 
 def test_what_is_said_of_a_picture_is_what_the_tools_say():
@@ -117,7 +117,7 @@ def test_the_language_changes_while_the_window_is_open(window):
     w = window(start=False)
     english = w.controls.convert.text(), w.windowTitle(), w.menuBar().actions()[0].text()
     w.set_language("zh")
-    assert w.controls.convert.text() == "生成" and w.stage.captions[0].text() == "草图"
+    assert w.controls.convert.text() == "生成" and w.squares.captions[0].text() == "草图"
     assert "未命名" in w.windowTitle() and w.actions["save"].toolTip().startswith("保存草图及其设置")
     assert w.actions["morph"].iconText() == "渐变"
     # Qt's own words too, and none of them blank

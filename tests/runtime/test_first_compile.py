@@ -118,7 +118,7 @@ def test_the_time_left_is_that_of_all_that_comes_as_fast_as_this_machine_is(mach
     now = [0.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(display, "SHARES", {"tools": 0.5, "core": 1.0, "cpu": 0.25, "face": 0.25})
-    show = display.Display(stages=("tools", "core", "cpu", "face"))
+    show = display.Display(steps=("tools", "core", "cpu", "face"))
     show("lock", 0, 0)
     now[0] += 1000            # another's work says nothing of this one's
     show("tools", 0, 0)
@@ -137,7 +137,7 @@ def test_what_an_interrupted_start_had_compiled_makes_no_promises(machine, monke
     now = [0.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(display, "SHARES", {"tools": 0.5, "core": 1.0})
-    show = display.Display(stages=("tools", "core"))
+    show = display.Display(steps=("tools", "core"))
     show("tools", 0, 0)
     now[0] += 10
     for done in range(1, 51):
@@ -168,8 +168,8 @@ def test_two_first_starts_at_once_compile_once(play):
     code = """
 import os
 from jt_dfd import runtime
-def progress(stage, done, total):
-    if stage == "lock":
+def progress(step, done, total):
+    if step == "lock":
         open(os.environ["FAKE_CACHE"] + "/waiting", "a").write("one\\n")
 runtime.start("cpu", progress)
 """
@@ -224,8 +224,8 @@ def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
     (objects / "half.o").write_text("")
     status, out, err = play("damaged")
     assert status == 0, err
-    stages = [step[0] for step in eval(out)]
-    assert "again" in stages and stages[-1] == "ready"
+    told = [step[0] for step in eval(out)]
+    assert "again" in told and told[-1] == "ready"
 
 
 def test_a_prepared_folder_is_taken_over_in_any_home_and_not_touched(play, tmp_path):

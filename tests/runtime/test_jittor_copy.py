@@ -147,7 +147,7 @@ def test_a_damaged_copy_is_made_again(machine, package, damage):
 
 
 def test_what_an_interrupted_copy_left_is_not_used_and_goes(machine, package):
-    left = jittor_copy.copies() / ".part-left"
+    left = jittor_copy.copies() / ".1.3.11.0-0123456789ab.abcdefgh.part"
     (left / "jittor").mkdir(parents=True)
     place = Path(jittor_copy.provide())
     assert place.is_dir() and not left.exists()
@@ -171,8 +171,8 @@ def test_another_that_prepares_is_waited_for_and_that_is_told(machine, package):
     assert holder.stdout.readline() == b"held\n"
     told = []
 
-    def show(stage, done, total):
-        told.append(stage)
+    def show(step, done, total):
+        told.append(step)
         holder.stdin.close()
     assert jittor_copy.provide(show) and told == ["lock"]
     holder.wait(60)

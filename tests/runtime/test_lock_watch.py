@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jt_dfd.runtime import host, lock_watch, priority
-from jt_dfd.runtime.display import STAGES
+from jt_dfd.runtime.display import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 # waits for the lock as Jittor's compiled part does: in C, with the interpreter lock held
@@ -46,7 +46,7 @@ def waiter(tmp_path, monkeypatch):
 
 def test_a_process_that_waits_says_so_and_others_can_see_it(waiter, tmp_path):
     child, held = waiter(tmp_path / "jittor.lock")
-    assert child.stderr.readline() == f"train.py: {STAGES['lock']}\n"
+    assert child.stderr.readline() == f"train.py: {STEPS['lock']}\n"
     assert lock_watch.waits(child.pid) and not lock_watch.waits(os.getpid())
     held.close()
     assert child.stdout.readline() == "mine\n"

@@ -199,6 +199,17 @@ def test_l1_leaves_a_faint_grid_and_the_loss_for_it_takes_it_out():
     assert left[0] > 0.9 * pattern.std() and left[2] < 0.1 * pattern.std(), left
 
 
+def test_the_loss_on_fine_colour_sees_coloured_dots_and_no_grey_ones_nor_shades():
+    y, x = np.mgrid[:32, :32].astype(np.float32)
+    shade = np.stack([x / 32, y / 32, (x + y) / 64])[None]
+    dots = np.where((np.random.default_rng(0).random((32, 32)) < 0.05), 0.5, 0).astype(np.float32)
+    coloured = shade + dots * np.array([1, 1, -1], np.float32).reshape((3, 1, 1))
+    value = {name: losses.fine_colour(jt.array(made.astype(np.float32)), jt.array(shade)).item()
+             for name, made in (("same", shade), ("grey dots", shade + dots), ("tinted", shade * 0.8),
+                                ("coloured dots", coloured))}
+    assert value["same"] == 0 and value["grey dots"] < 1e-6 and value["tinted"] < 0.01 * value["coloured dots"], value
+
+
 def test_every_term_reaches_the_networks_it_should_and_no_others(pairs, embedding, tmp_path, everything):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run")
     trainer.perceptual = Flat()
@@ -210,7 +221,8 @@ def test_every_term_reaches_the_networks_it_should_and_no_others(pairs, embeddin
     real_maps, made_maps = losses.split(maps, 8)
     terms = {"l1": losses.l1(made, batch.photo), "perceptual": trainer.perceptual(made, batch.photo),
              "gan": losses.adversarial(made_maps), "matching": losses.feature_matching(real_maps, made_maps),
-             "checkerboard": losses.checkerboard(made, batch.photo)}
+             "checkerboard": losses.checkerboard(made, batch.photo),
+             "fine_colour": losses.fine_colour(made, batch.photo)}
     for encoder in trainer.encoders.values():
         encoder.train()  # frozen they would show no gradient whatever reached them
     reached = {"generator": trainer.generator, **{f"decoder of {c}": d for c, d in trainer.decoders.items()}}

@@ -12,7 +12,7 @@ from jt_dfd.training import feed, loop
 from jt_dfd.training.bank import ROWS_FILE, banks_of, build_banks
 from jt_dfd.training.log import read
 from jt_dfd.training.options import OptionsError
-from jt_dfd.training.projected import FEWEST, MOST
+from jt_dfd.training.projected import MAX_NEIGHBOURS, MIN_NEIGHBOURS
 from jt_dfd.training.weights import open_weights
 
 
@@ -91,7 +91,7 @@ def test_who_is_projected_and_onto_how_many_is_drawn_by_seed_step_and_item(pairs
     assert found == [again(*place).neighbours for place in places] != [other(*place).neighbours for place in places]
     drawn = [k for k in found if k]
     assert abs(len(drawn) / len(found) - 0.3) < 0.03
-    assert set(drawn) == set(range(FEWEST, MOST + 1)) == set(range(5, 16))
+    assert set(drawn) == set(range(MIN_NEIGHBOURS, MAX_NEIGHBOURS + 1)) == set(range(5, 16))
     assert all(abs(drawn.count(k) - len(drawn) / 11) < 50 for k in range(5, 16))
 
 

@@ -7,7 +7,7 @@ from PyQt5.QtWidgets import QLabel, QSizePolicy, QWidget
 
 _GAP, _CAPTION = 14, 26
 #: edge below which a square is not made smaller, logical pixels
-_LEAST = 150
+_MIN_SIDE = 150
 
 
 class _Caption(QLabel):
@@ -18,22 +18,19 @@ class _Caption(QLabel):
         QPainter(self).drawText(self.rect(), Qt.AlignLeft | Qt.AlignVCenter, text)
 
 
-class Stage(QWidget):
+class Squares(QWidget):
     def __init__(self, left: QWidget, right: QWidget, parent=None):
         super().__init__(parent)
         self.views = (left, right)
-        self.captions = (_Caption(self), _Caption(self))
-        self.bad = QLabel(self)  # what is wrong with the drawing, at the end of its caption's line
-        self.bad.setObjectName("bad")
-        self.bad.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
+        self.captions = (_Caption(self, objectName="caption"), _Caption(self, objectName="caption"))
+        # what is wrong with the drawing, at the end of its caption's line
+        self.bad = QLabel(self, objectName="bad", alignment=Qt.AlignRight | Qt.AlignVCenter)
         for view in self.views:
             view.setParent(self)
-        for caption in self.captions:
-            caption.setObjectName("caption")
         self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(2 * _LEAST + 3 * _GAP, _LEAST + _CAPTION + 12)
+        return QSize(2 * _MIN_SIDE + 3 * _GAP, _MIN_SIDE + _CAPTION + 12)
 
     def sizeHint(self) -> QSize:
         return QSize(2 * 512 + 3 * _GAP, 512 + _CAPTION + _GAP)
