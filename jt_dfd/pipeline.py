@@ -11,8 +11,8 @@ from .backend import jt, nn
 from .checkpoints import Folder
 from .components import COMPONENTS, GRID
 from .kernels import merge, rows, shadow
-from .networks import channels_last, half
-from .networks.layers import Res, Up, fold
+from .networks import channels_last, fused, half
+from .networks.layers import Res, Up, fold, settle
 from .networks.loading import load_arrays
 from .pictures import resized, to_input
 from .runtime import tf32, ways
@@ -21,8 +21,11 @@ from .runtime import tf32, ways
 #: of the processor's caches and gets slower)
 BATCH_BYTES = 40 << 20
 #: neighbours of a component that a face usually has at most (release).  The image decoders' ways are timed with so
-#: many, and on a GPU so many are decoded at once, always: cuDNN looks for its algorithms anew for every other number
+#: many, and on a GPU so many are decoded at once, always: cuDNN looks for algorithms anew for every other number
 NEIGHBOURS = 15
+#: shapes of convolutions whose algorithm cuDNN keeps (ours; a face has about 200): beyond Jittor's own 100 they
+#: would be guessed
+CUDNN_SHAPES = 1000
 #: size of a feature map from which scratch is given back at every step (ours)
 STEP_BYTES = 24 << 20
 #: networks that compute in float16 where half precision is asked for: most of the arithmetic, none of the choosing.
@@ -82,6 +85,8 @@ class Networks:
         self.config, self.geometry, self.precision = folder.config, folder.config.geometry, precision
         self._of: Dict[Tuple[str, str], Any] = {}
         self._folder, self._runs = folder, {}
+        if jt.flags.use_cuda:
+            jt.cudnn.set_algorithm_cache_size(CUDNN_SHAPES)
         # the large ones first: while a file is read its contents are in memory twice
         self.generator = self._read(folder, "generator", "rest")
         for component in reversed(COMPONENTS):
@@ -93,10 +98,12 @@ class Networks:
         network = networks.build(kind, self.config, component)
         if kind == "image_decoder":
             # not the encoders: the release's anchor hangs on the last bits of a distance, so latents have to come out
-            # of the same operations as the release's
+            # of the same operations as the release's (on a GPU, whose convolutions have other last bits, of few)
             arrays = fold(network, arrays)
         load_arrays(network, arrays)
         network.eval()
+        if kind == "encoder" and jt.flags.use_cuda:
+            settle(network)
         if self.precision == "half" and kind in HALF_NETWORKS:
             half.use(network, keep_weights=False)
         return network
@@ -115,7 +122,7 @@ class Networks:
         """Those steps one way or the other; after the channels-last way the layers cannot be used plainly any more."""
         layers = list(network.model if kind == "generator" else network.conv)
         if plain:
-            return list(zip(layers, layers))
+            return list(zip(layers, fused.steps(layers)))
         return [(None, channels_last.enter), *zip(layers, channels_last.steps(layers)), (None, channels_last.leave)]
 
     def choose_ways(self, progress: Callable[[str, int, int], None] = lambda step, done, total: None

@@ -50,10 +50,11 @@ def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
     if "torch" in sides and o.torch_layout == "channels_last":
         sides.append("torch-channels-last")
     opening = {"device": o.device, "params": params, "data": data, "tf32": o.tf32 == "yes", "threads": o.threads,
-               "release_decodes": o.release_decodes, "precision": o.precision}
+               "clock": o.clock, "release_decodes": o.release_decodes, "precision": o.precision}
     workers = {side: run.Worker(side, dict(opening), o.threads, o.limit) for side in sides}
     header: Dict = {"machine": machine.facts(o.threads), "sides": {}, "weights": weights, "repeats": o.repeats,
-                    "warmup": o.warmup, "precision": o.precision, "preset": config.preset, "config": config.to_dict(),
+                    "warmup": o.warmup, "precision": o.precision, "clock": o.clock,
+                    "preset": config.preset, "config": config.to_dict(),
                     "flops": {**flops.parts(config), "face": flops.face(config)}}
     rows: List[Dict] = []
 
@@ -129,8 +130,8 @@ begin, 130 after Ctrl-C (the table then holds what was measured before).""")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
     p.add_argument("--against", type=_sides, default=[], metavar="SIDE[,SIDE]",
                    help="release: the release's way of working in Jittor (every neighbour decoded alone, nothing "
-                        "folded or remembered); torch: the converter's PyTorch modules. Each in a process of its own, "
-                        "in turn")
+                        "folded or remembered); torch: the converter's PyTorch modules; plain: this project without "
+                        "its kernels for channels-last pictures, on a CPU. Each in a process of its own, in turn")
     p.add_argument("--torch-layout", choices=("default", "channels_last"), default="default",
                    help="channels_last measures PyTorch in that layout as well")
     p.add_argument("--release-decodes", choices=("all", "positive"), default="all",
@@ -140,6 +141,9 @@ begin, 130 after Ctrl-C (the table then holds what was measured before).""")
     p.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds after warm-up (default: 5)")
     p.add_argument("--warmup", type=int, default=2, metavar="N", help="runs that do not count (default: 2)")
     p.add_argument("--threads", type=int, metavar="N", help="threads of each framework (default: theirs)")
+    p.add_argument("--clock", choices=("wall", "processor"), default="wall",
+                   help="processor: seconds of processor time, for a machine that others use meanwhile, which then "
+                        "tells with --threads 1 (threads that wait for one another spend it too)")
     p.add_argument("--isa", choices=list(isa.SETS),
                    help="no more vector instructions than these, in compiled kernels, oneDNN and PyTorch, as on a "
                         "processor that has no more; compiles into a cache of its own, minutes the first time "
@@ -171,8 +175,8 @@ begin, 130 after Ctrl-C (the table then holds what was measured before).""")
 def _sides(text: str) -> List[str]:
     words = [w.strip() for w in text.split(",") if w.strip()]
     for word in words:
-        if word not in ("release", "torch"):
-            raise argparse.ArgumentTypeError(f"release or torch, not {word!r}")
+        if word not in ("release", "torch", "plain"):
+            raise argparse.ArgumentTypeError(f"release, torch or plain, not {word!r}")
     return words
 
 

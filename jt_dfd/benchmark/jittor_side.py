@@ -170,6 +170,16 @@ class Jittor(JittorSide):
         return Task(lambda _: next(endless), pictures=options["batch"])
 
 
+class Plain(Jittor):
+    """What the kernels bring: a face without those of ``networks/channels_last``."""
+
+    def load(self):
+        from ..runtime import ways
+
+        ways.taken = lambda name: ways.PLAIN
+        return super().load()
+
+
 #: what ``counted`` counts: each costs a GPU microseconds that do not depend on its speed
 NAMES = ("operators", "uploads", "downloads", "waits")
 

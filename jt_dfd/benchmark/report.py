@@ -45,7 +45,7 @@ def head(header: Dict) -> List[str]:
                                       or "did not start"))
     lines.append(f"weights   {header['weights']}")
     lines.append(f"repeats   {header['repeats']} round(s) after {header['warmup']} warm-up run(s), "
-                 f"{header['precision']} precision")
+                 f"{header['precision']} precision, seconds of the {header['clock']} clock")
     return lines
 
 

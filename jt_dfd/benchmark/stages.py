@@ -6,10 +6,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ..components import COMPONENTS
 from ..errors import UserError
 
-#: this project; the release's way of working in Jittor's own layers; the converter's modules; the same, channels last:
-#: each with the module and class that its worker process makes
-SIDES = {"jittor": "jittor_side:Jittor", "release": "release_side:Release", "torch": "torch_side:Torch",
-         "torch-channels-last": "torch_side:ChannelsLast"}
+#: this project; its networks in plain layers, whatever is quicker; the release's way of working in Jittor's own layers;
+#: the converter's modules; the same, channels last: each with the module and class that its worker process makes
+SIDES = {"jittor": "jittor_side:Jittor", "plain": "jittor_side:Plain", "release": "release_side:Release",
+         "torch": "torch_side:Torch", "torch-channels-last": "torch_side:ChannelsLast"}
 TORCH = ("torch", "torch-channels-last")
 
 

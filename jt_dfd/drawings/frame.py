@@ -18,6 +18,8 @@ _HEAD, _BUST, _WIDE = 0.80, 0.98, 0.8
 _MIDDLE_OF_HEAD, _MIDDLE_OF_BUST = (0.49, 0.47), (0.5, 0.5)
 #: sizes of a face that are looked for in a square of about the right size
 _SIZES = np.geomspace(0.84, 1.19, 11)
+#: sizes that are looked for where the page's short side is taken for the square's: a drawing may leave margins
+_SMALLER, _SAME = np.geomspace(0.7, 1.06, 13), 0.93
 #: how much of a sheet's sides is left out, in pixels of the small picture
 _RIM = 3
 #: focal length in longer sides of the picture, as phones have it
@@ -293,9 +295,10 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int, bool]:
     """(left, top, side) of the square in which a drawing with that box was drawn, as far as can be known, and whether
     its size is a guess.
 
-    The page's short side is its side where the drawing fills that about as drawings do; else what such a drawing takes
-    up of its square decides, then the size of the face seen in it (place.find).  It lies so that this face is where
-    faces are, or by its middle; where that is nearly in the middle or at an end of the page, exactly there.
+    The page's short side is its side where the drawing fills that about as drawings do, and no smaller face is seen in
+    it; else what such a drawing takes up of its square decides, then the size of the face seen in it (place.find).  It
+    lies so that this face is where faces are, or by its middle; where that is nearly in the middle or at an end of the
+    page, exactly there.
     """
     from .place import find
 
@@ -308,8 +311,14 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int, bool]:
     side = round(span / share) if own else shorter
     at = [(x0 + x1) / 2 - middle[0] * side, (y0 + y1) / 2 - middle[1] * side]
     little = cv2.resize(cut(page, round(at[0]), round(at[1]), side), (512, 512), interpolation=cv2.INTER_AREA)
-    found = find(little, _SIZES) if own else None
-    if found is None or not _SIZES[0] < found[0] < _SIZES[-1]:  # a face of another size: its place alone
+    sizes = _SIZES if own else _SMALLER
+    found = find(little, sizes, sure=not own)
+    certain = not own and found is not None and found[0] > _SAME
+    if not own and found is not None and sizes[0] < found[0] <= _SAME:
+        own = True  # it has margins
+    elif not own:
+        found = None
+    if found is None or not sizes[0] < found[0] < sizes[-1]:  # a face of another size: its place alone
         found = find(little)
     if found is not None and np.abs(found[2] @ (256, 256, 1) - 256).max() < 0.12 * 512:
         at = [v + shift * side / 512 for v, shift in zip(at, found[2][:, 2])]
@@ -319,7 +328,7 @@ def _square_round(page: np.ndarray, box) -> Tuple[int, int, int, bool]:
             ends = [end for end in ((length - side) // 2, 0, length - side)
                     if end <= low and high <= end + side and abs(at[axis] - end) <= _OFF * side]
             at[axis] = ends[0] if ends else np.clip(at[axis], high - side, low)
-    return round(at[0]), round(at[1]), side, own
+    return round(at[0]), round(at[1]), side, not certain
 
 
 def cut(page: np.ndarray, left: int, top: int, side: int) -> np.ndarray:

@@ -149,10 +149,10 @@ def _without_ruling(grey: np.ndarray, notes: List[Remark]) -> np.ndarray:
     """A clean page without what is ruled on it, where something is; else the same array."""
     ink = 1 - grey.astype(np.float32) / 255
     ruled = paper.ruling(ink, level=True)
-    if ruled is None:
+    if not ruled:
         return grey
     notes.append(remark("ruling"))
-    return np.where(ruled, np.round(255 * (1 - paper.without_ruling(ink, ruled))), grey).astype(np.uint8)
+    return np.where(np.any(ruled, 0), np.round(255 * (1 - paper.without_ruling(ink, ruled))), grey).astype(np.uint8)
 
 
 def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
@@ -170,7 +170,7 @@ def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
     ink = 1 - ratios.min(2)
     noise = _noise(ink)
     ruled = paper.ruling(np.maximum(ink - 2 * noise, 0))
-    if ruled is not None:
+    if ruled:
         kept = paper.without_ruling(ink, ruled)
         ratios = 1 - (1 - ratios) * (kept / np.maximum(ink, 1e-6))[:, :, None]
         ink = kept
@@ -260,7 +260,8 @@ def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
     if float(warm.mean()) > _COLOURED_SHARE:
         if dark.sum() > 0.3 * warm.sum() and _spans(warm, dark) and _spans(dark, warm, 0.35):
             gone |= coloured & (ratios[:, :, 0] > 0.6)
-    elif float(lines.mean()) > _COLOURED_SHARE and dark.sum() > 0.3 * lines.sum() and _spans(dark, lines, 0.35):
+    elif (float(lines.mean()) > _COLOURED_SHARE and dark.sum() > 0.3 * lines.sum() and _spans(dark, lines, 0.35)
+          and not _are_of_one_hue(ratios[dark], ratios[lines])):
         gone |= light & ~(beside & (spread < 0.12))
     if float(ink[gone].sum()) < _MIN_LINES * float(ink.sum()):
         gone[:] = False
@@ -270,6 +271,13 @@ def _without_construction(ratios, ink, noise, notes) -> np.ndarray:
         notes.append(remark("colour"))
     left = np.clip(1 - ratios.max(2), 0, 1)
     return np.where(gone, np.where(left < 0.2, 0, left), ink).astype(np.float32)
+
+
+def _are_of_one_hue(one: np.ndarray, other: np.ndarray) -> bool:
+    """Are (N, 3) and (M, 3) pixels both coloured, and alike?  Then the paler ones are the same pen in a glare."""
+    a, b = (1 - v.mean(0) for v in (one, other))
+    a, b = a - a.mean(), b - b.mean()
+    return bool(np.linalg.norm(a) > 0.1 and a @ b > 0.9 * np.linalg.norm(a) * np.linalg.norm(b))
 
 
 def _spans(one: np.ndarray, other: np.ndarray, part: float = 0.6) -> bool:

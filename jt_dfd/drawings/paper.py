@@ -5,7 +5,7 @@ made-up papers (tests/core/test_drawings.py) and on what phones and scanners giv
 """
 from __future__ import annotations
 
-from typing import Optional
+from typing import List, Optional
 
 import cv2
 import numpy as np
@@ -100,8 +100,8 @@ def is_tonal(picture: np.ndarray) -> bool:
     return bool(high - low > _TONAL_SPREAD)
 
 
-def ruling(ink: np.ndarray, level: bool = False) -> Optional[np.ndarray]:
-    """What is ruled on a page: (H, W) bool, or None where nothing is.
+def ruling(ink: np.ndarray, level: bool = False) -> List[np.ndarray]:
+    """What is ruled on a page: an (H, W) bool for each kind of line, as level and upright ones.
 
     ink: (H, W) float32, 0 on paper.  Lines count as ruled where at least four of them, straight and nearly level or
     upright, cross most of the page at one distance.  Squared paper is both; a margin that crosses ruled lines goes with
@@ -112,18 +112,14 @@ def ruling(ink: np.ndarray, level: bool = False) -> Optional[np.ndarray]:
     height, width = (n // factor * factor for n in ink.shape)
     little = ink if factor == 1 else ink[:height, :width].reshape(
         height // factor, factor, width // factor, factor).max((1, 3))  # of thin lines an average would leave nothing
-    found = _dot_grid(little)
     ways = (little, np.ascontiguousarray(little.T))
     lines = [_lines(way, level) for way in ways]
     if (lines[0] is None) != (lines[1] is None):
         other = 0 if lines[0] is None else 1
         lines[other] = _lines(ways[other], level, margin=True)
-    for mask in (lines[0], None if lines[1] is None else lines[1].T):
-        if mask is not None:
-            found = mask if found is None else found | mask
-    if found is None or factor == 1:
-        return found
-    return cv2.resize(found.astype(np.uint8), ink.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    found = (_dot_grid(little), lines[0], None if lines[1] is None else lines[1].T)
+    return [cv2.resize(mask.astype(np.uint8), ink.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+            for mask in found if mask is not None]
 
 
 def _dot_grid(ink: np.ndarray) -> Optional[np.ndarray]:
@@ -170,7 +166,7 @@ def _lines(ink: np.ndarray, level: bool, margin: bool = False) -> Optional[np.nd
                                             for j in range(-2, 3)]
             slope, fan = max(tried, key=lambda t: (_sharpness(strengths(*t)), -abs(t[0]) - abs(t[1])))
     curves = _rows(height, across, slope, fan)
-    bands = [band for band in _bands(strengths(slope, fan))
+    bands = [band for band in _bands(strengths(slope, fan), margin)
              if _is_unbroken(thin, np.interp(np.arange(width), across + width / 2, curves[:, sum(band) // 2]))]
     if not (_is_regular(bands, height) if not margin else 1 <= len(bands) <= 2):
         return None
@@ -204,9 +200,9 @@ def _sharpness(strength: np.ndarray) -> float:
     return float((strength ** 2).sum())
 
 
-def _bands(strength: np.ndarray):
+def _bands(strength: np.ndarray, few: bool):
     """[(first row, last row)] in which lines cross the page."""
-    top = float(np.quantile(strength, 0.995))
+    top = float(strength.max() if few else np.quantile(strength, 0.995))
     dark = strength > max(0.012, 0.3 * top)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], dark.astype(np.int8), [0]])))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2])]
@@ -253,7 +249,14 @@ def _width(thin: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> int:
     return int((middle > 0.2 * middle.max()).sum()) + 1 if middle.max() > 0 else 1
 
 
-def without_ruling(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def without_ruling(ink: np.ndarray, masks: List[np.ndarray]) -> np.ndarray:
+    """``ink`` (H, W), 0 on paper, with what is ruled on it taken off, each kind by itself."""
+    for mask in masks:
+        ink = _without_lines(ink, mask)
+    return ink
+
+
+def _without_lines(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """``ink`` (H, W), 0 on paper, with the ruling under ``mask`` taken off.
 
     A ruled pixel keeps what is clearly darker than the ruling is by itself; where the ruling is as dark as the strokes,

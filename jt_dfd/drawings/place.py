@@ -23,6 +23,8 @@ _FACE, _BLUR = (128, 192, 384, 416), 2.5
 _SIZES, _TURNS = np.geomspace(0.6, 1.7, 18), (0.0, -7.0, 7.0, -14.0, 14.0)
 #: correlation below which no face was found
 _MIN_SCORE = 0.4
+#: and from which it is clear
+_SURE = 0.6
 #: faces on a page that is read whole: sizes of several, and the correlation of the second best from which there are
 #: several (of 15 drawings of one face it is 0.47 at most, of 26 pages of two or four it is above this on 22)
 _SEVERAL_SIZES, _SEVERAL = (0.47, 0.58), 0.52
@@ -87,11 +89,12 @@ def place(page: np.ndarray) -> Tuple[np.ndarray, Remark]:
                        y=round(float(moved[1])))
 
 
-def find(page: np.ndarray, scales=(1.0,), turns=(0.0,)) -> Optional[Tuple[float, float, np.ndarray]]:
+def find(page: np.ndarray, scales=(1.0,), turns=(0.0,), sure: bool = False
+         ) -> Optional[Tuple[float, float, np.ndarray]]:
     """(scale, turn in degrees, (2, 3) matrix) from where faces belong to where the face of a page (512, 512) uint8 is,
-    of one of these scales and turns; None where no face is found."""
+    of one of these scales and turns; None where no face is found, or with ``sure`` none that is clear."""
     score, scale, turn, (x, y) = _best(_ink(page), scales, turns)
-    if score < _MIN_SCORE:
+    if score < (_SURE if sure else _MIN_SCORE):
         return None
     # the canonical frame lies in the page at (x, y), scaled and turned round its middle
     return scale, turn, _frame(scale, turn, x * 512 / _EDGE, y * 512 / _EDGE)

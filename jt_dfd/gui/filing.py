@@ -97,6 +97,7 @@ class Filing(QObject):
                                 lambda problem: self.warn(tr("open.cannot"), str(problem)))
 
     def _opened(self, opened: files.Opened) -> None:
+        self.live.photograph = opened.photograph is not None
         self.document.load(None if opened.items else opened.pixels, opened.settings,
                            opened.path if opened.ours else "", strokes=opened.items)
         self.read.emit(opened)
@@ -134,6 +135,7 @@ class Filing(QObject):
                             lambda problem: self.warn(tr("place.cannot"), str(problem)))
 
     def _placed(self, opened: files.Opened) -> None:
+        self.live.photograph = opened.photograph is not None
         self.document.replace(opened.pixels, text="paste")
         self.read.emit(opened)
 

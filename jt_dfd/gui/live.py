@@ -39,6 +39,8 @@ class Live(QObject):
         self.shadow: Optional[np.ndarray] = None
         self._kept: Optional[Result] = None     # the last result that went into the history
         self.session = 0                        # of the history: a drawing and what it grew from
+        self.photograph = False                 # is the drawing that comes next a photograph?
+        self._is_photograph = False
         self._stale = False
         self._failed = ""                       # why the newest face could not be made
         self._settle = QTimer(self, singleShot=True, interval=SETTLED, timeout=self.keep)
@@ -68,6 +70,10 @@ class Live(QObject):
         """Is the shown face in the history?"""
         return self.result is self._kept
 
+    @property
+    def _has_drawing(self) -> bool:
+        return not (self._is_photograph or self.document.is_blank())
+
     # -- asking ----------------------------------------------------------------------------------------------------
     def ask(self, tag: str = "") -> None:
         """Ask for the face of the present drawing."""
@@ -90,7 +96,8 @@ class Live(QObject):
 
     def _drawing_changed(self) -> None:
         self._set_stale(True)
-        if self.document.is_blank():
+        self._is_photograph, self.photograph = self.photograph, False
+        if not self._has_drawing:
             self._forget()
         elif self.controls.real_time.isChecked():
             self.ask()
@@ -103,7 +110,7 @@ class Live(QObject):
         self._show_shade()
 
     def _forget(self) -> None:
-        """An empty page has no face."""
+        """An empty page has no face, and neither has a photograph that nothing was made of yet."""
         self.new_session()
         self.result, self.shadow, self._failed = None, None, ""
         self.engine.forget()
@@ -116,7 +123,7 @@ class Live(QObject):
     def _settings_changed(self, gesture: str = "") -> None:
         self.document.change_settings(self.controls.settings(), gesture)
         self._set_stale(self.result is not None)
-        if self.controls.real_time.isChecked() and not self.document.is_blank():
+        if self.controls.real_time.isChecked() and self._has_drawing:
             self.ask()
 
     def _drop_foreign(self) -> None:
@@ -204,7 +211,7 @@ class Live(QObject):
         self._drop_foreign()
         if self.controls.genders[self.document.settings.gender].isChecked() is False:
             self._settings_changed()
-        if self.controls.real_time.isChecked() and not self.engine.waiting and not self.document.is_blank():
+        if self.controls.real_time.isChecked() and not self.engine.waiting and self._has_drawing:
             self.ask()
 
     def _progress(self, step: str, done: int, total: int) -> None:

@@ -10,4 +10,3 @@ Each file has ``SHARED`` (arithmetic that both sources use, so that CPU tests co
 set of functions on raw pointers, complete C++ by itself) and ``self_test()``, which compares with the reference on the
 device in use.  tests/emulation runs the ``CUDA`` texts on a CPU.  Every launch is followed by ``JT_DFD_LAUNCHED``.
 """
-FILES = ("projection", "merge", "rows", "shadow")

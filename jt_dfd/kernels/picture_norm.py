@@ -7,6 +7,7 @@ it is two each way, the second of which mostly finds the plane in the processor'
 from __future__ import annotations
 
 import sys
+from typing import Optional
 
 import numpy as np
 
@@ -32,6 +33,30 @@ def picture_norm(x, weight, bias, eps: float = 1e-5, impl: str = "kernel"):
     return _PictureNorm(eps)(x.float32(), weight, bias)
 
 
+def finish(x, weight, bias, eps: Optional[float] = 1e-5, relu: bool = False, residual=None, inset: int = 0,
+           mirror: int = 0):
+    """``picture_norm`` together with what follows it in a network, for inference; no gradient passes.
+
+    eps       None: no statistics, just x * weight + bias
+    relu      negative results become 0
+    residual  (N, C, H + 2 inset, W + 2 inset) float32, added last but for its border of ``inset``; or None
+    mirror    the result gets a reflected border so wide, less than H and W, as the next convolution wants it
+    Returns (N, C, H + 2 mirror, W + 2 mirror).
+    """
+    n, c, h, w = x.shape
+    if tuple(weight.shape) != (c,) or tuple(bias.shape) != (c,) or mirror >= min(h, w) or (
+            residual is not None and tuple(residual.shape) != (n, c, h + 2 * inset, w + 2 * inset)):
+        raise ValueError(f"picture norm: pictures {tuple(x.shape)}, border {mirror}, weight {tuple(weight.shape)}, "
+                         f"bias {tuple(bias.shape)}"
+                         + ("" if residual is None else f", residual {tuple(residual.shape)}") + " do not fit")
+    data = {"eps": -1 if eps is None else eps, "relu": relu, "mirror": mirror, "inset": inset}
+    with jt.no_grad():
+        return source.run(
+            sys.modules[__name__], _forward("nullptr" if residual is None else "in3_p"),
+            [(n, c, h + 2 * mirror, w + 2 * mirror), (n, c, 2)], ["float32"] * 2,
+            [x.float32(), weight, bias] + ([] if residual is None else [residual]), data)[0].stop_grad()
+
+
 def reference(x, weight, bias, eps: float):
     """The same in plain Jittor operations."""
     mean = x.mean(dims=(2, 3), keepdims=True)
@@ -43,13 +68,13 @@ def reference(x, weight, bias, eps: float):
 @derived("Function")
 class _PictureNorm:
     def __init__(self, eps: float):
-        self.data = {"eps": eps}
+        self.data = {"eps": eps, "relu": 0, "mirror": 0, "inset": 0}
 
     def execute(self, x, weight, bias):
         n, c = x.shape[:2]
         y, statistics = source.run(
-            sys.modules[__name__], _SIZES + 'jt_dfd_norm(in0_p, in1_p, in2_p, planes, channels, cells, data["eps"], '
-            "out0_p, out1_p);", [x.shape, (n, c, 2)], ["float32"] * 2, [x, weight, bias], self.data)
+            sys.modules[__name__], _forward("nullptr"), [x.shape, (n, c, 2)], ["float32"] * 2, [x, weight, bias],
+            self.data)
         self.saved = x, weight, statistics
         return y
 
@@ -94,9 +119,21 @@ def _in_float64(x, w, b, seed):
 # pictures (planes = N * C) of `cells` numbers each
 _SIZES = "int planes = in0_shape0 * in0_shape1, channels = in0_shape1, cells = in0_shape2 * in0_shape3; "
 
+
+
+def _forward(residual: str) -> str:
+    return _SIZES + (
+        f"(void)cells; const float* residual = {residual}; const jt_dfd::Finish finish = {{(int)in0_shape2, "
+        '(int)in0_shape3, (int)data["relu"], (int)data["mirror"], (int)data["inset"]}; '
+        'jt_dfd_norm(in0_p, in1_p, in2_p, residual, planes, channels, finish, data["eps"], out0_p, out1_p);')
+
+
 # statistics of a plane: its mean and one over its deviation.  sums of a plane: of gradient * normalised, of gradient
 SHARED = r"""
 namespace jt_dfd {
+struct Finish { int height, width, relu, mirror, inset; };
+JT_DFD_SHARED int mirrored(int at, int size) { return at < 0 ? -at : at < size ? at : 2 * size - 2 - at; }
+
 JT_DFD_SHARED float normalised(float x, const float* statistics) { return (x - statistics[0]) * statistics[1]; }
 JT_DFD_SHARED float gradient_of_cell(float x, float gradient, const float* statistics, const float* sums, float scale,
                                      int cells) {
@@ -106,33 +143,53 @@ JT_DFD_SHARED float gradient_of_cell(float x, float gradient, const float* stati
 """
 
 CPU = r"""
-inline void jt_dfd_norm(const float* x, const float* weight, const float* bias, int planes, int channels, int cells,
-                        double eps, float* y, float* statistics) {
+namespace jt_dfd {
+inline void plane_statistics(const float* in, int cells, double eps, float* mean, float* rate) {
+    // sums of a block in float32, of the blocks in float64
+    const int block = 4096;
+    double total = 0, squares = 0;
+    for (int start = 0; start < cells; start += block) {
+        int end = start + block < cells ? start + block : cells;
+        float sum = 0;
+        for (int i = start; i < end; i++) sum += in[i];
+        total += sum;
+    }
+    const float m = *mean = (float)(total / cells);
+    for (int start = 0; start < cells; start += block) {
+        int end = start + block < cells ? start + block : cells;
+        float sum = 0;
+        for (int i = start; i < end; i++) { float t = in[i] - m; sum += t * t; }
+        squares += sum;
+    }
+    *rate = (float)(1 / std::sqrt(squares / cells + eps));
+}
+}
+
+inline void jt_dfd_norm(const float* x, const float* weight, const float* bias, const float* residual, int planes,
+                        int channels, jt_dfd::Finish f, double eps, float* y, float* statistics) {
+    if (!f.mirror && !f.inset) { f.width *= f.height; f.height = 1; }  // one long row is quicker
+    const int width = f.width, cells = f.height * width, wide = width + 2 * f.mirror, high = f.height + 2 * f.mirror;
     #pragma omp parallel for
     for (int p = 0; p < planes; p++) {
         const float* in = x + (int64_t)p * cells;
-        float* out = y + (int64_t)p * cells;
-        // sums of a block in float32, of the blocks in float64
-        const int block = 4096;
-        double total = 0, squares = 0;
-        for (int start = 0; start < cells; start += block) {
-            int end = start + block < cells ? start + block : cells;
-            float sum = 0;
-            for (int i = start; i < end; i++) sum += in[i];
-            total += sum;
-        }
-        float mean = (float)(total / cells);
-        for (int start = 0; start < cells; start += block) {
-            int end = start + block < cells ? start + block : cells;
-            float sum = 0;
-            for (int i = start; i < end; i++) { float t = in[i] - mean; sum += t * t; }
-            squares += sum;
-        }
-        float rate = (float)(1 / std::sqrt(squares / cells + eps));
+        float mean = 0, rate = 1;
+        if (eps >= 0) jt_dfd::plane_statistics(in, cells, eps, &mean, &rate);
         statistics[2 * p] = mean;
         statistics[2 * p + 1] = rate;
         float scale = rate * weight[p % channels], shift = bias[p % channels];
-        for (int i = 0; i < cells; i++) out[i] = (in[i] - mean) * scale + shift;
+        const int outer = width + 2 * f.inset;
+        for (int row = 0; row < high; row++) {
+            const int r = jt_dfd::mirrored(row - f.mirror, f.height);
+            const float* from = in + (int64_t)r * width;
+            float* to = y + ((int64_t)p * high + row) * wide + f.mirror;
+            for (int c = 0; c < width; c++) to[c] = (from[c] - mean) * scale + shift;
+            if (f.relu) for (int c = 0; c < width; c++) to[c] = to[c] > 0 ? to[c] : 0;
+            if (residual) {
+                const float* more = residual + ((int64_t)p * (f.height + 2 * f.inset) + r + f.inset) * outer + f.inset;
+                for (int c = 0; c < width; c++) to[c] += more[c];
+            }
+            for (int m = 1; m <= f.mirror; m++) { to[-m] = to[m]; to[width - 1 + m] = to[width - 1 - m]; }
+        }
     }
 }
 
@@ -175,20 +232,31 @@ __device__ inline float block_sum(float v, float* scratch) {
     return sum;
 }
 
-__global__ void norm_kernel(const float* x, const float* weight, const float* bias, int channels, int cells, float eps,
-                            float* y, float* statistics) {
+__global__ void norm_kernel(const float* x, const float* weight, const float* bias, const float* residual, int channels,
+                            Finish f, float eps, float* y, float* statistics) {
     __shared__ float scratch[NORM_THREADS / 32];
-    int p = blockIdx.x;
+    int p = blockIdx.x, cells = f.height * f.width;
     const float* in = x + (int64_t)p * cells;
-    float sum = 0;
-    for (int i = threadIdx.x; i < cells; i += NORM_THREADS) sum += in[i];
-    float mean = block_sum(sum, scratch) / cells;
-    sum = 0;
-    for (int i = threadIdx.x; i < cells; i += NORM_THREADS) { float t = in[i] - mean; sum += t * t; }
-    float rate = rsqrtf(block_sum(sum, scratch) / cells + eps);
+    float mean = 0, rate = 1;
+    if (eps >= 0) {
+        float sum = 0;
+        for (int i = threadIdx.x; i < cells; i += NORM_THREADS) sum += in[i];
+        mean = block_sum(sum, scratch) / cells;
+        sum = 0;
+        for (int i = threadIdx.x; i < cells; i += NORM_THREADS) { float t = in[i] - mean; sum += t * t; }
+        rate = rsqrtf(block_sum(sum, scratch) / cells + eps);
+    }
     if (threadIdx.x == 0) { statistics[2 * p] = mean; statistics[2 * p + 1] = rate; }
     float scale = rate * weight[p % channels], shift = bias[p % channels];
-    for (int i = threadIdx.x; i < cells; i += NORM_THREADS) y[(int64_t)p * cells + i] = (in[i] - mean) * scale + shift;
+    int wide = f.width + 2 * f.mirror, all = wide * (f.height + 2 * f.mirror), outer = f.width + 2 * f.inset;
+    const float* more = residual ? residual + (int64_t)p * outer * (f.height + 2 * f.inset) : nullptr;
+    for (int i = threadIdx.x; i < all; i += NORM_THREADS) {
+        int row = mirrored(i / wide - f.mirror, f.height), column = mirrored(i % wide - f.mirror, f.width);
+        float v = (in[row * f.width + column] - mean) * scale + shift;
+        if (f.relu && v < 0) v = 0;
+        if (more) v += more[(row + f.inset) * outer + column + f.inset];
+        y[(int64_t)p * all + i] = v;
+    }
 }
 
 __global__ void unnorm_kernel(const float* x, const float* weight, const float* statistics, const float* gradient,
@@ -206,10 +274,12 @@ __global__ void unnorm_kernel(const float* x, const float* weight, const float* 
 }
 }
 
-inline void jt_dfd_norm(const float* x, const float* weight, const float* bias, int planes, int channels, int cells,
-                        double eps, float* y, float* statistics) {
+inline void jt_dfd_norm(const float* x, const float* weight, const float* bias, const float* residual, int planes,
+                        int channels, const jt_dfd::Finish& f, double eps, float* y, float* statistics) {
     if (planes == 0) return;
-    jt_dfd::norm_kernel<<<planes, jt_dfd::NORM_THREADS>>>(x, weight, bias, channels, cells, (float)eps, y, statistics);
+    int cells = f.height * f.width;
+    jt_dfd::norm_kernel<<<planes, jt_dfd::NORM_THREADS>>>(x, weight, bias, residual, channels, f, (float)eps, y,
+                                                          statistics);
     JT_DFD_LAUNCHED("norm_kernel", planes, cells);
 }
 

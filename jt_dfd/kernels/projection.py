@@ -27,7 +27,7 @@ class Projection(NamedTuple):
     weights: "jt.Var"
 
 
-def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "kernel") -> Projection:
+def project(bank, queries, k: int = 15, anchor: str = "nearest") -> Projection:
     """Project queries onto the local linear span of their neighbours.
 
     bank     (N, d) float32, N > 0
@@ -35,7 +35,7 @@ def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "ke
     k        neighbours, 1 to selection.MAX_K; more than N means N.  15 is the release's, 10 the paper's
     anchor   "nearest": neighbours by (distance, row), the nearest is the anchor; the same on every device.
              "release": the release's own choice, see ``selection``
-    impl     "kernel", or "reference" for the plain Jittor operations below (the CPU only)
+    The readable statement of all this, in NumPy, is ``selection``.
     """
     if anchor not in selection.ANCHORS:
         raise ValueError(f"no anchor rule {anchor!r}; there are {', '.join(selection.ANCHORS)}")
@@ -44,8 +44,6 @@ def project(bank, queries, k: int = 15, anchor: str = "nearest", impl: str = "ke
         raise ValueError(f"expected a bank (N, d) and queries (Q, d), got {tuple(bank.shape)} and "
                          f"{tuple(queries.shape)}")
     k = min(int(k), bank.shape[0])
-    if impl == "reference":
-        return reference(bank, queries, k, anchor)
     count, rows, width = queries.shape[0], bank.shape[0], bank.shape[1]
     with jt.no_grad():
         vectors, indices, weights, _, _ = source.run(
@@ -93,32 +91,6 @@ def _scratch(rows: int, k: int, anchor: str) -> int:
     """What the CUDA side needs besides: by the nearest rule the best keys of every chunk, by the release's two
     lists."""
     return -(-rows // CHUNK) * k if anchor == "nearest" else (rows + 1) // 2
-
-
-def reference(bank, queries, k: int, anchor: str) -> Projection:
-    """The same in plain Jittor operations, one query at a time; the release's permutation comes from ``selection``."""
-    vectors, rows, weights = [], [], []
-    with jt.no_grad():
-        for q in range(queries.shape[0]):
-            query = queries[q:q + 1]
-            distances = ((bank - query).float64() ** 2).sum(1).float32()
-            if anchor == "nearest":
-                order, _ = jt.argsort(distances)
-                order = order[:k]
-            else:
-                order = jt.array(selection.nth_element_order(distances.numpy(), k)[:k].astype(np.int32))
-            near = bank[order].float64()
-            if k == 1:
-                w = jt.ones(1, "float64")
-            else:
-                a, b = near[1:] - near[:1], query.float64() - near[:1]
-                normal = jt.matmul(a, a.transpose(1, 0)) + PENALTY ** 2
-                x = jt.linalg.solve(normal, jt.matmul(a, b.transpose(1, 0))).reshape(-1)
-                w = jt.concat([1.0 - x.sum().reshape(1), x])
-            vectors.append(jt.matmul(w.reshape(1, -1), near).float32())
-            rows.append(order.int32().reshape(1, -1))
-            weights.append(w.float32().reshape(1, -1))
-    return Projection(jt.concat(vectors), jt.concat(rows), jt.concat(weights))
 
 
 def self_test():

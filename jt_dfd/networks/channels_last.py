@@ -15,10 +15,8 @@ from ..backend import jt, nn
 from ..kernels import doubling, winograd
 from ..kernels.narrow_convolution import MAX_CHANNELS, narrow_convolution
 from ..kernels.picture_norm_last import picture_norm_last
-from .layers import PictureNorm, Res, Up
-
-#: layers that normalise each picture by its own statistics
-NORMS = (nn.InstanceNorm, PictureNorm)
+from .fused import NORMS
+from .layers import Res, Up
 
 
 def steps(layers) -> List[Callable]:

@@ -1,4 +1,4 @@
-"""Which of two ways a network is computed on this CPU: Jittor's layers as they are, or channels last with our kernels.
+"""Which of two ways a network is computed on this CPU: in Jittor's layout (networks/fused), or channels last.
 
 Which one is quicker hangs on the processor, its vector instructions, the number of threads and the network's sizes, so
 both are timed where it matters (tools/doctor.py --warm) and the quicker one is kept in a small file beside the compiled
@@ -46,9 +46,9 @@ def machine() -> str:
     """Name of all that a choice hangs on besides the network: processor, compiled instructions, oneDNN's,
     threads, and the kernels' own text."""
     from ..backend import jt
-    from ..kernels import doubling, narrow_convolution, picture_norm_last, source, winograd
+    from ..kernels import doubling, narrow_convolution, picture_norm, picture_norm_last, source, winograd
 
-    kernels = (winograd, doubling, narrow_convolution, picture_norm_last)
+    kernels = (winograd, doubling, narrow_convolution, picture_norm, picture_norm_last)
     text = source.PRELUDE + source.vector_set().text() + "".join(kernel.CPU for kernel in kernels)
     flags = jt.flags.cc_flags.replace(str(host.jittor_home()), "~")
     parts = [host.processor_model(), text, isa.onednn_set(), flags, threads()]

@@ -35,7 +35,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     done = tool("--preset", "tiny", "--device", "cpu", "--repeats", "2", "--warmup", "1", "--threads", "1", "--scratch",
                 folder, "--stages", "project,decode.mouth,merge,face,stroke.mouth,train2-nogan,load",
-                "--against", "release,torch", "--chunk-bytes", "100k", "--json", folder / "out.json")
+                "--against", "release,torch,plain", "--chunk-bytes", "100k", "--json", folder / "out.json")
     assert (folder / "out.json").is_file(), done.stderr[-3000:]
     assert [p.name for p in folder.iterdir()] == ["out.json"], "seeded weights were left behind"
     return Measured(done, folder / "out.json")

@@ -141,7 +141,7 @@ def test_stages_by_name_and_family():
 
 @pytest.mark.parametrize("words, message", [
     (["--stages", "nothing"], "no stage 'nothing'"), (["--repeats", "0"], "--repeats must be 1 or more"),
-    (["--against", "tensorflow"], "release or torch"), (["--bank-rows", "-3"], "whole numbers above zero"),
+    (["--against", "tensorflow"], "release, torch or plain"), (["--bank-rows", "-3"], "whole numbers above zero"),
     (["--preset", "huge"], "invalid choice")])
 def test_wrong_options(words, message):
     done = tool(*words)

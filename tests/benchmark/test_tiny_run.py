@@ -59,6 +59,13 @@ def test_ratios_and_speeds(measured):
     assert step["pictures_per_second"] > 0 and step["calls"][0]["losses"]["l1"] > 0
 
 
+def test_plain_layers_make_the_same_picture_by_other_operators(measured):
+    ours, plain = measured.rows["face", "jittor"], measured.rows["face", "plain"]
+    for a, b in zip(ours["calls"], plain["calls"]):
+        assert a["work"] == b["work"] and abs(a["mean"] - b["mean"]) < 0.5
+    assert ours["counts"]["operators"] != plain["counts"]["operators"]
+
+
 def test_pytorch_does_the_same_work(measured, torch_there):
     ours, theirs = measured.rows["face", "jittor"], measured.rows["face", "torch"]
     assert theirs["reason"] is None and len(theirs["ratio"]["pairs"]) == 2

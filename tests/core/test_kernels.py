@@ -183,15 +183,6 @@ def test_projection_equals_the_readable_statement(anchor, rows, width, k):
         assert np.abs(got.vectors.numpy()[q] - w @ bank[want].astype(np.float64)).max() < 1e-4
 
 
-@pytest.mark.parametrize("anchor", selection.ANCHORS)
-def test_projection_equals_its_reference(anchor):
-    bank, queries = jt.array(random(500, 40)), jt.array(random(3, 40, seed=1))
-    kernel, plain = (projection.project(bank, queries, 8, anchor, impl) for impl in ("kernel", "reference"))
-    assert np.array_equal(kernel.rows.numpy(), plain.rows.numpy())
-    assert np.abs(kernel.weights.numpy() - plain.weights.numpy()).max() < 1e-5
-    assert np.abs(kernel.vectors.numpy() - plain.vectors.numpy()).max() < 1e-5
-
-
 def test_a_row_of_the_bank_projects_onto_itself():
     bank = random(2000, 64)
     got = projection.project(jt.array(bank), jt.array(bank[[7, 1999]]), 15)
@@ -308,6 +299,27 @@ def test_a_part_s_shadow_fades_towards_its_window_s_rim():
     w = geometry.window("mouth")
     middle, rim = page[w.y + 96, w.x + 96], page[w.y + 96, w.x + 1]
     assert middle < 200 and rim > 250 and (page[:w.y] == 255).all()
+
+
+# -- normalisation with what follows it
+
+@pytest.mark.parametrize("relu, inset, mirror", [(False, None, 0), (True, None, 1), (False, 0, 3), (False, 1, 1),
+                                                 (False, 2, 0)])
+def test_a_normalisation_takes_along_what_follows_it(relu, inset, mirror):
+    x, w, b = random(2, 3, 9, 14) * 3 + 5, random(3, seed=1), random(3, seed=2)
+    residual = None if inset is None else random(2, 3, 9 + 2 * inset, 14 + 2 * inset, seed=3)
+    got = picture_norm.finish(*map(jt.array, (x, w, b)), relu=relu, inset=inset or 0, mirror=mirror,
+                              residual=None if inset is None else jt.array(residual)).numpy()
+    want = picture_norm.picture_norm(*map(jt.array, (x, w, b))).numpy()
+    want = np.maximum(want, 0) if relu else want
+    if inset is not None:
+        want = want + residual[:, :, inset:9 + inset, inset:14 + inset]
+    want = np.pad(want, ((0, 0), (0, 0), (mirror, mirror), (mirror, mirror)), "reflect")
+    assert got.shape == want.shape and np.abs(got - want).max() < 1e-6
+    bare = picture_norm.finish(*map(jt.array, (x, w, b)), eps=None).numpy()
+    assert np.abs(bare - (x * w.reshape(-1, 1, 1) + b.reshape(-1, 1, 1))).max() < 1e-5
+    with pytest.raises(ValueError, match="do not fit"):
+        picture_norm.finish(*map(jt.array, (x, w, b)), mirror=9)
 
 
 # -- narrow convolution

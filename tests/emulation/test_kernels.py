@@ -310,9 +310,26 @@ def test_a_picture_without_pixels_is_refused(emulated):
         picture_norm.picture_norm(variable(random(1, 2, 0, 4)), ones, ones)
 
 
+def check_finish(shape, relu, inset, mirror):
+    x, w, b = random(*shape), random(shape[1], seed=1), random(shape[1], seed=2)
+    n, c, high, wide = shape
+    residual = random(n, c, high + 2 * inset, wide + 2 * inset, seed=3)
+    got = picture_norm.finish(*map(variable, (x, w, b)), 1e-5, relu, variable(residual), inset, mirror)
+    want = picture_norm._in_float64(x, w, b, x)[0]
+    want = (np.maximum(want, 0) if relu else want) + residual[:, :, inset:inset + high, inset:inset + wide]
+    want = np.pad(want, ((0, 0), (0, 0), (mirror, mirror), (mirror, mirror)), "reflect")
+    assert got.shape == want.shape and np.abs(got - want).max() < 1e-4 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("relu, inset, mirror", [(False, 0, 0), (True, 0, 1), (False, 1, 1), (True, 2, 3)])
+def test_picture_norm_with_what_follows(emulated, relu, inset, mirror):
+    check_finish((2, 3, 5, 17), relu, inset, mirror)
+
+
 @pytest.mark.sanitizer
 def test_picture_norm_sanitized(sanitized):
     check_norm((2, 3, 17, 19))
+    check_finish((1, 2, 4, 9), True, 1, 2)
 
 
 # -- what would be found

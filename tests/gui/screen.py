@@ -156,10 +156,10 @@ class Screen:
             self.do(*words, *(("mouseup", 1) if lift else ()))
 
     def wait_for_face(self, page) -> None:
-        """Until the square to the right of the page is a picture and has been still for two seconds.  While the engine
-        prepares itself, most of that square is of a single colour."""
+        """Until the square to the right of the page is a picture and has been still for two seconds: while a face is
+        made a bar moves at its lower edge.  While the engine prepares itself, most of it is of a single colour."""
         x, y, side = page
-        self.wait_until_still((slice(y + 8, y + side - 8), slice(x + side + 30, x + 2 * side)), 0.4)
+        self.wait_until_still((slice(y + 8, y + side), slice(x + side + 30, x + 2 * side)), 0.4)
 
     def wait_until_still(self, where=(slice(None), slice(None)), most: float = 1.0) -> None:
         """Until this part of the screen has been the same for two seconds, and no colour fills that share of it."""
@@ -278,9 +278,8 @@ def pose(screen, args, page, main: str) -> None:
         screen.draw(example[until:until + 1], page)
         screen.draw(example[until + 1:until + 2], page, lift=False)
     elif scene == "select":
-        left, right, top, low = 128, 252, 190, 274  # the eye at the left, and its brow
-        screen.press("v")
-        screen.draw([[(left, top), (right, top), (right, low), (left, low), (left, top + 4)]], page)
+        screen.press("v")  # then round the eye at the left and its brow, from a place without strokes on
+        screen.draw([[(190, 268), (146, 262), (146, 200), (156, 186), (232, 186), (234, 262), (194, 268)]], page)
     elif scene == "morph":
         screen.press("ctrl+m")
         time.sleep(2)

@@ -8,6 +8,7 @@ from PyQt5.QtCore import QMimeData, QUrl
 from PyQt5.QtGui import QGuiApplication, QImage
 
 from jt_dfd.gui import files
+from jt_dfd.gui.engine import READY
 from jt_dfd.pictures import to_sketch
 
 
@@ -104,6 +105,19 @@ def test_a_photograph_is_offered_as_lines_or_to_trace(window, qtbot, photograph,
         qtbot.waitUntil(lambda: bool(seen), timeout=PATIENCE)
         assert seen.pop() == ((560, 640, 3), style)
     qtbot.waitUntil(lambda: np.array_equal(w.document.pixels(), lines), timeout=PATIENCE)
+
+
+def test_a_photograph_has_no_face_until_something_is_made_of_it(window, weights, qtbot, photograph):
+    w = window()
+    w.filing.open(str(photograph))
+    qtbot.waitUntil(lambda: w.reading_bar.isVisibleTo(w), timeout=PATIENCE)
+    w.reading_bar.genders["male"].click()
+    qtbot.waitUntil(lambda: w.engine.state == READY, timeout=PATIENCE)
+    qtbot.wait(300)
+    assert weights.faces == 0 and w.live.result is None and not w.history.count()
+    w.document.replace(np.full((512, 512), 255, np.uint8) - 255 * np.eye(512, dtype=np.uint8), text="sketch")
+    qtbot.waitUntil(lambda: w.live.result is not None and not w.live.stale, timeout=PATIENCE)
+    assert w.live.result.settings.gender == "male"
 
 
 def test_a_photograph_without_a_face_is_said(window, qtbot, photograph, monkeypatch):
