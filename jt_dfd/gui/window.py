@@ -32,7 +32,7 @@ from .engine import Engine
 from .facemenus import NOTICE, FaceMenus
 from .faceview import FaceView
 from .filing import Drops, Filing
-from .guide import EXAMPLES, EmptyPage, picture
+from .guide import EXAMPLES, EmptyPage
 from .history import History
 from .live import Live
 from .messages import EngineTrouble, KeySheet
@@ -154,7 +154,7 @@ class Window(QMainWindow):
         a["guide"].toggled.connect(self.empty_page.switch)
         self.empty_page.chosen.connect(lambda name: filing.open_example(EXAMPLES[name]))
         for n, name in enumerate(EXAMPLES, 1):
-            action = a.examples_menu.addAction(picture(name), str(n))
+            action = a.examples_menu.addAction(self.empty_page.buttons[name].icon(), str(n))
             action.triggered.connect(lambda checked, name=name: filing.open_example(EXAMPLES[name]))
         a.size.valueChanged.connect(self.set_size)
         a.themes.triggered.connect(lambda action: self.set_theme(action.data()))

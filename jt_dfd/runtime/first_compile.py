@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from .. import atomic
-from . import host, jittor_copy, lock_watch, priority, ways
+from . import host, jittor_copy, lock_watch, onednn, priority, ways
 from .display import Display, Progress
 from .problems import RuntimeProblem, finding
 
@@ -126,31 +126,41 @@ def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
             show.close(well)
         if not well:
             raise RuntimeProblem(_explain(status, tail))
-        _keep_mark(device, result)
+        _keep_mark(device, result, place)
     return place
 
 
-def _keep_mark(device: str, result: Dict) -> None:
-    """Paths below the home are written down without it: what lies there may be copied elsewhere."""
+def _keep_mark(device: str, result: Dict, place: Optional[str]) -> None:
+    """Paths below the home are written down without it: what lies there may be copied elsewhere.  But the operators'
+    sources and oneDNN's headers, of which kernels are made, are looked for where they lay."""
     home = str(host.jittor_home()) + os.sep
 
     def below(path):
         return path[len(home):] if path.startswith(home) else path
-    mark = dict(result, files=[below(f) for f in result["files"]], objects=below(result["objects"]))
+    source = jittor_copy.find_source()
+    needs = [os.path.join(place or (str(source.folder) if source else ""), "jittor")]
+    needs += [str(onednn.folder() / "include" / onednn.HEADER)] if result.get("mkl") else []
+    mark = dict(result, files=[below(f) for f in result["files"]], objects=below(result["objects"]), needs=needs)
     _mark(device).parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(_mark(device), json.dumps(mark))
 
 
 def _take_over(device: str, show) -> bool:
     """Copy what was compiled into the folder that JT_DFD_CACHE names (tools/doctor.py --warm --cache), which may be
-    read only and lie anywhere; False where it holds nothing for this machine, which is said."""
+    read only; False where it holds nothing for this machine, or was moved since, which is said."""
     shared = os.environ.get("JT_DFD_CACHE")
     if not shared or os.path.realpath(shared) == os.path.realpath(str(host.jittor_home())):
         return False
     def there(path):
         return Path(shared) / path.relative_to(host.jittor_home())
     try:
-        objects = json.loads(there(_mark(device)).read_text())["objects"]
+        mark = json.loads(there(_mark(device)).read_text())
+        objects, lost = mark["objects"], [path for path in mark["needs"] if not os.access(path, os.R_OK)]
+        if lost:
+            show.say(f"JT_DFD_CACHE={shared}: what was compiled there needs {lost[0]}, which is gone or may not be "
+                     "read; leave that folder, and the environment that made it, where they were, for all to read "
+                     "(chmod -R a+rX); compiling here")
+            return False
         show("copy", 0, 0)
         target = host.jittor_home() / objects
         target.parent.mkdir(parents=True, exist_ok=True)

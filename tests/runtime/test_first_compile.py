@@ -3,6 +3,7 @@ the real one is compiled when the whole suite starts in a clean home."""
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -227,7 +228,7 @@ def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
     assert "again" in told and told[-1] == "ready"
 
 
-def test_a_prepared_folder_is_taken_over_at_any_home_and_not_touched(play, tmp_path):
+def test_a_prepared_folder_is_taken_over_in_any_home_and_not_touched(play, tmp_path):
     """An image's, or a cluster's: made by one, read by all."""
     shared = tmp_path / "somewhere/shared"
     status, out, err = play(JITTOR_HOME=str(shared))
@@ -241,6 +242,19 @@ def test_a_prepared_folder_is_taken_over_at_any_home_and_not_touched(play, tmp_p
     assert status == 0 and play.count("compiles") == 1, "nothing is compiled again: " + err
     assert (tmp_path / "home/.cache/jittor/fake/jit/kernel.so").read_text() == "kernel"
     assert sorted(p for p in moved.rglob("*")) == before
+
+
+def test_a_prepared_folder_that_lost_its_sources_is_told_and_compiled_beside(play, tmp_path):
+    """Jittor reads the source of every operator where it lay, also of those that are compiled; and oneDNN's headers."""
+    shared = tmp_path / "shared"
+    status, out, err = play(JITTOR_HOME=str(shared))
+    assert status == 0, err
+    mark, = shared.rglob("ready/*.json")
+    gone = tmp_path / "gone"
+    mark.write_text(json.dumps(dict(json.loads(mark.read_text()), needs=[str(gone)])))
+    status, out, err = play(JT_DFD_CACHE=str(shared))
+    assert status == 0 and play.count("compiles") == 2
+    assert f"needs {gone}, which is gone or may not be read" in err
 
 
 def test_a_prepared_folder_of_another_machine_is_told_and_compiled_beside(play, tmp_path):
