@@ -19,7 +19,6 @@ from ..checkpoints import CheckpointError, check_arrays
 from ..checkpoints.folder import sha256
 from ..checkpoints.formats import read_any
 from ..checkpoints.unwrap import LEFT_OUT, unwrap
-from .modules import mean_of_neighbours
 
 #: edge in pixels of the pictures that the network was trained on
 SIZE = 299
@@ -161,6 +160,8 @@ class InceptionFeatures:
         return x.mean(dims=(2, 3))
 
     def _block(self, x, block: Block):
+        from .modules import mean_of_neighbours  # which starts Jittor; the layout above does not
+
         out: List = []
         for branch in block.branches:
             out += self._branch([x], block.name, branch)

@@ -649,8 +649,8 @@ def test_python_and_the_command_line_use_this_reading(root, tiny_params, meant, 
              for source in (page, path, str(path), Image.open(path), np.asarray(Image.open(path)))]
     assert all(np.array_equal(face, faces[0]) for face in faces)
     done = subprocess.run([sys.executable, str(root / "tools/synthesize.py"), str(path), "-o", "face.png", "--sheet",
-                           "--params", str(tiny_params), "--device", "cpu"], cwd=tmp_path, capture_output=True,
-                          text=True)
+                           "--refine", "all=1", "--params", str(tiny_params), "--device", "cpu"], cwd=tmp_path,
+                          capture_output=True, text=True)
     assert done.returncode == 0 and "coloured ink" in done.stderr, done.stderr
     assert np.array_equal(np.asarray(Image.open(tmp_path / "face.png")), faces[0])
     assert np.array_equal(np.asarray(Image.open(tmp_path / "face_sheet.png"))[8:520, 8:520, 0], page)
