@@ -27,8 +27,8 @@ if [ ! -e "$params/config.json" ] && [ ! -d "$params/AE_whole" ]; then
     echo "    Fetch the authors' weights where the network allows:  $PYTHON tools/fetch_release.py"
     echo "    or train your own; README.md says how.  Everything else is ready."
 else
-    say "a face from tests/sketches/a.png"
-    "$PYTHON" tools/synthesize.py tests/sketches/a.png --params "$params" --sheet -o "$face" || fail "The face could not be made; the reason is above."
+    say "a face from tests/sketches/own/07_laughing.png"
+    "$PYTHON" tools/synthesize.py tests/sketches/own/07_laughing.png --params "$params" --sheet -o "$face" || fail "The face could not be made; the reason is above."
     [ -f "$face" ] || fail "$face was not written."
     made=yes
     say "done: $ROOT/$face, and ${face%.png}_sheet.png beside it: the drawing, its shadow, three amounts of refinement"
