@@ -95,12 +95,18 @@ def _repetition(x):
     over everything at that position, without what is smooth."""
     n, c, height, width = x.shape
     rows, columns, times = height // SQUARE, width // SQUARE, SQUARE // PERIOD
-    smooth = nn.avg_pool2d(nn.ReflectionPad2d(SMOOTH // 2)(x), SMOOTH, 1)
+    smooth = _smooth(x, SMOOTH)
     x = (x - smooth[:, :, :height, :width])[:, :, :rows * SQUARE, :columns * SQUARE]
     x = x.reshape((n * c * rows, times, PERIOD, columns * SQUARE)).mean(dims=(1,))
     x = x.reshape((n * c * rows, PERIOD, columns, times, PERIOD)).mean(dims=(3,))
     x = x - x.mean(dims=(1, 3), keepdims=True)
     return jt.sqrt((x * x).mean(dims=(1, 3)) + 1e-8)
+
+
+def _smooth(x, edge: int):
+    """Mean of each pixel's ``edge`` x ``edge`` neighbours, mirrored at the border; a row and a column more where that
+    is even."""
+    return nn.avg_pool2d(nn.ReflectionPad2d(edge // 2)(x), edge, 1)
 
 
 def fine_colour(fake, real):
@@ -112,7 +118,7 @@ def fine_colour(fake, real):
 
 def _fine(x):
     colour = x - x.mean(dims=(1,), keepdims=True)
-    return colour - nn.avg_pool2d(nn.ReflectionPad2d(1)(colour), 3, 1)
+    return colour - _smooth(colour, 3)
 
 
 #: losses of a fake picture and the real one, each named as the option that is its weight
