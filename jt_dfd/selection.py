@@ -14,6 +14,9 @@ import numpy as np
 from .errors import InputError
 
 ANCHORS = ("nearest", "release")
+#: refinement that window and command line start with: our own drawings looked best there, with hair and expression as
+#: drawn and lines that miss made good (Params/README.md); the release's program starts with 1
+START_REFINEMENT = 0.5
 #: most neighbours the projection kernel's small system has room for (ours; release 15, paper 10)
 MAX_K = 64
 #: what is left of a column's square, in parts of the largest diagonal entry, below which it counts as dependent on the

@@ -14,12 +14,11 @@ from typing import Any, Dict, Optional
 import numpy as np
 
 from ..components import COMPONENTS
+from ..selection import START_REFINEMENT
 
 FORMAT = 1
 GENDERS = ("female", "male")
-#: % of refinement that a window starts with: our own drawings looked best there, with hair and expression as drawn and
-#: lines that miss made good (Params/README.md); the release's program starts with 100
-START = 50
+START = round(100 * START_REFINEMENT)   # in %, as the sliders have it
 K_RANGE = (1, 64)  # what the synthesizer takes; the paper's ablation went from 3 to 20, the release uses 15
 #: longest borrowed vector that is read from a file, in numbers (the release's latents have 512)
 MAX_LATENT = 4096

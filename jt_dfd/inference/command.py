@@ -19,8 +19,6 @@ from ..cli import when_stopped
 
 #: files of a folder that are no pictures and are named one by one (ours)
 _MAX_PASSED_OVER = 20
-#: refinement of what is not named: what looked best on our own drawings (Params/README.md)
-START = "all=0.5"
 _DEMO = Path(__file__).resolve().parents[2] / "Params" / "demo"
 
 
@@ -69,10 +67,10 @@ def _synthesize(options) -> int:
     from .. import batch
     from ..drawings.words import HINTS
     from ..errors import UserError
-    from ..selection import check_k
+    from ..selection import START_REFINEMENT, check_k
     from ..synthesizer import Synthesizer, refine_amounts
 
-    refine = refine_amounts(batch.parse_refine([START, *options.refine]))
+    refine = refine_amounts({"all": START_REFINEMENT, **batch.parse_refine(options.refine)})
     check_k(options.k)
     passed_over = {}
     jobs = batch.plan(options.sketch, options.output, passed_over)
