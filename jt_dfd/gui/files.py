@@ -8,9 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -103,6 +101,9 @@ def read_reference(path) -> np.ndarray:
 def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
     """(512, 512) uint8 sketch of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the
     data tools are not installed."""
+    import subprocess
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="jt_dfd_") as folder:
         source, target = os.path.join(folder, "photograph.png"), os.path.join(folder, "sketch.png")
         pictures.write_png(source, photograph)
