@@ -9,12 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List
 
-from .. import checkpoints
 from ..cli import end_as_ctrl_c, when_stopped
 from ..config import PRESETS, preset
 from ..errors import UserError
 from ..runtime import isa
-from . import flops, inputs, machine, report, run, stages
+from . import stages
 
 
 def main(argv=None) -> int:
@@ -44,6 +43,8 @@ def main(argv=None) -> int:
 
 
 def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
+    from . import flops, inputs, machine, report, run  # --help and --list wait for no numpy
+
     weights, config, params = _weights(o, scratch)
     data = o.data or (str(inputs.write_set(scratch / "set")) if any(s.family == "data" for s in chosen) else "")
     sides = ["jittor"] + [side for side in stages.SIDES if side in o.against and side != "jittor"]
@@ -84,12 +85,14 @@ def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
     return status or int(any(r["reason"] for r in rows))
 
 
-def _start(workers: Dict[str, run.Worker]) -> None:
-    """Start every side; one that cannot is told of, and its rows will say why."""
+def _start(workers: Dict) -> None:
+    """Start every side's ``run.Worker``; one that cannot is told of, and its rows will say why."""
+    from .run import Failed
+
     for side, worker in workers.items():
         try:
             facts = worker.start()
-        except run.Failed as why:
+        except Failed as why:
             print(f"  {side}: {why}", file=sys.stderr)
             continue
         for other in workers.values():  # PyTorch decodes as many neighbours together as this project does
@@ -99,6 +102,9 @@ def _start(workers: Dict[str, run.Worker]) -> None:
 
 def _weights(o, scratch: Path):
     """(words for the header, configuration, folder)."""
+    from .. import checkpoints
+    from . import inputs
+
     if o.params:
         folder = checkpoints.open_folder(o.params)
         return f"{o.params} (preset {folder.config.preset})", folder.config, str(folder.path.resolve())

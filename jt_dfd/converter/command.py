@@ -6,10 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from ..checkpoints import formats
 from ..cli import end_as_ctrl_c, when_stopped
 from ..errors import UserError
 
+#: formats.TORCH_SUFFIXES without their dots, written out so that --help waits for no numpy
+FORMATS = ("pth", "pt", "safetensors")
 _EPILOG = """\
 formats: .pkl (the release's and Jittor's), .pth and .pt (PyTorch's), .safetensors; in folders also .bin (feature
 banks). What is written is chosen by suffix; what is read is known by its content, whatever its name. Reading never
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
                              help="numbers a row of a single .bin bank (default: its folder's, or 512)")
         command.add_argument("--partial", action="store_true", help="convert what is there of an incomplete folder")
         if to == "torch":
-            command.add_argument("--format", choices=[s[1:] for s in formats.TORCH_SUFFIXES],
+            command.add_argument("--format", choices=FORMATS,
                                  help="of a folder's networks (default: pth)")
     command = commands.add_parser("inspect", help="names, shapes, types, totals, sha256 and the preset it fits")
     command.add_argument("path", metavar="PATH")

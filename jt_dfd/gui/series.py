@@ -23,7 +23,7 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from . import files, films
+from . import files
 from .controls import Slider
 from .engine import Engine
 from .history import Entry, thumbnail
@@ -122,8 +122,8 @@ class Series(QDialog):
             self.film_into(path)
 
     def film_into(self, path) -> None:
-        frames = films.there_and_back([f for f in self.frames if f is not None])
-        self._save(lambda: films.save(path, frames), lambda nothing: tr("save.saved", name=Path(path).name))
+        frames = files.there_and_back([f for f in self.frames if f is not None])
+        self._save(lambda: files.save_film(path, frames), lambda nothing: tr("save.saved", name=Path(path).name))
 
     def _save(self, work, words) -> None:
         """Work on a thread, then say so."""
@@ -144,8 +144,8 @@ def ask_film_path(parent, name: str) -> str:
     """Where a film is to go, "" for nowhere."""
     path, kind = QFileDialog.getSaveFileName(parent, tr("film.title"), f"{name}.gif",
                                              "GIF (*.gif);;MP4 (*.mp4);;WebM (*.webm)")
-    if path and not path.lower().endswith(films.SUFFIXES):
-        path += next((suffix for suffix in films.SUFFIXES if suffix in kind), ".gif")
+    if path and not path.lower().endswith(files.FILM_SUFFIXES):
+        path += next((suffix for suffix in files.FILM_SUFFIXES if suffix in kind), ".gif")
     return path
 
 

@@ -153,9 +153,7 @@ class Window(QMainWindow):
             able.connect(lambda on, name=name: a.allow(on, f"why.{name}", name))
         a["guide"].toggled.connect(self.empty_page.switch)
         self.empty_page.chosen.connect(lambda name: filing.open_example(EXAMPLES[name]))
-        for n, name in enumerate(EXAMPLES, 1):
-            action = a.examples_menu.addAction(self.empty_page.buttons[name].icon(), str(n))
-            action.triggered.connect(lambda checked, name=name: filing.open_example(EXAMPLES[name]))
+        a.examples_menu.addActions(list(self.empty_page.examples.values()))
         a.size.valueChanged.connect(self.set_size)
         a.themes.triggered.connect(lambda action: self.set_theme(action.data()))
         a.languages.triggered.connect(lambda action: self.set_language(action.data()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from ..cli import when_stopped
@@ -149,6 +148,8 @@ def export_weights(arguments=None) -> int:
 
 def train_all(arguments=None) -> int:
     """Exit status 0 where everything is done, else that of the step that was not."""
+    from dataclasses import fields
+
     from . import options as o
 
     kinds = {"embedding": o.EmbeddingOptions, "synthesis": o.SynthesisOptions}
