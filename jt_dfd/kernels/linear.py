@@ -1,10 +1,10 @@
-"""Linear layers of several networks in one operator, for inference on a GPU: the components' latents are read where they
-lie, in another array or in a bank's rows, and nothing is copied together first.
+"""Linear layers of several networks in one operator, for inference on a GPU: vectors are read where they lie, in
+another array or in a bank's rows, and nothing is copied together first.
 """
 from __future__ import annotations
 
 import sys
-from typing import List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Sequence
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def linear(inputs: Sequence, weights: Sequence, biases: Sequence) -> List:
     variables, shapes, data, call = [], [], {"count": count}, "jt_dfd::Products all = {}; "
     for slot, i in enumerate(slots):
         rows, (out, into), first = inputs[i], weights[i].shape, 3 * slot
-        array = rows[0].array if rows else None
+        array: Any = rows[0].array if rows else None
         if not 0 < len(rows) <= MAX_ROWS or tuple(biases[i].shape) != (out,) or any(
                 row.array is not array or not 0 <= row.at <= array.numel() - into for row in rows):
             raise ValueError(f"linear: from 1 to {MAX_ROWS} vectors of {into} inside one array, and a bias of {out}; "
@@ -98,7 +98,7 @@ inline void jt_dfd_linear(const jt_dfd::Products& all) {
 }
 """
 
-# A warp computes an output of all the layer's inputs, so that each weight is read once; a block where the sums are long.
+# A warp computes an output of all the layer's inputs, so that each weight is read once; a block where sums are long.
 CUDA = r"""
 namespace jt_dfd {
 const int LINEAR_THREADS = 256, LONG = 4096;

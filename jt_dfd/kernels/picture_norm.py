@@ -7,7 +7,7 @@ it is two each way, the second of which mostly finds the plane in the processor'
 from __future__ import annotations
 
 import sys
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
@@ -48,7 +48,8 @@ def finish(pictures: Sequence, weights: Sequence, biases: Sequence, eps: Optiona
     slots, count = source.slots(pictures)
     inputs, shapes, call = [], [], "jt_dfd::Pictures all = {}; "
     for slot, i in enumerate(slots):
-        x, weight, bias, residual = pictures[i], weights[i], biases[i], residuals[i] if residuals else None
+        x, weight, bias = pictures[i], weights[i], biases[i]
+        residual: Any = residuals[i] if residuals else None
         n, c, h, w = x.shape
         if tuple(weight.shape) != (c,) or tuple(bias.shape) != (c,) or mirror >= min(h, w) or (
                 residuals and tuple(residual.shape) != (n, c, h + 2 * inset, w + 2 * inset)):
@@ -119,16 +120,16 @@ def _finish_self_test(rng):
     pictures = [rng.standard_normal(s, np.float32) for s in ((1, 3, 12, 9), (2, 4, 160, 130))]
     residuals = [rng.standard_normal((*x.shape[:2], x.shape[2] + 2, x.shape[3] + 2), np.float32) for x in pictures]
     weights, biases = ([rng.standard_normal(x.shape[1]).astype(np.float32) for x in pictures] for _ in range(2))
-    given = [[*map(jt.array, arrays), None] for arrays in (pictures, weights, biases, residuals)]
-    out = []
+    x, w, b, more = ([*map(jt.array, arrays), None] for arrays in (pictures, weights, biases, residuals))
+    out: List = []
     for name, eps, relu in (("normalised", 1e-5, True), ("scaled", None, False)):
-        made = finish(*given[:3], eps, relu, given[3], 1, 2)
-        for x, w, b, more, y in zip(pictures, weights, biases, residuals, made):
-            want = (_in_float64(x, w, b, x)[0] if eps else x.astype(np.float64) * w.reshape(-1, 1, 1)
-                    + b.reshape(-1, 1, 1))
-            want = (np.maximum(want, 0) if relu else want) + more[:, :, 1:-1, 1:-1]
+        made = finish(x, w, b, eps, relu, more, 1, 2)
+        for plane, scale, shift, beside, y in zip(pictures, weights, biases, residuals, made):
+            want = (_in_float64(plane, scale, shift, plane)[0] if eps else plane.astype(np.float64)
+                    * scale.reshape(-1, 1, 1) + shift.reshape(-1, 1, 1))
+            want = (np.maximum(want, 0) if relu else want) + beside[:, :, 1:-1, 1:-1]
             want = np.pad(want, ((0, 0), (0, 0), (2, 2), (2, 2)), "reflect")
-            out.append((f"{name} with what follows, {x.shape[-1]} wide",
+            out.append((f"{name} with what follows, {plane.shape[-1]} wide",
                         float(np.abs(y.numpy() - want).max() / np.abs(want).max()), 1e-5))
     return out
 
@@ -160,7 +161,11 @@ def _add(slot: int, first: int, residual: str, statistics: str) -> str:
 SHARED = r"""
 namespace jt_dfd {
 // statistics, where they are wanted: a mean and a rate a plane (planes = N * C)
-struct Picture { const float *x, *weight, *bias, *residual; float *y, *statistics; int planes, channels, height, width; };
+struct Picture {
+    const float *x, *weight, *bias, *residual;
+    float *y, *statistics;
+    int planes, channels, height, width;
+};
 struct Pictures { Picture p[5]; int count, relu, mirror, inset; };
 // The picture that a plane, counted over all of them, belongs to; the number becomes that in the picture.
 JT_DFD_SHARED int picture_of(const Pictures& all, int& plane) {

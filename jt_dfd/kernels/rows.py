@@ -18,7 +18,7 @@ def take(rows, which: Sequence[int]):
     return _copy([(rows, which, range(len(which)))], [(len(which), *rows.shape[1:])], [rows], "in{0}_p, out{0}_p")[0]
 
 
-def keep(pictures: Sequence, stores: Sequence, which: Sequence[Sequence[int]]) -> None:
+def keep(pictures: Sequence, stores: Sequence, which: Sequence) -> None:
     """Write the first ``len(which)`` rows of ``pictures`` (n, ...) over those rows of ``store`` (N, ...), both float32,
     in place and at once: ``store`` must have been computed, and nothing that reads it may still be pending.  Several of
     them in one operator; those that are None are left out."""

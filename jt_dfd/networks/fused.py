@@ -7,7 +7,7 @@ of a BatchNorm, which uses running statistics, becomes part of what that adds.
 """
 from __future__ import annotations
 
-from typing import Callable, List, Sequence
+from typing import Any, Callable, List, Sequence
 
 from ..backend import jt, nn
 from ..kernels.picture_norm import finish
@@ -66,7 +66,8 @@ def _each(layers) -> Callable:
 def _finished(norms, relu: bool, mirror: int, convolutions=None) -> Callable:
     """convolutions: what comes before, whose biases are added here."""
     weights, biases, eps = [], [], None
-    for norm, convolution in zip(norms, convolutions or [None] * len(norms)):
+    nothing: Any = None
+    for norm, convolution in zip(norms, convolutions or (nothing,) * len(norms)):
         if isinstance(norm, NORMS):
             weight, bias, eps = norm.weight, norm.bias, norm.eps
         elif isinstance(norm, nn.Identity):
