@@ -13,8 +13,8 @@ from .components import COMPONENTS, GRID
 from .kernels import linear, merge, rows, shadow
 from .kernels.linear import Row
 from .networks import channels_last, fused, half
-from .networks.layers import Res, Up, fold
 from .networks.loading import load_arrays
+from .networks.modules import Res, Up, fold
 from .pictures import resized, to_input
 from .runtime import tf32, ways
 

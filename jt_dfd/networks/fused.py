@@ -11,7 +11,7 @@ from typing import Any, Callable, List, Sequence
 
 from ..backend import jt, nn
 from ..kernels.picture_norm import finish
-from .layers import Down, PictureNorm, Res, Up
+from .modules import Down, PictureNorm, Res, Up
 
 #: layers that normalise each picture by its own statistics
 NORMS = (nn.InstanceNorm, PictureNorm)
