@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List
 
-from ..cli import end_as_ctrl_c, when_stopped
+from .. import cli
 from ..config import PRESETS, preset
 from ..errors import UserError
 from ..runtime import isa
@@ -33,10 +33,10 @@ def main(argv=None) -> int:
         if list(isa.SETS).index(o.isa) < list(isa.SETS).index(isa.processor()):
             raise UserError(f"--isa {o.isa}: this processor has {isa.processor()} only")
         os.environ.update(isa.environment_of_others(o.isa), JT_DFD_ISA=o.isa)   # what every worker inherits
-    end_as_ctrl_c()   # workers end, seeded weights go, the table so far is printed
+    cli.end_as_ctrl_c()   # workers end, seeded weights go, the table so far is printed
     scratch = Path(tempfile.mkdtemp(prefix="jt_dfd-benchmark-", dir=o.scratch))
     try:
-        with when_stopped("stopped before anything was measured"):
+        with cli.when_stopped("stopped before anything was measured"):
             return _measure(o, chosen, scratch)
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
@@ -118,9 +118,8 @@ def _weights(o, scratch: Path):
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="benchmark.py", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Speed and memory of every stage, as a table and as JSON.",
+    p = cli.parser(
+        "Speed and memory of every stage, as a table and as JSON.", prog="benchmark.py",
         epilog="""examples:
   tools/benchmark.py --preset release --against release,torch --torch-layout channels_last --json cpu.json
   tools/benchmark.py --params Params/demo --stages face,stroke --repeats 20
