@@ -9,7 +9,7 @@ import threading
 import pytest
 from machines import driver, script, wheel
 
-from jt_dfd.runtime import RuntimeProblem, cuda_toolkit, cuda_view, gpu, plan
+from jt_dfd.runtime import RuntimeProblem, cuda_toolkit, cuda_view, gpu, host, plan
 
 H100 = {"devices": [{"name": "H100", "capability": 90, "memory": 80 << 30}], "driver": [13, 0], "why": ""}
 GCC12 = [{"path": "/usr/bin/g++", "kind": "g++", "version": (12, 2, 0), "by": "PATH"}]
@@ -69,9 +69,11 @@ def text(problems):
 
 
 @pytest.fixture(autouse=True)
-def _no_wheels_of_this_machine(monkeypatch, machine):
+def _nothing_of_this_machine(monkeypatch, machine):
     monkeypatch.setattr(cuda_toolkit, "wheels", lambda real=cuda_toolkit.wheels: [
         w for w in real() if all(f.startswith(str(machine.parent)) for f in w["files"])])
+    # its g++ may be newer than the toolkits here take
+    monkeypatch.setattr(host, "compilers", lambda: [dict(found) for found in GCC12])
 
 
 # --- what fits --------------------------------------------------------------------------------------------------
