@@ -25,7 +25,7 @@ import sys
 from typing import Any, Callable, Dict, Optional
 
 from ..errors import InputError
-from . import graph_lock, tf32
+from . import graph_lock, host, tf32
 from .plan import Plan, make_plan
 from .problems import RuntimeProblem, word
 from .signals import restore_signals
@@ -76,6 +76,7 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
             _jittor.flags.use_cuda = int(device == "cuda")
         return _jittor
     prepare(device)
+    host.keep_freed_memory()
     if "torch" in sys.modules:
         import warnings
 

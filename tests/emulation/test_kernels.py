@@ -4,28 +4,14 @@ Each test runs in several orders of threads and blocks, which must give the same
 run a part of the cases again under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer; alone:
 ``pytest tests/emulation -m sanitizer``.
 """
-from types import SimpleNamespace
-
 import emulator
 import numpy as np
 import pytest
-from emulator import Emulator
 from stand_in import variable
 
 from jt_dfd import guidance, selection
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
 from jt_dfd.kernels import merge, picture_norm, projection, rows, shadow
-
-
-@pytest.fixture(params=["address", "thread"])
-def sanitized(request, emulated, programs):
-    """``emulated`` under a sanitizer, in one order; skipped where a program with it does not run."""
-    try:
-        Emulator(programs, request.param).run(SimpleNamespace(SHARED="", CUDA=""), ";", [(1,)], ["int32"], [], {})
-    except (emulator.Fault, RuntimeError) as error:
-        pytest.skip(f"{request.param} sanitizer does not work here: {str(error).splitlines()[-1]}")
-    emulated.sanitizer, emulated.orders = request.param, (3,)
-    return emulated
 
 
 def random(*shape, seed=0):
