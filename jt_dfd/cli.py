@@ -12,6 +12,7 @@ A command is a function ``main(arguments=None) -> int`` that parses its argument
 """
 from __future__ import annotations
 
+import argparse
 import errno
 import sys
 from collections.abc import Callable, Iterator
@@ -48,6 +49,12 @@ def words(error: OSError) -> str:
     """"out/set: Permission denied", of an error that names a file or not."""
     what = error.strerror or str(error)
     return what if error.filename is None else f"{error.filename}: {what}"
+
+
+def parser(description: str | None, **more) -> argparse.ArgumentParser:
+    """A parser whose help shows ``description`` as it is written; more as for ``ArgumentParser``."""
+    plain = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=description, formatter_class=plain, **more)
 
 
 def end_as_ctrl_c() -> None:

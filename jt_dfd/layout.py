@@ -7,7 +7,7 @@ A network is a tuple of named sequences; a sequence is a tuple of layers, number
 below or a ``Block`` of further layers.  The names that follow ("conv.0.conv.weight") are those of the release's
 checkpoints.  Read from here are
 
-    the Jittor modules          networks/layers.py, networks/modules.py
+    the Jittor modules          networks/modules.py
     the PyTorch modules         converter/torch_layers.py
     names and shapes            ``specification``, which every checkpoint is held against
     the sizes in a checkpoint   ``sizes``, the way back

@@ -12,8 +12,8 @@ from .checkpoints import Folder
 from .components import COMPONENTS, GRID
 from .kernels import merge, rows, shadow
 from .networks import channels_last, fused, half
-from .networks.layers import Res, Up, fold, settle
 from .networks.loading import load_arrays
+from .networks.modules import Res, Up, fold, settle
 from .pictures import resized, to_input
 from .runtime import tf32, ways
 

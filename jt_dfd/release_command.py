@@ -10,21 +10,20 @@ stopped.
 """
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from .cli import when_stopped
+from . import cli
 
 
 def main(arguments=None) -> int:
     """Exit status 0 where everything is there and fits."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__)
     parser.add_argument("archive", nargs="*", help="AE_whole.zip and Combine.zip, if you have them")
     parser.add_argument("--to", default=str(Path(__file__).resolve().parents[1] / "Params"), metavar="FOLDER",
                         help="where AE_whole/ and Combine/ go (default: Params)")
     parser.add_argument("--check", action="store_true", help="fetch nothing, only read every file strictly")
     options = parser.parse_args(arguments)
-    with when_stopped("stopped; the same command goes on from here"):
+    with cli.when_stopped("stopped; the same command goes on from here"):
         _fetch(options)
     print(f"All of the release's files are in {options.to} and fit. Try:\n"
           f"    tools/synthesize.py tests/sketches/a.png --params {options.to} --anchor release")

@@ -6,9 +6,10 @@
 #                                       default: bookworm trixie testing bookworm:user
 #
 # SUITE:user is an ordinary user: the first run must name what is missing, root installs just that, the second must do.
-# Logs: FOLDER/SUITE.quickstart.log and .test.log, to be read line by line.  What is checked here: exit statuses, no
-# warning of pip's about numpy, and faces that differ by 1 grey level at most.  JT_DFD_DEBIAN_TESTS: words for test.sh;
-# JT_DFD_CACHE: a folder in the root that holds what was compiled before (README, "Compiled once, for many").
+# Logs: FOLDER/SUITE.quickstart.log, .test.log and .missing.log (the user's first run), to be read line by line.  What
+# is checked here: exit statuses, no warning of pip's about numpy, and faces that differ by 1 grey level at most.
+# JT_DFD_DEBIAN_TESTS: words for test.sh; JT_DFD_CACHE: a folder in the root that holds what was compiled before (README,
+# "Compiled once, for many").
 set -uo pipefail
 [ "$(id -u)" = 0 ] || { echo "debian.sh: needs root (chroot, mount)"; exit 2; }
 command -v debootstrap >/dev/null || { echo "debian.sh: needs debootstrap (apt-get install debootstrap)"; exit 2; }
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
         --keep) keep=yes ;;
         --no-tests) tests=no ;;
         --in) shift; folder="$1" ;;
-        -*) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+        -*) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
         *) suites+=("$1") ;;
     esac
     shift
@@ -30,7 +31,17 @@ status=0
 complain() { echo "FAILED  $*"; status=1; }
 
 root=""
-leave() { [ -z "$root" ] || { umount -l "$root/proc" 2>/dev/null; [ $keep = yes ] || rm -rf --one-file-system "$root"; root=""; }; }
+leave() {
+    local tries=0
+    [ -n "$root" ] || return 0
+    while mountpoint -q "$root/proc" && ! umount "$root/proc" 2>/dev/null; do   # whatever still runs there is ending
+        tries=$((tries + 1))
+        [ $tries -lt 20 ] || { complain "$root/proc stays mounted: something still runs there"; keep=yes; break; }
+        sleep 1
+    done
+    [ $keep = yes ] || rm -rf --one-file-system "$root"
+    root=""
+}
 trap leave EXIT
 
 # inside USER COMMAND: a login with nothing but what a fresh system has, and this machine's way to the packages
@@ -54,7 +65,7 @@ for word in "${suites[@]}"; do
             { tail -n 3 "$folder/$name.debootstrap.log"; complain "$name: debootstrap"; leave; continue; }
     fi
     mkdir -p "$root/dev/shm" && chmod 1777 "$root/dev/shm"
-    mount -t proc proc "$root/proc" || { complain "$name: mount"; leave; continue; }
+    mountpoint -q "$root/proc" || mount -t proc proc "$root/proc" || { complain "$name: mount"; leave; continue; }
     [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     apt-config dump Acquire | grep -E "Check|Proxy" >"$root/etc/apt/apt.conf.d/99-of-this-machine"
     [ -z "${PIP_CERT:-}" ] || { mkdir -p "$root/etc/ssl" && cp -L "$PIP_CERT" "$root/etc/ssl/jt_dfd-registry.crt"; }
@@ -66,9 +77,10 @@ for word in "${suites[@]}"; do
     chroot "$root" chown -R $user: "$home/jt_dfd"
 
     log="$folder/$name.quickstart.log"
-    if [ $user != root ]; then
-        inside $user "bash tools/quickstart.sh --no-window" >"$log" 2>&1 && complain "$name: went on without a compiler"
-        command="$(sed -n 's/^ *sudo \(apt-get update\) && sudo \(apt-get install .*\)/\1 \&\& \2/p' "$log" | tail -n 1)"
+    if [ $user != root ] && [ ! -x "$root/usr/bin/g++" ]; then   # else an earlier call's root, kept
+        inside $user "bash tools/quickstart.sh --no-window" >"$folder/$name.missing.log" 2>&1 &&
+            complain "$name: went on without a compiler"
+        command="$(sed -n 's/^ *sudo \(apt-get update\) && sudo \(apt-get install .*\)/\1 \&\& \2/p' "$folder/$name.missing.log" | tail -n 1)"
         [ -n "$command" ] || complain "$name: no command that installs what is missing"
         echo "== $name: root runs  $command"
         chroot "$root" /usr/bin/env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -c "$command" \

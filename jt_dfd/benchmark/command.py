@@ -9,12 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List
 
-from .. import checkpoints
-from ..cli import end_as_ctrl_c, when_stopped
+from .. import cli
 from ..config import PRESETS, preset
 from ..errors import UserError
 from ..runtime import isa
-from . import flops, inputs, machine, report, run, stages
+from . import stages
 
 
 def main(argv=None) -> int:
@@ -34,16 +33,18 @@ def main(argv=None) -> int:
         if list(isa.SETS).index(o.isa) < list(isa.SETS).index(isa.processor()):
             raise UserError(f"--isa {o.isa}: this processor has {isa.processor()} only")
         os.environ.update(isa.environment_of_others(o.isa), JT_DFD_ISA=o.isa)   # what every worker inherits
-    end_as_ctrl_c()   # workers end, seeded weights go, the table so far is printed
+    cli.end_as_ctrl_c()   # workers end, seeded weights go, the table so far is printed
     scratch = Path(tempfile.mkdtemp(prefix="jt_dfd-benchmark-", dir=o.scratch))
     try:
-        with when_stopped("stopped before anything was measured"):
+        with cli.when_stopped("stopped before anything was measured"):
             return _measure(o, chosen, scratch)
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
 
 
 def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
+    from . import flops, inputs, machine, report, run  # --help and --list wait for no numpy
+
     weights, config, params = _weights(o, scratch)
     data = o.data or (str(inputs.write_set(scratch / "set")) if any(s.family == "data" for s in chosen) else "")
     sides = ["jittor"] + [side for side in stages.SIDES if side in o.against and side != "jittor"]
@@ -84,12 +85,14 @@ def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
     return status or int(any(r["reason"] for r in rows))
 
 
-def _start(workers: Dict[str, run.Worker]) -> None:
-    """Start every side; one that cannot is told of, and its rows will say why."""
+def _start(workers: Dict) -> None:
+    """Start every side's ``run.Worker``; one that cannot is told of, and its rows will say why."""
+    from .run import Failed
+
     for side, worker in workers.items():
         try:
             facts = worker.start()
-        except run.Failed as why:
+        except Failed as why:
             print(f"  {side}: {why}", file=sys.stderr)
             continue
         for other in workers.values():  # PyTorch decodes as many neighbours together as this project does
@@ -99,6 +102,9 @@ def _start(workers: Dict[str, run.Worker]) -> None:
 
 def _weights(o, scratch: Path):
     """(words for the header, configuration, folder)."""
+    from .. import checkpoints
+    from . import inputs
+
     if o.params:
         folder = checkpoints.open_folder(o.params)
         return f"{o.params} (preset {folder.config.preset})", folder.config, str(folder.path.resolve())
@@ -112,9 +118,8 @@ def _weights(o, scratch: Path):
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="benchmark.py", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Speed and memory of every stage, as a table and as JSON.",
+    p = cli.parser(
+        "Speed and memory of every stage, as a table and as JSON.", prog="benchmark.py",
         epilog="""examples:
   tools/benchmark.py --preset release --against release,torch --torch-layout channels_last --json cpu.json
   tools/benchmark.py --params Params/demo --stages face,stroke --repeats 20

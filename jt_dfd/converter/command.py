@@ -6,10 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from ..checkpoints import formats
-from ..cli import end_as_ctrl_c, when_stopped
+from .. import cli
 from ..errors import UserError
 
+#: formats.TORCH_SUFFIXES without their dots, written out so that --help waits for no numpy
+FORMATS = ("pth", "pt", "safetensors")
 _EPILOG = """\
 formats: .pkl (the release's and Jittor's), .pth and .pt (PyTorch's), .safetensors; in folders also .bin (feature
 banks). What is written is chosen by suffix; what is read is known by its content, whatever its name. Reading never
@@ -41,9 +42,8 @@ where a layer differs by more than 5e-5 of its scale. DST is written whole or no
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Takes weights from Jittor to PyTorch and back, and proves that both "
-                                                 "compute the same.", epilog=_EPILOG,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser("Takes weights from Jittor to PyTorch and back, and proves that both compute the same.",
+                        epilog=_EPILOG)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for to, what in (("torch", "PyTorch"), ("jittor", "Jittor")):
         command = commands.add_parser(f"to-{to}", help=f"a file or a whole folder for {what}", epilog=_CONVERSION,
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
                              help="numbers a row of a single .bin bank (default: its folder's, or 512)")
         command.add_argument("--partial", action="store_true", help="convert what is there of an incomplete folder")
         if to == "torch":
-            command.add_argument("--format", choices=[s[1:] for s in formats.TORCH_SUFFIXES],
+            command.add_argument("--format", choices=FORMATS,
                                  help="of a folder's networks (default: pth)")
     command = commands.add_parser("inspect", help="names, shapes, types, totals, sha256 and the preset it fits")
     command.add_argument("path", metavar="PATH")
@@ -103,7 +103,7 @@ def main(arguments=None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     _check_use(parser, options)
-    end_as_ctrl_c()   # half-written files go
+    cli.end_as_ctrl_c()   # half-written files go
     return _run(options)
 
 
@@ -119,7 +119,7 @@ def _check_use(parser: argparse.ArgumentParser, options) -> None:
 
 def _run(options) -> int:
     try:
-        with when_stopped("interrupted; nothing was written"):
+        with cli.when_stopped("interrupted; nothing was written"):
             return {"inspect": _inspect, "verify": _verify, "to-onnx": _onnx}.get(options.command, _convert)(options)
     except BrokenPipeError:
         sys.stderr.close()

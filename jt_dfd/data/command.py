@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ..cli import when_stopped
+from .. import cli
 
 _PREPARE = """Photographs into a training set, and a check of a set.
 
@@ -90,8 +90,7 @@ def _tell(out: str, summary, things: str) -> None:
 
 
 def _prepare(argv) -> int:
-    parser = argparse.ArgumentParser(prog="prepare_data.py", description=_PREPARE,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(_PREPARE, prog="prepare_data.py")
     parser.add_argument("source", metavar="SRC", nargs="?", help="folder of photographs, subfolders included")
     parser.add_argument("--celebamask-hq", metavar="FOLDER", help="the dataset's unpacked folder instead of SRC: "
                         "frontal by its pose table, no glasses, no hats, background white by its masks, gender as its "
@@ -137,7 +136,7 @@ def _prepare(argv) -> int:
     options = Options(frame="aligned" if args.aligned else "landmarks" if args.celeba_landmarks else "detect",
                       background="keep" if args.keep_background else "masks" if paper else "white",
                       min_eyes=args.min_eyes, max_yaw=args.max_yaw, max_pitch=args.max_pitch)
-    with when_stopped(_STOPPED):
+    with cli.when_stopped(_STOPPED):
         summary = data.prepare_folder(
             args.source, args.out, options, style=args.style, sketch_dir=args.sketch_dir, labels=labels,
             landmarks=args.celeba_landmarks, min_confidence=args.min_confidence, test_share=args.test_share,
@@ -199,7 +198,7 @@ def _check(argv) -> int:
 
 
 def generate_faces(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=_GENERATE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(_GENERATE)
     parser.add_argument("--count", type=int, required=True, metavar="N", help="pairs in the set")
     _add_set(parser, 12)
     parser.add_argument("--first-seed", type=int, default=0, metavar="S",
@@ -226,7 +225,7 @@ def generate_faces(argv=None) -> int:
     leave_out = {"all": generate.UNWANTED, "none": ()}.get(args.leave_out)
     if leave_out is None:
         leave_out = tuple(word.strip() for word in args.leave_out.split(","))
-    with when_stopped(_STOPPED):
+    with cli.when_stopped(_STOPPED):
         summary = generate.generate_set(
             args.out, args.count, Options(max_yaw=args.max_yaw, max_pitch=args.max_pitch,
                                           background="keep" if args.keep_background else "white"),

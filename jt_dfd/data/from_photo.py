@@ -1,16 +1,7 @@
-"""A photograph of a face as a drawing to start from: found, aligned, sketched.
-
-    python -m jt_dfd.data.from_photo portrait.jpg sketch.png --style lines [--face aligned.png]
-
-The style ``lines`` runs a network under Jittor; ``photocopy`` and ``drawn`` do not touch it.  The drawing window runs \
-this module as
-a process of its own.
-"""
+"""A photograph of a face as a drawing to start from: found, aligned, sketched."""
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from typing import Tuple
 
 import numpy as np
@@ -18,7 +9,7 @@ import numpy as np
 from ..drawings import Reading, judge
 from ..pictures import PictureError, write_png
 from .portrait import Options, PortraitMaker, Rejected
-from .sketching import DEFAULT_STYLE, STYLES, Sketcher
+from .sketching import DEFAULT_STYLE, Sketcher
 
 #: a face to start from may be smaller and turned further than one to train on (ours)
 _OPTIONS = Options(frame="detect", background="white", min_eyes=20, max_yaw=35, max_pitch=40)
@@ -47,27 +38,14 @@ class PhotographSketcher:
             raise PictureError(str(reason) if name in str(reason) else f"{name}: {reason}") from None
 
 
-def main(arguments=None) -> int:
-    """Exit status 0; errors that the user can fix are raised (jt_dfd.cli.run)."""
-    parser = argparse.ArgumentParser(prog="from_photo", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photograph")
-    parser.add_argument("sketch")
-    parser.add_argument("--style", choices=STYLES, default=DEFAULT_STYLE)
-    parser.add_argument("--face", metavar="PNG", help="write the aligned face too")
-    options = parser.parse_args(arguments)
-    if options.style == "lines":
-        from .. import runtime
+class Process:
+    """What the drawing window asks a process of its own (``jt_dfd.child``)."""
 
-        runtime.start("cpu")
-    face, sketch = PhotographSketcher(options.style).face_and_sketch(options.photograph)
-    if options.face:
-        write_png(options.face, face)
-    write_png(options.sketch, sketch)
-    return 0
+    def sketch(self, photograph: str, target: str, style: str) -> None:
+        """The sketch of a photograph's face as the PNG ``target``.  ``lines`` runs a network under Jittor, on the CPU;
+        ``photocopy`` and ``drawn`` do not touch it."""
+        if style == "lines":
+            from .. import runtime
 
-
-if __name__ == "__main__":
-    from ..cli import run
-
-    sys.exit(run(main))
+            runtime.start("cpu")
+        write_png(target, PhotographSketcher(style).face_and_sketch(photograph)[1])

@@ -4,7 +4,7 @@ Everything here is numpy and OpenCV on single pictures, without random numbers.
 """
 from __future__ import annotations
 
-from typing import List
+from typing import List, Tuple
 
 import cv2
 import numpy as np
@@ -210,3 +210,24 @@ def draw_on(picture: np.ndarray, paths, width: int = 2, soft: bool = False) -> N
     shift = 4  # fractional bits: positions count to a sixteenth of a pixel
     lines = [np.round(np.asarray(p, np.float32) * (1 << shift)).astype(np.int32).reshape(-1, 1, 2) for p in paths]
     cv2.polylines(picture, lines, False, 0, int(width), cv2.LINE_AA if soft else cv2.LINE_8, shift)
+
+
+#: a line is darker than what lies around it by this much, of 255, within a square of this edge (ours, by eye)
+_CONTRAST, _AROUND = 28, 31
+#: pixels: shorter lines are crumbs; between two points of a stroke; how far a line is smoothed
+_MIN_LENGTH, _APART, _SMOOTH = 12, 4, 1.0
+
+
+def lines_of(sketch: np.ndarray) -> List[List[Tuple[float, float]]]:
+    """(H, W) uint8, dark lines on light: polylines of (x, y) along their middles, longest first, to
+    go on drawing from.  A soft grey drawing will do."""
+    grey = sketch.astype(np.float32)
+    ink = cv2.blur(grey, (_AROUND, _AROUND), borderType=cv2.BORDER_REPLICATE) - grey > _CONTRAST
+    ink[[0, 1, -2, -1], :] = ink[:, [0, 1, -2, -1]] = False  # the picture's own border is no line
+    paths = trace(thin(ink), _MIN_LENGTH)
+    return [_spaced(smooth(path, _SMOOTH)) for path in sorted(paths, key=len, reverse=True)]
+
+
+def _spaced(line: np.ndarray) -> List[Tuple[float, float]]:
+    keep = list(range(0, len(line) - 1, _APART)) + [len(line) - 1]
+    return [(round(float(x), 1), round(float(y), 1)) for x, y in line[keep]]

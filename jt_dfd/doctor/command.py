@@ -40,7 +40,7 @@ def main(arguments=None) -> int:
 def _examine(options) -> int:
     import json
 
-    from ..runtime import doctor
+    from . import report as doctor
 
     device = "cuda" if options.gpu else options.device
     report = doctor.examine(device)
@@ -54,7 +54,8 @@ def _examine(options) -> int:
             doctor.let_read(Path(options.cache))
             print(f"For everyone who may read it:  export JT_DFD_CACHE={os.environ['JITTOR_HOME']}", flush=True)
     if options.gpu or options.check:
-        from .. import runtime, selftest
+        from .. import runtime
+        from . import selftest
 
         runtime.start(device)
         return 1 if selftest.run(lambda line: print(line, flush=True))["failed"] else 0

@@ -8,13 +8,14 @@ as figures.json, figures.md and sheet.png.
 """
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+
+from .. import cli
 
 
 def main(arguments=None) -> int:
     """Exit status 0: measured and written."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__)
     parser.add_argument("--params", default="Params/demo", metavar="DIR",
                         help="folder of weights (default: Params/demo)")
     parser.add_argument("--data", required=True, metavar="SET", help="folder with index.csv")

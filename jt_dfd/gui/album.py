@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import List, Optional
 
@@ -34,10 +34,15 @@ class Album(QObject):
     def __init__(self, folder: Path, parent=None):
         super().__init__(parent)
         self.folder, self._run = Path(folder), uuid.uuid4().hex[:8]
-        self._pool = ThreadPoolExecutor(1, "album")
         self._mailbox = Mailbox(self)
         self._mailbox.arrived.connect(self._tell)
         self._closed = False
+
+    @cached_property
+    def _pool(self):
+        from concurrent.futures import ThreadPoolExecutor  # made when first asked, the window being shown by then
+
+        return ThreadPoolExecutor(1, "album")
 
     def _tell(self, letter) -> None:
         if not self._closed:

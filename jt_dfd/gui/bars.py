@@ -5,9 +5,10 @@ import time
 from typing import List, Mapping, Optional
 
 from PyQt5.QtCore import pyqtSignal
-from PyQt5.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QLabel, QPushButton
+from PyQt5.QtWidgets import QAbstractButton, QFrame, QLabel, QPushButton
 
 from .files import Opened
+from .layouts import row
 from .recovery import Leftover
 from .words import TEXTS, Words, tr
 
@@ -20,16 +21,13 @@ class _Bar(QFrame):
         self.setObjectName("bar")
         self.label = QLabel(wordWrap=True)  # or the window would grow as wide as the sentence
         self.buttons = []
-        row = QHBoxLayout(self)
-        row.setContentsMargins(14, 6, 14, 6)
-        row.addWidget(self.label, 1)
         for code, call in calls:
             button = QPushButton(clicked=lambda checked, call=call: call())
             words.bind(button.setText, code)
             if code + ".tip" in TEXTS["en"]:
                 words.bind(button.setToolTip, code + ".tip")
-            row.addWidget(button)
             self.buttons.append(button)
+        row((self.label, 1), *self.buttons, of=self, margins=(14, 6, 14, 6))
         words.changed.connect(self._show)
         self.hide()
 

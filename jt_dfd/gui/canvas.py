@@ -148,7 +148,8 @@ class Canvas(QWidget):
             painter.setOpacity(1)
         self.selection.paint_moved(painter)
         painter.resetTransform()
-        painter.drawImage(box.topLeft(), strokes)
+        if self._live is not None or self._raster.items:
+            painter.drawImage(box.topLeft(), strokes)
         painter.end()
         self.update()
 

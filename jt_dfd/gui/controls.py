@@ -10,18 +10,17 @@ from PyQt5.QtWidgets import (
     QCheckBox,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QSizePolicy,
     QSlider,
     QSpinBox,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from ..components import COMPONENTS
+from .layouts import column, row
 from .settings import GENDERS, K_RANGE, START, FaceSettings
 from .words import Words, plain, tr
 
@@ -67,23 +66,11 @@ class Controls(QWidget):
         self._borrowed: Dict[str, object] = {}
         self._gesture, self._gestures, self._gesture_at = "", 0, 0.0
         self.setSizePolicy(QSizePolicy.Preferred, QSizePolicy.Minimum)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 10, 14, 10)
-        layout.setSpacing(8)
-        layout.addLayout(self._make_gender())
-        layout.addWidget(QFrame(objectName="rule", frameShape=QFrame.HLine))
-        layout.addLayout(self._make_refinement())
-        layout.addWidget(self._make_borrowed())
-        layout.addWidget(QFrame(objectName="rule", frameShape=QFrame.HLine))
-        layout.addLayout(self._make_shadow())
-        layout.addWidget(QFrame(objectName="rule", frameShape=QFrame.HLine))
-        layout.addLayout(self._make_running())
-        layout.addStretch(1)
+        column(self._make_gender(), _rule(), self._make_refinement(), self._make_borrowed(), _rule(),
+               self._make_shadow(), _rule(), self._make_running(), 1, of=self, margins=(14, 10, 14, 10), spacing=8)
 
     # -- parts -----------------------------------------------------------------------------------------------------
     def _make_gender(self):
-        row = QHBoxLayout()
-        row.setSpacing(6)
         self.genders = {}
         self._group = QButtonGroup(self)
         for gender in GENDERS:
@@ -92,26 +79,21 @@ class Controls(QWidget):
             self._words.bind(button.setToolTip, f"gender.{gender}.tip")
             self._group.addButton(button)
             self.genders[gender] = button
-            row.addWidget(button)
         self.genders["female"].setChecked(True)
         self._group.buttonClicked.connect(lambda button: self._emit())
-        return row
+        return row(*self.genders.values(), spacing=6)
 
     def _make_refinement(self):
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(5)
-        head = QHBoxLayout()
         caption = QLabel(objectName="caption")
         self._words.bind(caption.setText, "refine")
-        head.addWidget(caption, 1)
         self.reset = QToolButton(autoRaise=True, clicked=lambda: self.reset_sliders())
         self._words.bind(self.reset.setText, "reset")
         self._words.bind(self.reset.setToolTip, "action.reset.tip")
-        head.addWidget(self.reset)
-        grid.addLayout(head, 0, 0, 1, 3)
-        ends = QHBoxLayout()
-        ends.setSpacing(14)
+        grid.addLayout(row((caption, 1), self.reset), 0, 0, 1, 3)
+        ends = row(spacing=14)
         for text, side in (("refine.low", Qt.AlignLeft), ("refine.high", Qt.AlignRight)):
             # wrapped: the panel must not take the drawing's room where letters are large
             label = QLabel(objectName="quiet", alignment=side | Qt.AlignBottom, wordWrap=True)
@@ -139,9 +121,7 @@ class Controls(QWidget):
 
     def _make_borrowed(self):
         self.borrowed_box = QWidget()
-        self._borrowed_row = QVBoxLayout(self.borrowed_box)
-        self._borrowed_row.setContentsMargins(0, 0, 0, 0)
-        self._borrowed_row.setSpacing(4)
+        self._borrowed_row = column(of=self.borrowed_box, margins=(0, 0, 0, 0), spacing=4)
         self._words.changed.connect(lambda: self._show_borrowed())
         self.borrowed_box.hide()
         return self.borrowed_box
@@ -194,8 +174,8 @@ class Controls(QWidget):
         self._words.bind(slider.setToolTip, tip)
         self._words.bind(slider.setAccessibleName, tip)
         slider.valueChanged.connect(lambda v: shown.setText(str(v)))
-        for column, widget in enumerate((head, slider, shown)):
-            grid.addWidget(widget, row, column)
+        for place, widget in enumerate((head, slider, shown)):
+            grid.addWidget(widget, row, place)
         slider.row = (head, slider, shown)
         return slider
 
@@ -210,20 +190,16 @@ class Controls(QWidget):
         return value
 
     def _make_running(self):
-        row = QHBoxLayout()
         self.real_time = QCheckBox(checked=True)
         self._words.bind(self.real_time.setText, "real_time")
         self._words.bind(self.real_time.setToolTip, "real_time.tip")
         self.convert = QPushButton(objectName="primary", clicked=lambda: self.convert_wanted.emit())
         self._words.bind(self.convert.setText, "convert")
         self._words.bind(self.convert.setToolTip, "convert.tip")
-        row.addWidget(self.real_time)
-        row.addStretch(1)
-        row.addWidget(self.convert)
         self.real_time.toggled.connect(self.real_time_changed)
         self.real_time.toggled.connect(lambda on: self.convert.setVisible(not on))
         self.convert.hide()
-        return row
+        return row(self.real_time, 1, self.convert)
 
     # -- values ----------------------------------------------------------------------------------------------------
     def settings(self) -> FaceSettings:
@@ -327,3 +303,7 @@ class Controls(QWidget):
         self._leading = False
         self.sliders["all"].setValue(START)
         self._emit()
+
+
+def _rule() -> QFrame:
+    return QFrame(objectName="rule", frameShape=QFrame.HLine)

@@ -7,19 +7,16 @@ may outlive the engine (see :mod:`mailbox`).
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import numpy as np
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
-from ..runtime import lock_watch
 from .background import Mailbox, Post
 from .settings import FaceSettings
 
@@ -150,6 +147,9 @@ class Engine(QObject):
         self._restart.stop()
         if self._process is not None:
             return
+        import subprocess  # these, and lock_watch, only now: the window is shown before
+        from multiprocessing.connection import Pipe
+
         ours, theirs = Pipe()
         read_end, write_end = os.pipe()
         arguments = ["--connection", str(theirs.fileno()), "--factory", self.factory, "--device", self.device,
@@ -424,6 +424,8 @@ class Engine(QObject):
         threading.Thread(target=_reap, args=(process,), name="engine").start()
 
     def _look_for_lock(self) -> None:
+        from ..runtime import lock_watch
+
         waits = lock_watch.waits(self.pid)
         held, self._waited = waits and self._waited, waits
         if held != self.is_held_up:
@@ -442,9 +444,11 @@ class Engine(QObject):
 
 
 def _reap(process: _Process) -> None:
+    from subprocess import TimeoutExpired
+
     try:
         process.popen.wait(3)
-    except subprocess.TimeoutExpired:
+    except TimeoutExpired:
         try:
             os.killpg(process.popen.pid, 9)
         except OSError:

@@ -194,10 +194,10 @@ class Server:
         self.tell("done", id=job["id"])
 
     def sample(self, job) -> None:
-        from .tracing import trace  # OpenCV, which nothing else here needs
+        from ..data.strokes import lines_of  # OpenCV, which nothing else here needs
 
         _, sketch = self.synthesizer.sample_vectors(job["gender"], job["seed"])
-        self.tell("done", id=job["id"], sketch=np.ascontiguousarray(sketch), lines=trace(sketch))
+        self.tell("done", id=job["id"], sketch=np.ascontiguousarray(sketch), lines=lines_of(sketch))
 
 
 def _plain(vectors):

@@ -8,7 +8,7 @@ from PyQt5.QtCore import QObject
 from PyQt5.QtWidgets import QInputDialog, QMenu
 
 from ..components import COMPONENTS
-from . import files, films
+from . import files
 from .series import Morph, Series, Sweep, ask_film_path
 from .strokes import Stroke
 from .words import tr
@@ -113,8 +113,8 @@ class FaceMenus(QObject):
         steps = list(reversed(w.history.steps(entry)))
         if path:
             w.filing.background.run(
-                lambda: films.save(path, [files.side_by_side(e.drawing, e.face) for e in steps for _ in range(3)]
-                                   + [files.side_by_side(steps[-1].drawing, steps[-1].face)] * films.RATE),
+                lambda: files.save_film(path, [files.side_by_side(e.drawing, e.face) for e in steps for _ in range(3)]
+                                   + [files.side_by_side(steps[-1].drawing, steps[-1].face)] * files.FILM_RATE),
                 lambda nothing: w.say(tr("save.saved", name=Path(path).name)),
                 lambda problem: w.filing.warn(tr("series.cannot"), str(problem)))
 

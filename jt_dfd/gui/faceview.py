@@ -7,8 +7,9 @@ from typing import Optional
 import numpy as np
 from PyQt5.QtCore import QRectF, QSize, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QColor, QImage, QPainter
-from PyQt5.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QLabel, QProgressBar, QSizePolicy, QWidget
 
+from .layouts import column
 from .strokes import to_image
 from .words import tr
 
@@ -42,10 +43,7 @@ class FaceView(QWidget):
         self.title, self.step, self.hint = (QLabel(objectName=name, alignment=Qt.AlignCenter, wordWrap=True)
                                             for name in ("caption", "", "quiet"))
         self.bar = QProgressBar(textVisible=False)
-        layout = QVBoxLayout(self.note)
-        layout.setContentsMargins(12, 10, 12, 10)
-        for widget in (self.title, self.step, self.bar, self.hint):
-            layout.addWidget(widget)
+        column(self.title, self.step, self.bar, self.hint, of=self.note, margins=(12, 10, 12, 10))
         self.note.hide()
 
     def sizeHint(self) -> QSize:

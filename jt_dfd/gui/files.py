@@ -1,4 +1,4 @@
-"""Pictures of the window in and out.  No widget.
+"""Pictures of the window in and out, and films of them.  No widget.
 
 A PNG that the window writes carries text entries: the settings, the strokes, and, where the picture is not the drawing
 itself, the drawing; so opening a saved face brings back the page it was made from, stroke by stroke.
@@ -8,9 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -18,6 +15,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from .. import pictures
+from ..atomic import write_atomically
 from ..errors import UserError
 from . import svg
 from .settings import FaceSettings
@@ -103,15 +101,20 @@ def read_reference(path) -> np.ndarray:
 def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
     """(512, 512) uint8 sketch of the face in a photograph (H, W, 3) uint8.  UserError where there is none, or where the
     data tools are not installed."""
+    import tempfile
+
+    from ..child import Child, ChildError
+
     with tempfile.TemporaryDirectory(prefix="jt_dfd_") as folder:
         source, target = os.path.join(folder, "photograph.png"), os.path.join(folder, "sketch.png")
         pictures.write_png(source, photograph)
-        done = subprocess.run([sys.executable, "-m", "jt_dfd.data.from_photo", source, target, "--style", style],
-                              capture_output=True, text=True, cwd=str(Path(__file__).resolve().parents[2]))
-        if done.returncode or not os.path.exists(target):
-            lines = [line for line in done.stderr.splitlines() if line.startswith("from_photo: ")]
-            reason = lines[-1][len("from_photo: "):] if lines else done.stderr.strip()[-2000:]
-            raise UserError(reason.replace(f"{source}: ", ""))
+        child = Child("jt_dfd.data.from_photo:Process", show=False)
+        try:
+            child.ask("sketch", photograph=source, target=target, style=style)
+        except (UserError, ChildError) as error:
+            raise UserError(str(error).replace(f"{source}: ", "")) from None
+        finally:
+            child.close()
         return pictures.read_picture(target)
 
 
@@ -191,3 +194,59 @@ def stored_drawing(text: str) -> Optional[np.ndarray]:
             return np.asarray(image).copy()
     except Exception:
         return None
+
+
+# -- pictures one after another as a film: GIF, MP4 or WebM; on a thread
+
+#: pictures a second, and how often the first and the last are repeated, so that one can look at them (ours)
+FILM_RATE, FILM_REST = 12, 8
+#: {suffix: code of the video format}
+_FILM_CODES = {".mp4": "mp4v", ".webm": "VP80"}
+FILM_SUFFIXES = (".gif", *_FILM_CODES)
+
+
+def there_and_back(frames: Sequence[np.ndarray]) -> List[np.ndarray]:
+    """From the first to the last and back, with a rest at both ends."""
+    frames = list(frames)
+    return [frames[0]] * FILM_REST + frames[1:-1] + [frames[-1]] * FILM_REST + frames[-2:0:-1]
+
+
+def save_film(path, frames: Sequence[np.ndarray], rate: int = FILM_RATE) -> None:
+    """Write (H, W, 3) uint8 RGB frames, all of one size; the path's ending chooses the kind.  UserError where this
+    machine cannot write it, OSError where the place cannot be written."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in FILM_SUFFIXES:
+        raise UserError(f"{path}: films are written as {', '.join(FILM_SUFFIXES)}")
+    write_atomically(path, lambda part: (_gif(part, frames, rate) if suffix == ".gif"
+                                         else _video(part, suffix, frames, rate)))
+
+
+def _gif(path, frames: Sequence[np.ndarray], rate: int) -> None:
+    from PIL import Image
+
+    seen = {}  # a frame that rests is made once
+    pictures = []
+    for frame in frames:
+        if id(frame) not in seen:
+            seen[id(frame)] = Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE)
+        pictures.append(seen[id(frame)])
+    pictures[0].save(path, format="GIF", save_all=True, append_images=pictures[1:], duration=1000 // rate, loop=0)
+
+
+def _video(path, suffix: str, frames: Sequence[np.ndarray], rate: int) -> None:
+    import cv2  # late: it costs start-up time, and its Qt plugins must not be found before the window is up
+
+    name = f"{path}{suffix}"  # OpenCV goes by the ending
+    h, w = frames[0].shape[:2]
+    writer = cv2.VideoWriter(name, cv2.VideoWriter_fourcc(*_FILM_CODES[suffix]), rate, (w, h))
+    try:
+        if not writer.isOpened():
+            raise UserError(f"this machine's OpenCV writes no {suffix[1:]} films; choose .gif")
+        for frame in frames:
+            writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
+        writer.release()
+        os.replace(name, path)
+    finally:
+        writer.release()
+        if os.path.exists(name):
+            os.unlink(name)

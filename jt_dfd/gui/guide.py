@@ -4,9 +4,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict
 
-from PyQt5.QtCore import QObject, QSize, Qt, pyqtSignal
+from PyQt5.QtCore import QObject, QSize, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QIcon, QPixmap
-from PyQt5.QtWidgets import QLabel, QToolButton
+from PyQt5.QtWidgets import QAction, QLabel, QToolButton
 
 from . import svg
 from .canvas import Canvas
@@ -28,7 +28,8 @@ def picture(name: str) -> QIcon:
 class EmptyPage(QObject):
     """Shows itself on a canvas as long as nothing is drawn.
 
-    chosen(str)   an example was clicked
+    examples      {name: action}, those of its buttons, for a menu
+    chosen(str)   an example was asked for
     """
 
     chosen = pyqtSignal(str)
@@ -39,20 +40,26 @@ class EmptyPage(QObject):
         self.sentence = QLabel(canvas, objectName="onpage", wordWrap=True, alignment=Qt.AlignCenter)
         self.sentence.setAttribute(Qt.WA_TransparentForMouseEvents)
         words.bind(self.sentence.setText, "empty.sentence")
-        self.buttons = {}
+        self.examples, self.buttons = {}, {}
         for n, name in enumerate(EXAMPLES, 1):
-            button = QToolButton(canvas, objectName="onpage", icon=picture(name), focusPolicy=Qt.TabFocus,
-                                 clicked=lambda checked, name=name: self.chosen.emit(name))
+            action = QAction(str(n), self, triggered=lambda checked, name=name: self.chosen.emit(name))
+            button = QToolButton(canvas, objectName="onpage", focusPolicy=Qt.TabFocus)
+            button.setDefaultAction(action)
             button.setCursor(Qt.ArrowCursor)
-            words.bind(lambda text, button=button, n=n: (
-                button.setToolTip(tr("empty.example.tip")), button.setAccessibleName(tr("empty.example", n=n))),
+            words.bind(lambda text, action=action, button=button, n=n: (
+                action.setToolTip(tr("empty.example.tip")), button.setAccessibleName(tr("empty.example", n=n))),
                 "empty.example.tip")
-            self.buttons[name] = button
+            self.examples[name], self.buttons[name] = action, button
         canvas.resized.connect(self._place)
         canvas.stroke_begun.connect(self.show)
         document.changed.connect(self.show)
         words.changed.connect(self._place)
         self.show()
+        QTimer.singleShot(0, self._paint)   # the window is shown before its examples are painted
+
+    def _paint(self) -> None:
+        for name, action in self.examples.items():
+            action.setIcon(picture(name))
 
     def switch(self, on: bool) -> None:
         self.on = on

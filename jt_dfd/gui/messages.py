@@ -11,16 +11,15 @@ from PyQt5.QtWidgets import (
     QDialogButtonBox,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPlainTextEdit,
     QPushButton,
     QScrollArea,
     QStyle,
-    QVBoxLayout,
     QWidget,
 )
 
+from .layouts import column, row
 from .words import plain, tr
 
 
@@ -65,24 +64,9 @@ class EngineTrouble(QDialog):
         more = QPushButton(tr("trouble.details"), checkable=True, autoDefault=False, toggled=self._show_details)
         more.setVisible(bool(details.strip()))
         close = QPushButton(tr("close"), clicked=self.reject)
-        top = QHBoxLayout()
-        top.addWidget(mood)
-        words = QVBoxLayout()
-        words.addWidget(self.message)
-        words.addWidget(calm)
-        words.addStretch(1)
-        top.addLayout(words, 1)
-        buttons = QHBoxLayout()
-        buttons.addWidget(more)
-        buttons.addStretch(1)
-        for button in (self.again, close, self.folder, self.bundled):
-            buttons.addWidget(button)
         (self.bundled if bundled else self.folder).setDefault(weights)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(18, 18, 18, 14)
-        layout.addLayout(top)
-        layout.addWidget(self.details)
-        layout.addLayout(buttons)
+        column(row(mood, (column(self.message, calm, 1), 1)), self.details,
+               row(more, 1, self.again, close, self.folder, self.bundled), of=self, margins=(18, 18, 18, 14))
 
     def _show_details(self, shown: bool) -> None:
         self.details.setVisible(shown)
@@ -102,9 +86,7 @@ class KeySheet(QDialog):
         self.setWindowTitle(plain(tr("action.keys")))
         groups = keys + [(tr("gesture"), [(tr(name), tr(does)) for name, does in GESTURES])]
         page = QWidget()
-        columns = QHBoxLayout(page)
-        columns.setSpacing(28)
-        columns.setContentsMargins(12, 8, 12, 0)
+        columns = row(of=page, margins=(12, 8, 12, 0), spacing=28)
         half = sum(len(rows) + 2 for _, rows in groups) / 2
         grid, filled = None, 0
         for title, rows in groups:
@@ -119,16 +101,14 @@ class KeySheet(QDialog):
                 grid.setRowMinimumHeight(grid.rowCount(), 10)
             grid.addWidget(QLabel(title, objectName="caption"), grid.rowCount(), 0, 1, 2)
             for keys, text in rows:
-                row = grid.rowCount()
-                grid.addWidget(QLabel(keys, objectName="key", alignment=Qt.AlignCenter), row, 0)
-                grid.addWidget(QLabel(text.replace("&", "&&")), row, 1)
+                line = grid.rowCount()
+                grid.addWidget(QLabel(keys, objectName="key", alignment=Qt.AlignCenter), line, 0)
+                grid.addWidget(QLabel(text.replace("&", "&&")), line, 1)
         for n in range(columns.count()):
             columns.itemAt(n).layout().setRowStretch(columns.itemAt(n).layout().rowCount(), 1)
         area = QScrollArea(widgetResizable=True, frameShape=QFrame.NoFrame)
         area.setWidget(page)
         buttons = QDialogButtonBox(QDialogButtonBox.Close, rejected=self.reject)
-        layout = QVBoxLayout(self)
-        layout.addWidget(area)
-        layout.addWidget(buttons)
+        column(area, buttons, of=self)
         hint, room = page.sizeHint(), QApplication.desktop().availableGeometry(parent or self)
         self.resize(min(hint.width() + 50, room.width() - 20), min(hint.height() + 80, room.height() - 40))

@@ -12,21 +12,20 @@ from PyQt5.QtWidgets import (
     QComboBox,
     QDialog,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
     QSizePolicy,
     QSpinBox,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
-from . import files, films
+from . import files
 from .controls import Slider
 from .engine import Engine
 from .history import Entry, thumbnail
+from .layouts import column, row
 from .strokes import to_image
 from .words import tr
 
@@ -122,8 +121,8 @@ class Series(QDialog):
             self.film_into(path)
 
     def film_into(self, path) -> None:
-        frames = films.there_and_back([f for f in self.frames if f is not None])
-        self._save(lambda: films.save(path, frames), lambda nothing: tr("save.saved", name=Path(path).name))
+        frames = files.there_and_back([f for f in self.frames if f is not None])
+        self._save(lambda: files.save_film(path, frames), lambda nothing: tr("save.saved", name=Path(path).name))
 
     def _save(self, work, words) -> None:
         """Work on a thread, then say so."""
@@ -144,8 +143,8 @@ def ask_film_path(parent, name: str) -> str:
     """Where a film is to go, "" for nowhere."""
     path, kind = QFileDialog.getSaveFileName(parent, tr("film.title"), f"{name}.gif",
                                              "GIF (*.gif);;MP4 (*.mp4);;WebM (*.webm)")
-    if path and not path.lower().endswith(films.SUFFIXES):
-        path += next((suffix for suffix in films.SUFFIXES if suffix in kind), ".gif")
+    if path and not path.lower().endswith(files.FILM_SUFFIXES):
+        path += next((suffix for suffix in files.FILM_SUFFIXES if suffix in kind), ".gif")
     return path
 
 
@@ -161,8 +160,6 @@ class Sweep(Series):
     def __init__(self, engine, background, sketch: np.ndarray, settings, parent=None):
         super().__init__(engine, background, parent)
         self.setWindowTitle(tr("sweep.title"))
-        row = QHBoxLayout()
-        row.setSpacing(10)
         self._tile = min(_TILE, (self.screen_size().width() - 60) // len(LEVELS) - 26)
         self.tiles = []
         for level in LEVELS:
@@ -171,19 +168,10 @@ class Sweep(Series):
                                clicked=lambda checked, level=level: self.chosen.emit(level))
             tile.setFixedSize(self._tile + 16, self._tile + 34)
             self.tiles.append(tile)
-            row.addWidget(tile)
-        ends = QHBoxLayout()
-        for text, side in ((tr("refine.low"), Qt.AlignLeft), (tr("sweep.click"),
-                           Qt.AlignCenter), (tr("refine.high"), Qt.AlignRight)):
-            ends.addWidget(QLabel(text, objectName="quiet", alignment=side))
-        foot = QHBoxLayout()
-        foot.addWidget(self.note, 1)
-        foot.addWidget(self.progress)
-        foot.addWidget(self.film)
-        foot.addWidget(self.save)
-        layout = QVBoxLayout(self)
-        for part in (row, ends, foot):
-            layout.addLayout(part)
+        ends = [QLabel(tr(code), objectName="quiet", alignment=side) for code, side in (
+            ("refine.low", Qt.AlignLeft), ("sweep.click", Qt.AlignCenter), ("refine.high", Qt.AlignRight))]
+        column(row(*self.tiles, spacing=10), row(*ends), row((self.note, 1), self.progress, self.film, self.save),
+               of=self)
         self.begin("sweep", len(LEVELS), sketch=sketch, gender=settings.gender, k=settings.k,
                    borrowed=settings.borrowed, levels=[{c: v / 100 for c in settings.refine} for v in LEVELS])
 
@@ -231,7 +219,7 @@ class Morph(Series):
         self.setWindowTitle(tr("morph.title"))
         self.entries = entries
         self.boxes = []
-        top = QHBoxLayout()
+        top = row()
         for label, chosen in ((tr("morph.from"), first), (tr("morph.to"), second)):
             box = QComboBox(iconSize=QSize(48, 48))
             for n, entry in enumerate(entries):
@@ -253,21 +241,10 @@ class Morph(Series):
         self._clock = QTimer(self, interval=90, timeout=self._tick)
         self.play.toggled.connect(lambda on: self._clock.start() if on else self._clock.stop())
         self._way = 1
-        middle = QHBoxLayout()
-        middle.addWidget(self.play)
-        middle.addWidget(self.slider, 1)
         self.use = QPushButton(tr("morph.use"), toolTip=tr("morph.use.tip"),
                                clicked=lambda: self.face_wanted.emit(self.vectors()))
-        foot = QHBoxLayout()
-        foot.addWidget(self.note, 1)
-        foot.addWidget(self.progress)
-        for button in (self.use, self.film, self.save):
-            foot.addWidget(button)
-        layout = QVBoxLayout(self)
-        layout.addLayout(top)
-        layout.addWidget(self.picture, 1)
-        layout.addLayout(middle)
-        layout.addLayout(foot)
+        column(top, (self.picture, 1), row(self.play, (self.slider, 1)),
+               row((self.note, 1), self.progress, self.use, self.film, self.save), of=self)
         self.start()
 
     def vectors(self):

@@ -8,12 +8,10 @@ from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
 from PyQt5.QtWidgets import (
     QFileDialog,
     QFrame,
-    QHBoxLayout,
     QLabel,
     QMainWindow,
     QMessageBox,
     QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -34,6 +32,7 @@ from .faceview import FaceView
 from .filing import Drops, Filing
 from .guide import EXAMPLES, EmptyPage
 from .history import History
+from .layouts import column, row
 from .live import Live
 from .messages import EngineTrouble, KeySheet
 from .recovery import Autosave
@@ -82,30 +81,16 @@ class Window(QMainWindow):
         # on a low screen the panel scrolls rather than make the window higher; no stop of its own on the way by Tab
         self.side = side = QScrollArea(widgetResizable=True, focusPolicy=Qt.NoFocus, frameShape=QFrame.NoFrame,
                                        horizontalScrollBarPolicy=Qt.ScrollBarAlwaysOff)
-        column = QWidget()
-        rows = QVBoxLayout(column)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.setSpacing(0)
-        rows.addWidget(self.controls)
-        rows.addWidget(self.history, 1)
-        side.setWidget(column)
-        middle = QHBoxLayout()
-        middle.setContentsMargins(0, 0, 0, 0)
-        middle.setSpacing(0)
-        middle.addWidget(self.squares, 1)
-        middle.addWidget(side)
+        panel, tight = QWidget(), (0, 0, 0, 0)
+        column(self.controls, (self.history, 1), of=panel, margins=tight, spacing=0)
+        side.setWidget(panel)
+        middle = row((self.squares, 1), side, margins=tight, spacing=0)
         self.history_hint = QLabel(objectName="quiet", alignment=Qt.AlignCenter, wordWrap=True)
         self.words.bind(self.history_hint.setText, "history.hint")
-        hint = QHBoxLayout(self.history)
-        hint.addWidget(self.history_hint)
+        row(self.history_hint, of=self.history)
         self.history_hint.setAttribute(Qt.WA_TransparentForMouseEvents)
         central = QWidget()
-        rows = QVBoxLayout(central)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.setSpacing(0)
-        rows.addWidget(self.recovery_bar)
-        rows.addLayout(middle, 1)
-        rows.addWidget(self.reading_bar)
+        column(self.recovery_bar, (middle, 1), self.reading_bar, of=central, margins=tight, spacing=0)
         self.setCentralWidget(central)
         for view, code in ((self.canvas, "caption.drawing"), (self.face, "caption.face"), (self.history, "history")):
             self.words.bind(view.setAccessibleName, code)
@@ -153,9 +138,7 @@ class Window(QMainWindow):
             able.connect(lambda on, name=name: a.allow(on, f"why.{name}", name))
         a["guide"].toggled.connect(self.empty_page.switch)
         self.empty_page.chosen.connect(lambda name: filing.open_example(EXAMPLES[name]))
-        for n, name in enumerate(EXAMPLES, 1):
-            action = a.examples_menu.addAction(self.empty_page.buttons[name].icon(), str(n))
-            action.triggered.connect(lambda checked, name=name: filing.open_example(EXAMPLES[name]))
+        a.examples_menu.addActions(list(self.empty_page.examples.values()))
         a.size.valueChanged.connect(self.set_size)
         a.themes.triggered.connect(lambda action: self.set_theme(action.data()))
         a.languages.triggered.connect(lambda action: self.set_language(action.data()))

@@ -11,11 +11,10 @@ are written), 2 nothing could start.
 """
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-from ..cli import when_stopped
+from .. import cli
 
 #: files of a folder that are no pictures and are named one by one (ours)
 _MAX_PASSED_OVER = 20
@@ -23,7 +22,7 @@ _DEMO = Path(__file__).resolve().parents[2] / "Params" / "demo"
 
 
 def _parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__)
     parser.add_argument("sketch", nargs="+", metavar="SKETCH", help="picture files, or folders of them")
     parser.add_argument("--params", default=None, metavar="P", help="folder of weights (default: this repository's "
                         "Params/demo); one with the authors' AE_whole/ and Combine/ works too")
@@ -59,16 +58,16 @@ def _parse(arguments):
 def main(arguments=None) -> int:
     """Exit status 0 where every face was made, 1 where some were not."""
     options = _parse(arguments)
-    with when_stopped("stopped; the faces finished so far are written"):
+    with cli.when_stopped("stopped; the faces finished so far are written"):
         return _synthesize(options)
 
 
 def _synthesize(options) -> int:
-    from .. import batch
     from ..drawings.words import HINTS
     from ..errors import UserError
     from ..selection import START_REFINEMENT, check_k
     from ..synthesizer import Synthesizer, refine_amounts
+    from . import batch
 
     refine = refine_amounts({"all": START_REFINEMENT, **batch.parse_refine(options.refine)})
     check_k(options.k)

@@ -16,7 +16,7 @@ from ..kernels import doubling, winograd
 from ..kernels.narrow_convolution import MAX_CHANNELS, narrow_convolution
 from ..kernels.picture_norm_last import picture_norm_last
 from .fused import NORMS
-from .layers import Res, Up
+from .modules import Res, Up
 
 
 def steps(layers) -> List[Callable]:

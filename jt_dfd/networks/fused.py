@@ -9,7 +9,7 @@ from typing import Callable, List
 
 from ..backend import jt, nn
 from ..kernels.picture_norm import finish
-from .layers import PictureNorm, Res, Up
+from .modules import PictureNorm, Res, Up
 
 #: layers that normalise each picture by its own statistics
 NORMS = (nn.InstanceNorm, PictureNorm)

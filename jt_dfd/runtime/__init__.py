@@ -22,13 +22,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
 
 from ..errors import InputError
-from . import graph_lock, host, tf32
-from .plan import Plan, make_plan
 from .problems import RuntimeProblem, word
-from .signals import restore_signals
+
+if TYPE_CHECKING:   # the rest is imported where Jittor starts: who uses one module here waits for no other
+    from .plan import Plan
 
 __all__ = ["RuntimeProblem", "prepare", "start", "jt", "report", "chosen_device"]
 
@@ -51,6 +51,8 @@ def prepare(device: str = "auto") -> Dict:
     if "jittor" in sys.modules:
         # the caller imported it by himself: nothing can be chosen any more, and what he has works
         return {"device": "unknown", "chosen": {"jittor": "imported before jt_dfd.runtime was asked"}, "missing": []}
+    from .plan import make_plan
+
     plan = make_plan(device)
     if plan.problems:
         raise RuntimeProblem(plan.problems)
@@ -76,7 +78,6 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
             _jittor.flags.use_cuda = int(device == "cuda")
         return _jittor
     prepare(device)
-    host.keep_freed_memory()
     if "torch" in sys.modules:
         import warnings
 
@@ -84,6 +85,7 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
                       "of them.", RuntimeWarning, stacklevel=2)
     if "jittor" not in sys.modules:
         from . import first_compile, jittor_copy, lock_watch
+        from .signals import restore_signals
 
         if progress is None and os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0":
             lock_watch.start()
@@ -92,6 +94,9 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
         restore_signals()
     import jittor
 
+    from . import graph_lock, host, tf32
+
+    host.keep_freed_memory()
     if _prepared is not None and "use_cuda" not in _prepared.users:
         jittor.flags.use_cuda = int(_prepared.device == "cuda" and bool(jittor.has_cuda))
     tf32.apply(jittor)
@@ -115,6 +120,8 @@ def report(device: str = "auto") -> Dict:
 
 def make_report_plan(device: str = "auto") -> Plan:
     """The plan that ``prepare`` would follow, made without changing anything."""
+    from .plan import make_plan
+
     _check_device(device)
     return make_plan(device, dry=True)
 
@@ -128,6 +135,8 @@ def half_precision_gains() -> bool:
     """Whether the device in use computes faster in float16; True where it is not known.  After ``prepare``."""
     if _prepared is None or _prepared.gpu is None:
         return True
+    from . import tf32
+
     return tf32.half_state(_prepared.gpu["capability"])["gains"]
 
 

@@ -106,7 +106,7 @@ def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
     place = jittor_copy.provide(show)
     if ready(device):
         return place
-    with _lock(show) as lock:
+    with host.locked(host.cache_folder() / "first_compile.lock", show) as lock:
         if ready(device) or _take_over(device, show):   # another process did it while we waited, or long ago
             return place
         problems = host.check_compile({"path": os.environ["cc_path"], "kind": "g++"}, _include())
@@ -198,15 +198,6 @@ def forget(device: str, planned: Optional[Dict[str, str]] = None) -> None:
     """Remove the mark, so that the next start compiles ahead again."""
     with contextlib.suppress(OSError):
         _mark(device, planned).unlink()
-
-
-@contextlib.contextmanager
-def _lock(show):
-    """One first compile at a time in a cache; the others wait and say so."""
-    host.cache_folder().mkdir(parents=True, exist_ok=True)
-    with open(str(host.cache_folder() / "first_compile.lock"), "w") as f:
-        host.lock_or_wait(f, show, "lock")
-        yield f   # the lock falls with the file, and with the last process that has it
 
 
 def _command(device: str, place: Optional[str], watch: bool = False) -> List[str]:

@@ -1,6 +1,7 @@
 """The machine and the Python around Jittor: system, numpy, C++ compiler, Python headers, cache folder."""
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import hashlib
 import importlib.util
@@ -147,23 +148,27 @@ def check_cache() -> List[Dict[str, str]]:
     return []
 
 
-def lock_or_wait(file, show, step: str) -> None:
-    """Take the lock on an open file; while another process has it, ``show(step, 0, 0)`` says so."""
+@contextlib.contextmanager
+def locked(file: Path, show):
+    """One process at a time; while another one is inside, ``show("lock", 0, 0)`` says so.  Gives the open file, with
+    which the lock falls once the last process that has it is gone."""
     import fcntl
 
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return
-    except OSError:
-        if show:
-            show(step, 0, 0)
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError:
-            time.sleep(0.2)
-            getattr(show, "tick", lambda: None)()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(str(file), "w") as f:
+        told = False
+        while True:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if told:
+                    time.sleep(0.2)
+                    getattr(show, "tick", lambda: None)()
+                elif show:
+                    show("lock", 0, 0)
+                told = True
+        yield f
 
 
 # --- compiler ---------------------------------------------------------------------------------------------------

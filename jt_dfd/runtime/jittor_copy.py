@@ -162,7 +162,7 @@ def provide(show: Optional[Callable[[str, int, int], None]] = None) -> Optional[
             if _whole(place):
                 _mark_used(place)
                 return str(place)
-        with _lock(show):
+        with host.locked(copies() / "lock", show):
             source = find_source() or _fetch(show)
             texts = _texts(source)
             place = _place(source, texts)
@@ -245,15 +245,6 @@ def _disk(error: Exception) -> Dict[str, str]:
         return finding(f"the disk is full under {copies()}, where Jittor is copied to",
                        "make room there, or name another folder:  export JITTOR_HOME=FOLDER")
     return finding(f"Jittor cannot be copied to {copies()}: {error}", "name another folder:  export JITTOR_HOME=FOLDER")
-
-
-@contextlib.contextmanager
-def _lock(show):
-    """One copy at a time."""
-    copies().mkdir(parents=True, exist_ok=True)
-    with open(str(copies() / "lock"), "w") as file:
-        host.lock_or_wait(file, show, "lock")
-        yield
 
 
 def _fetch(show) -> Source:

@@ -1,13 +1,11 @@
 """The command lines of training: both stages, the feature banks, the export, and all of them in turn."""
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from dataclasses import fields
 from pathlib import Path
 
-from ..cli import when_stopped
+from .. import cli
 
 _EMBEDDING = """Stage I: train the component embedding, an autoencoder for each component's sketches.
 
@@ -64,7 +62,7 @@ def _stage(stage: str, description: str, arguments) -> int:
     from . import options as o
 
     kind = o.EmbeddingOptions if stage == "embedding" else o.SynthesisOptions
-    parser = _parser(description)
+    parser = cli.parser(description)
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out, with its "
                         "options except those given again; starts where there is none")
     parser.add_argument("--dry-run", action="store_true",
@@ -72,7 +70,7 @@ def _stage(stage: str, description: str, arguments) -> int:
     o.add_arguments(parser, kind)
     given = vars(o.parse(parser, arguments))
     resume, dry = given.pop("resume"), given.pop("dry_run")
-    with when_stopped("stopped at once; nothing was saved since the last checkpoint"):
+    with cli.when_stopped("stopped at once; nothing was saved since the last checkpoint"):
         return _train(stage, o.gather(kind, given, resume), resume, dry)
 
 
@@ -102,7 +100,7 @@ def _train(stage: str, options, resume: bool, dry: bool) -> int:
 
 def build_bank(arguments=None) -> int:
     """Exit status 0: the banks are written."""
-    parser = _parser(_BANK)
+    parser = cli.parser(_BANK)
     parser.add_argument("--params", required=True, metavar="DIR", help="stage I's run folder, or a folder of weights")
     parser.add_argument("--data", required=True, metavar="SET", help="folder with index.csv")
     parser.add_argument("--split", default="train", choices=["train", "test"], help="default: train")
@@ -130,7 +128,7 @@ def build_bank(arguments=None) -> int:
 
 def export_weights(arguments=None) -> int:
     """Exit status 0: the folder is written."""
-    parser = _parser(_EXPORT)
+    parser = cli.parser(_EXPORT)
     parser.add_argument("--embedding", required=True, metavar="DIR", help="stage I's run folder, with banks")
     parser.add_argument("--synthesis", required=True, metavar="DIR", help="stage II's run folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
@@ -149,10 +147,12 @@ def export_weights(arguments=None) -> int:
 
 def train_all(arguments=None) -> int:
     """Exit status 0 where everything is done, else that of the step that was not."""
+    from dataclasses import fields
+
     from . import options as o
 
     kinds = {"embedding": o.EmbeddingOptions, "synthesis": o.SynthesisOptions}
-    parser = _parser(_ALL)
+    parser = cli.parser(_ALL)
     parser.allow_abbrev = False
     parser.add_argument("--steps", type=int, metavar="N", help="of either stage")
     parser.add_argument("--embedding-steps", type=int, metavar="N", help="default: 20000")
@@ -220,6 +220,3 @@ def train_all(arguments=None) -> int:
           f"SKETCH.png --params {shlex.quote(out['params'])}")
     return 0
 
-
-def _parser(description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Dict, List, Type
 
-from ..atomic import write_text
 from ..components import COMPONENTS
 from ..config import PRESETS
 from ..errors import UserError
@@ -293,5 +292,7 @@ def read(kind: Type[Options], path) -> Options:
 
 
 def write(options: Options, folder) -> None:
+    from ..atomic import write_text
+
     text = json.dumps(asdict(options), indent=2) + "\n"
     write_text(Path(folder) / OPTIONS_FILE, text)

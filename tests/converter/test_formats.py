@@ -30,6 +30,12 @@ def test_what_is_written_comes_back_bit_for_bit(suffix, arrays, tmp_path, identi
     assert identical(formats.read_any(tmp_path / ("a" + suffix)), arrays)
 
 
+def test_the_command_line_offers_every_format_for_pytorch():
+    from jt_dfd.converter.command import FORMATS
+
+    assert FORMATS == tuple(suffix[1:] for suffix in formats.TORCH_SUFFIXES)
+
+
 def test_big_endian_arrays_keep_their_values(tmp_path):
     formats.write(tmp_path / "a.safetensors", {"x": np.arange(3, dtype=">f4")})
     assert formats.read_any(tmp_path / "a.safetensors")["x"].tolist() == [0, 1, 2]

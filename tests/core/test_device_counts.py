@@ -6,7 +6,7 @@ from jt_dfd import Synthesizer
 from jt_dfd.backend import jt
 from jt_dfd.benchmark.jittor_side import counted
 from jt_dfd.components import COMPONENTS
-from jt_dfd.networks.layers import settle
+from jt_dfd.networks.modules import settle
 from jt_dfd.runtime import ways
 
 #: operators of a face: 521 and 384 were counted; fewer is progress, and goes here; more needs a reason

@@ -8,8 +8,8 @@ from jt_dfd import networks
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS
 from jt_dfd.config import PRESETS, preset
-from jt_dfd.networks.layers import fold
 from jt_dfd.networks.loading import load_arrays, to_arrays
+from jt_dfd.networks.modules import fold
 
 RELEASE_FILE = {"encoder": "encoder_{}", "image_decoder": "decoder_{}_image", "feature_decoder": "DE_{}",
                 "generator": "G"}
@@ -99,7 +99,7 @@ def test_fused_layers_give_what_the_layers_give(kind):
 
 
 def test_settled_encoders_give_the_same_latents_but_for_rounding():
-    from jt_dfd.networks.layers import settle
+    from jt_dfd.networks.modules import settle
 
     encoder = networks.build("encoder", networks.preset("tiny"), "eye1")
     encoder.eval()

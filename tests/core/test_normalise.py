@@ -5,7 +5,7 @@ import pytest
 from jt_dfd import config, networks
 from jt_dfd.backend import jt
 from jt_dfd.kernels.normalise import normalise, reference
-from jt_dfd.networks import layers
+from jt_dfd.networks import modules
 
 CONFIG = config.PRESETS["tiny"]
 
@@ -73,7 +73,7 @@ def trained_once(kind):
 @pytest.mark.parametrize("kind", ["encoder", "image_decoder", "feature_decoder", "generator", "discriminator"])
 def test_a_network_trains_as_it_does_layer_by_layer(kind, monkeypatch):
     got = trained_once(kind)
-    monkeypatch.setattr(layers, "_is_fused", lambda norm: False)
+    monkeypatch.setattr(modules, "_is_fused", lambda norm: False)
     wanted = trained_once(kind)
     assert set(got) == set(wanted)
     largest = max(np.abs(v).max() for name, v in wanted.items() if name.startswith("gradient"))

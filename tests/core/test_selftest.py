@@ -1,5 +1,5 @@
 """The self-test's checks of Jittor's own operators on this machine; the kernels' are in test_kernels.py."""
-from jt_dfd import selftest
+from jt_dfd.doctor import selftest
 
 
 def test_jittors_product_and_convolutions_are_right_here():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jt_dfd import batch
+from jt_dfd.inference import batch
 
 
 @pytest.fixture

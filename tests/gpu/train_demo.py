@@ -1,4 +1,4 @@
-"""Demo weights in pieces: both stages, banks, export and an evaluation, each step resumed where the last piece ended.
+"""Demo weights trained further in pieces: stage II, export and an evaluation, resumed where the last piece ended.
 
     train_demo.py pack SET [FILE]     a set at 256 pixels as a tar of at most --mib MiB, test pictures first
     train_demo.py run [FILE]          one piece of --minutes; exit status 0: finished, 3: run it again
@@ -72,7 +72,7 @@ def run(options):
             if any(os.path.isabs(name) or ".." in Path(name).parts for name in names):
                 sys.exit(f"{options.file}: holds a path outside its folder")
             tar.extractall(data)
-    embedding, synthesis, params = work / "embedding", work / "synthesis", work / "params"
+    synthesis, params = work / "synthesis", work / "params"
 
     def tool(name, *words):
         """Exit status of a tool; 3 where time ran out before it began or while it trained."""
@@ -85,18 +85,14 @@ def run(options):
         print(f"-- {name} {' '.join(words)}", flush=True)
         return subprocess.call([sys.executable, str(ROOT / "tools" / name), *words], cwd=str(ROOT))
 
-    # on one GPU both stages are fed in large batches; the learning rates are those of the small ones times the root of
-    # the batches' ratio (ours)
+    # the GPU's part of how Params/demo was made (Params/README.md): stage II goes on with the same encoders and banks
     steps = [
-        (work / "embedding.done", "train_embedding.py", "--preset", options.preset, "--data", data, "--out", embedding,
-         "--batch", options.batch_embedding, "--lr", "2e-3", "--scales", "4", "--steps", options.steps_embedding),
-        (work / "banks.done", "build_bank.py", "--params", embedding, "--data", data, "--limit", "900",
-         "--dtype", "float16"),
-        (work / "synthesis.done", "train_synthesis.py", "--embedding", embedding, "--data", data, "--out", synthesis,
-         "--batch", options.batch_synthesis, "--lr", "6e-4", "--lr-discriminator", "3e-4", "--warmup", "100", "--steps",
-         options.steps_synthesis, "--gan-from", options.steps_synthesis // 5, "--checkerboard", "50",
-         "--projected", "0.5", "--l1-end", "10", "--ema", "0.998"),
-        (work / "export.done", "export_weights.py", "--embedding", embedding, "--synthesis", synthesis,
+        (work / "synthesis.done", "train_synthesis.py", "--embedding", options.params, "--init", options.params,
+         "--data", data, "--out", synthesis, "--batch", options.batch, "--steps", options.steps, "--lr", "6e-4",
+         "--lr-discriminator", "4e-4", "--warmup", "100", "--projected", "0.5", "--gan-from", "100",
+         "--perceptual-layers", "4", "--l1", "10", "--checkerboard", "50", "--ema", "0.998",
+         "--workers", max(0, (os.cpu_count() or 1) - 2)),
+        (work / "export.done", "export_weights.py", "--embedding", options.params, "--synthesis", synthesis,
          "--out", params),
         (work / "evaluation.done", "evaluate.py", "--params", params, "--data", data, "--out", work / "evaluation",
          "--refine", "0", "0.5", "1"),
@@ -110,9 +106,8 @@ def run(options):
             break
         mark.write_text(time.strftime("%Y-%m-%d %H:%M:%S\n"))
     out.mkdir(parents=True, exist_ok=True)
-    for folder in (embedding, synthesis):   # to be looked at between pieces
-        for sheet in sorted((folder / "samples").glob("*.png"))[-2:]:
-            shutil.copy(sheet, out / f"{folder.name}-{sheet.name}")
+    for sheet in sorted((synthesis / "samples").glob("*.png"))[-2:]:   # to be looked at between pieces
+        shutil.copy(sheet, out)
     if status == 0:
         for folder in (params, work / "evaluation"):
             shutil.copytree(folder, out / folder.name, dirs_exist_ok=True)
@@ -133,11 +128,9 @@ def main():
     two.add_argument("--work", default="gpu-demo", metavar="DIR")
     two.add_argument("--out", default=os.environ.get("OUT") or "gpu-report", metavar="DIR")
     two.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    two.add_argument("--preset", default="compact")
-    two.add_argument("--steps-embedding", type=int, default=6000)
-    two.add_argument("--steps-synthesis", type=int, default=12000)
-    two.add_argument("--batch-embedding", type=int, default=32)
-    two.add_argument("--batch-synthesis", type=int, default=8)
+    two.add_argument("--params", default="Params/demo", metavar="DIR", help="weights to go on from, with banks")
+    two.add_argument("--steps", type=int, default=1200)
+    two.add_argument("--batch", type=int, default=16)
     options = parser.parse_args()
     return {"pack": pack, "run": run}[options.job](options)
 

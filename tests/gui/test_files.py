@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jt_dfd.components import COMPONENTS
+from jt_dfd.errors import UserError
 from jt_dfd.gui import files
 from jt_dfd.gui.settings import FaceSettings
 from jt_dfd.pictures import PictureError
@@ -106,3 +107,9 @@ def test_a_second_series_does_not_overwrite_the_first(tmp_path):
     second = files.save_series(tmp_path, "morph", [FACE, FACE, FACE])
     assert [os.path.basename(p) for p in first] == ["morph_000.png", "morph_001.png"]
     assert not set(first) & set(second) and len(os.listdir(tmp_path)) == 5
+
+
+def test_a_photograph_without_a_face_is_refused_in_a_sentence():
+    with pytest.raises(UserError) as refused:   # or, without the data tools, what to install
+        files.sketch_of(np.full((300, 300, 3), 128, np.uint8), "photocopy")
+    assert str(refused.value) and not any(word in str(refused.value) for word in ("photograph.png", "Traceback"))

@@ -18,7 +18,7 @@ from PyQt5.QtWidgets import (
 from test_window import LINE, faces, key, settle
 
 from jt_dfd.errors import UserError
-from jt_dfd.gui import app, files, filing, films, messages, svg
+from jt_dfd.gui import app, files, filing, messages, svg
 from jt_dfd.gui.canvas import Canvas
 from jt_dfd.gui.faceview import FaceView
 from jt_dfd.gui.filing import ask_unsaved
@@ -299,10 +299,10 @@ def soft_face():
 
 
 def test_a_soft_drawing_becomes_thin_lines_where_its_lines_were():
-    from jt_dfd.gui.tracing import trace
+    from jt_dfd.data.strokes import lines_of
 
     soft, drawn = soft_face()
-    lines = trace(soft)
+    lines = lines_of(soft)
     assert 3 <= len(lines) <= 6
     again = page([Stroke(2.0, points=[(x, y, 1.0) for x, y in line]) for line in lines])
     assert set(np.unique(again[:150, :100])) == {255}, "no smudge"
@@ -440,7 +440,7 @@ def test_a_morph_is_saved_as_a_film_and_a_face_in_between_is_used(window, qtbot,
     path = tmp_path / f"m{suffix}"
     morph.film_into(path)
     qtbot.waitUntil(lambda: morph.film.isEnabled(), timeout=PATIENCE)
-    assert [f.name for f in tmp_path.iterdir() if f.suffix in films.SUFFIXES] == [path.name]
+    assert [f.name for f in tmp_path.iterdir() if f.suffix in files.FILM_SUFFIXES] == [path.name]
     if suffix == ".gif":
         from PIL import Image
 
@@ -455,7 +455,7 @@ def test_a_morph_is_saved_as_a_film_and_a_face_in_between_is_used(window, qtbot,
         film = cv2.VideoCapture(str(path))
         count = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
         first = film.read()[1][:, :, ::-1].astype(int)
-        assert count == 2 * films.REST + 3 + 3
+        assert count == 2 * files.FILM_REST + 3 + 3
     assert np.abs(first - morph.frames[0]).mean() < 12, "and in its own colours"
     morph.slider.setValue(2)
     between = morph.vectors()

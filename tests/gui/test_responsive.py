@@ -19,7 +19,7 @@ from PyQt5.QtCore import QEvent, QPointF, Qt, QTimer
 from stopwatch import Stopwatch
 
 from jt_dfd.gui import engine as engine_module
-from jt_dfd.gui import films
+from jt_dfd.gui import files
 
 BOUND = 100
 ATTEMPTS = 5
@@ -208,14 +208,14 @@ def test_no_gap_while_a_film_of_ten_seconds_is_saved(window, qtbot, capsys, tmp_
     w = window(start=False)
     rng = np.random.default_rng(0)
     a, b = (np.kron(rng.integers(0, 256, (64, 64, 3)), np.ones((8, 8, 1))) for _ in range(2))
-    frames = [((1 - t) * a + t * b).astype(np.uint8) for t in np.linspace(0, 1, 10 * films.RATE)]
+    frames = [((1 - t) * a + t * b).astype(np.uint8) for t in np.linspace(0, 1, 10 * files.FILM_RATE)]
 
     def run():
         done = []
         path = tmp_path / f"film{suffix}"
 
         def act():
-            w.filing.background.run(lambda: films.save(path, frames), done.append, done.append)
+            w.filing.background.run(lambda: files.save_film(path, frames), done.append, done.append)
             scribble(w, 1, qtbot, until=lambda: bool(done))
 
         result = measured(act)

@@ -13,7 +13,7 @@ from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QFileDialog
 
 from jt_dfd.gui import files, svg
-from jt_dfd.gui.objects import parts
+from jt_dfd.gui.selection import parts
 from jt_dfd.gui.settings import FaceSettings
 from jt_dfd.gui.strokes import Picture, Raster, Stroke, to_array
 

@@ -1,7 +1,9 @@
 """The weights behind the parity fixtures, made again from each array's name.
 
-The fixtures of this folder were computed by the authors' release with exactly these weights.  An array is a stream of
-normal numbers seeded by its name, scaled so that activations stay near one through all the networks.
+The fixtures of this folder were computed by the authors' release with these weights.  An array is a stream of normal
+numbers seeded by its name, scaled so that activations stay near one through all the networks.  (With glibc 2.41 or
+newer, whose log1pf rounds correctly, one number in a million has another last bit: numpy takes it for numbers beyond
+3.6.)
 """
 import pickle
 import zlib

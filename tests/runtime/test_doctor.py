@@ -69,7 +69,7 @@ def test_warm_compiles_and_the_next_look_says_so(run, tmp_path):
     place = dict(PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"), JT_DFD_JITTOR="installed")
     assert "not compiled yet" in run([DOCTOR, "--device", "cpu"], **place)[1]
     (tmp_path / "site/sitecustomize.py").write_text(   # a repository without weights, whatever this one has
-        "from jt_dfd.runtime import doctor\ndoctor.has_weights = lambda folder: False\n")
+        "from jt_dfd.doctor import report as doctor\ndoctor.has_weights = lambda folder: False\n")
     status, out, err = run([DOCTOR, "--warm", "--device", "cpu"], **place)
     assert status == 0 and "Jittor starts on the CPU" in out and "No weights" in out, out + err
     status, out, err = run([DOCTOR, "--device", "cpu"], **place)

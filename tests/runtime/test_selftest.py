@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jt_dfd import selftest
+from jt_dfd.doctor import selftest
 
 
 def run_with(monkeypatch, *checks):

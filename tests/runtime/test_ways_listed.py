@@ -1,5 +1,6 @@
 """tools/doctor.py lists which way of each network was measured as the quicker one."""
-from jt_dfd.runtime import doctor, make_report_plan, ways
+from jt_dfd.doctor import report as doctor
+from jt_dfd.runtime import make_report_plan, ways
 
 
 def test_the_doctor_lists_the_choices(machine, monkeypatch):

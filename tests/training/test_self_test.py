@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from jt_dfd import selftest
+from jt_dfd.doctor import selftest
 from jt_dfd.training import losses, one_step
 
 

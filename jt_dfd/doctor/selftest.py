@@ -20,7 +20,7 @@ PLACES = ("jt_dfd.kernels", "jt_dfd.training")
 
 def matrix_product() -> List[Result]:
     """A (256, 384) x (384, 128) product against float64.  The tolerance leaves room for TF32's 10-bit mantissa."""
-    from jt_dfd import runtime
+    from .. import runtime
 
     jt = runtime.jt()
     random = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def matrix_product() -> List[Result]:
 
 def convolution() -> List[Result]:
     """3x3 stride 1 and 4x4 stride 2, forward and both gradients, against sums in float64 (ours)."""
-    from jt_dfd import runtime
+    from .. import runtime
 
     jt = runtime.jt()
     random = np.random.default_rng(1)

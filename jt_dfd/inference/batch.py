@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from . import drawings
-from .errors import InputError
-from .pictures import SUFFIXES, PictureError, labelled, why_no_picture, write_png
+from .. import drawings
+from ..errors import InputError
+from ..pictures import SUFFIXES, PictureError, labelled, why_no_picture, write_png
 
 #: what a sheet shows beside the drawing and its shadow: amounts of refinement, with the words under them
 SHEET = ((0.0, "face, refine 0 (as drawn)"), (0.5, "refine 0.5"), (1.0, "refine 1 (plausible)"))

@@ -6,9 +6,10 @@ import platform
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from . import first_compile, host, make_report_plan, ways
-from .display import Display
-from .problems import finding, word
+from .. import runtime
+from ..runtime import first_compile, host, make_report_plan, ways
+from ..runtime.display import Display
+from ..runtime.problems import finding, word
 
 
 def examine(device: str = "auto") -> Dict:
@@ -44,7 +45,7 @@ def _start(plan) -> Optional[str]:
 
 def words(report: Dict, warming: bool = False) -> str:
     """The report for people; ``warming``: what is missing only because nothing is compiled yet is coming."""
-    from jt_dfd import __version__
+    from .. import __version__
 
     found = report["found"]
     lines = [f"jt_dfd {__version__} on {platform.system()} {platform.machine()}", "", "found"]
@@ -140,8 +141,6 @@ def warm(device: str = "auto", params=None, choose: bool = True) -> List[str]:
     and keep the quicker one, which compiles both and takes longer than a face.  Returns lines that say what was done.
     RuntimeProblem where Jittor cannot start, checkpoints' errors where the weights are damaged.
     """
-    import jt_dfd.runtime as runtime
-
     folder = Path(params) if params else Path(__file__).resolve().parents[2] / "Params" / "demo"
     weights = params is not None or has_weights(folder)
     show = Display(steps=("tools", "core", "cpu") + (("ways" if choose else "face",) if weights else ()))
@@ -150,7 +149,7 @@ def warm(device: str = "auto", params=None, choose: bool = True) -> List[str]:
     if not weights:
         show.close(True)
         return done + [f"No weights in {folder}: nothing more to compile ahead."]
-    from jt_dfd.synthesizer import Synthesizer
+    from ..synthesizer import Synthesizer
 
     synthesizer = Synthesizer(folder, device)
     ways_kept = choose and synthesizer.networks.choose_ways(lambda _, done, total: show("ways", done, total))
