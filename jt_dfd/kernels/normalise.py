@@ -356,7 +356,10 @@ __global__ void normalise_kernel(const float* x, const float* weight, const floa
     }
     if (!apply) return;
     if (f.together) combined(parts, channel, f.channels, f.pictures, cells, &mean, &variance);
-    if (threadIdx.x == 0 && (!f.together || p < f.channels)) { statistics[2 * p] = mean; statistics[2 * p + 1] = variance; }
+    if (threadIdx.x == 0 && (!f.together || p < f.channels)) {
+        statistics[2 * p] = mean;
+        statistics[2 * p + 1] = variance;
+    }
     const float scale = weight[channel] / sqrtf(variance + eps), shift = bias[channel];
     const int wide = f.width + 2 * f.mirror, all = wide * (f.height + 2 * f.mirror), outer = f.width + 2 * f.inset;
     const float* more = residual ? residual + (int64_t)p * outer * (f.height + 2 * f.inset) : nullptr;

@@ -51,10 +51,10 @@ def _norm(record: layout.Norm):
 
 
 class Chain(nn.Sequential):
-    """Layers run in order.  Where a convolution's result is normalised by its own statistics (every norm but a BatchNorm
-    in evaluation mode, or over several ranks), one operator does that and what follows up to the next convolution:
-    activation, residual sum, reflected border.  The convolution's bias has no effect there and a gradient of zero; a
-    running mean has it.
+    """Layers run in order.  Where a convolution's result is normalised by its own statistics (by every norm but a
+    BatchNorm in evaluation mode or over several ranks), one operator does that and what follows up to the next
+    convolution: activation, residual sum, reflected border.  The convolution's bias has no effect there and a gradient
+    of zero; a running mean contains it.
 
     (N, C, H, W) -> (N, out, H', W'), or what the layers make of another shape."""
 

@@ -16,8 +16,8 @@ def random(*shape, seed=0):
 
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("shape, slope, inset, mirror", [
-    ((2, 5, 33, 70), 1.0, None, 0), ((3, 4, 16, 16), 0.0, None, 1), ((1, 2, 5, 9), 0.2, 0, 3), ((2, 3, 8, 8), 1.0, 1, 1),
-    ((4, 1, 3, 3), 0.0, 2, 2), ((1, 1, 1, 2), 1.0, None, 0)])
+    ((2, 5, 33, 70), 1.0, None, 0), ((3, 4, 16, 16), 0.0, None, 1), ((1, 2, 5, 9), 0.2, 0, 3),
+    ((2, 3, 8, 8), 1.0, 1, 1), ((4, 1, 3, 3), 0.0, 2, 2), ((1, 1, 1, 2), 1.0, None, 0)])
 def test_normalise_equals_its_reference_forward_and_backward(together, shape, slope, inset, mirror):
     n, c, h, w = shape
     x, weight, bias = (jt.array(v) for v in (random(*shape) + 3, random(c, seed=1), random(c, seed=2)))
@@ -41,7 +41,7 @@ def test_normalise_returns_the_statistics():
 
 def test_normalise_says_what_does_not_fit():
     x, one = jt.zeros((1, 4, 8, 8)), jt.ones(4)
-    for options in (dict(mirror=8), dict(residual=jt.zeros((1, 4, 8, 8)), inset=1), dict(residual=jt.zeros((1, 4, 8, 9)))):
+    for options in (dict(mirror=8), dict(residual=x, inset=1), dict(residual=jt.zeros((1, 4, 8, 9)))):
         with pytest.raises(ValueError, match="do not fit"):
             normalise(x, one, one, **options)
     with pytest.raises(ValueError, match="do not fit"):

@@ -39,7 +39,8 @@ def emulated(monkeypatch, programs):
 def sanitized(request, emulated, programs):
     """``emulated`` under a sanitizer, in one order; skipped where a program with it does not run."""
     try:
-        emulator.Emulator(programs, request.param).run(SimpleNamespace(SHARED="", CUDA=""), ";", [(1,)], ["int32"], [], {})
+        nothing = SimpleNamespace(SHARED="", CUDA="")
+        emulator.Emulator(programs, request.param).run(nothing, ";", [(1,)], ["int32"], [], {})
     except (emulator.Fault, RuntimeError) as error:
         pytest.skip(f"{request.param} sanitizer does not work here: {str(error).splitlines()[-1]}")
     emulated.sanitizer, emulated.orders = request.param, (3,)

@@ -4,6 +4,8 @@ Each test runs in several orders of threads and blocks, which must give the same
 run a part of the cases again under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer; alone:
 ``pytest tests/emulation -m sanitizer``.
 """
+from types import SimpleNamespace
+
 import emulator
 import numpy as np
 import pytest
