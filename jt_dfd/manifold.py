@@ -8,18 +8,18 @@ import numpy as np
 from .backend import jt
 from .checkpoints import Folder
 from .components import COMPONENTS
-from .kernels import projection
+from .kernels import linear, projection
 
 
 class Neighbours(NamedTuple):
     """What projection made of a latent (latent,) float32: rows (k,) int32, the anchor first; weights (k,) float32;
-    vector (latent,) float32, the projection refined; the same as a (1, latent) ``Var``; key names the rows' bank."""
+    vector (latent,) float32, the projection refined; variable: the same on the device; key names the rows' bank."""
 
     latent: np.ndarray
     rows: np.ndarray
     weights: np.ndarray
     vector: np.ndarray
-    variable: Any
+    variable: linear.Row
     key: Tuple[str, Optional[str]]
 
 
@@ -72,5 +72,5 @@ class FeatureBank:
                 latent, vector, weights, rows = np.split(found[i], (d, 2 * d, (made.shape[1] - 2 * d) // 2 + 2 * d))
                 near = min(k, banks[i].shape[0])
                 out[c] = Neighbours(latent, rows.view(np.int32)[:near], weights[:near], vector,
-                                    made[i:i + 1, d:2 * d], self.key(c, gender))
+                                    linear.Row(made, i * made.shape[1] + d), self.key(c, gender))
         return out

@@ -10,10 +10,11 @@ from . import networks
 from .backend import jt, nn
 from .checkpoints import Folder
 from .components import COMPONENTS, GRID
-from .kernels import merge, rows, shadow
+from .kernels import linear, merge, rows, shadow
+from .kernels.linear import Row
 from .networks import channels_last, fused, half
 from .networks.loading import load_arrays
-from .networks.modules import Res, Up, fold, settle
+from .networks.modules import Res, Up, fold
 from .pictures import resized, to_input
 from .runtime import tf32, ways
 
@@ -34,8 +35,18 @@ STEP_BYTES = 24 << 20
 HALF_NETWORKS = ("feature_decoder", "generator")
 
 
+#: True: a CPU computes step by step what a GPU is asked for, to be counted and compared (tests)
+AS_ON_GPU = False
+
+
 def device() -> str:
     return "cuda" if jt.flags.use_cuda else "cpu"
+
+
+def on_gpu() -> bool:
+    """Whether the components' networks run side by side, a layer of all of them after the other: few operators, which
+    a GPU wants, and not the order that keeps a CPU's caches warm."""
+    return bool(jt.flags.use_cuda) or AS_ON_GPU
 
 
 def release_memory() -> None:
@@ -65,10 +76,10 @@ def store(number: int, size: int) -> "jt.Var":
     return made
 
 
-def together(vectors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
-    """{component: (latent,) float32} -> {component: (1, latent) ``Var``} by one copy to the device."""
+def together(vectors: Mapping[str, np.ndarray]) -> Dict[str, Row]:
+    """{component: (latent,) float32} -> their places on the device, by one copy to it."""
     packed: Any = jt.array(np.stack(list(vectors.values()))) if vectors else None
-    return {c: packed[i:i + 1] for i, c in enumerate(vectors)}
+    return {c: Row(packed, i * v.size) for i, (c, v) in enumerate(vectors.items())}
 
 
 class Networks:
@@ -102,8 +113,6 @@ class Networks:
             arrays = fold(network, arrays)
         load_arrays(network, arrays)
         network.eval()
-        if kind == "encoder" and jt.flags.use_cuda:
-            settle(network)
         if self.precision == "half" and kind in HALF_NETWORKS:
             half.use(network, keep_weights=False)
         return network
@@ -111,7 +120,7 @@ class Networks:
     def _layers(self, kind: str, component: str = "rest"):
         """The convolutional part of a decoder or the generator: [(layer, function from picture to picture)]."""
         if (kind, component) not in self._runs:
-            plain = jt.flags.use_cuda or self.precision == "half" \
+            plain = on_gpu() or self.precision == "half" \
                 or (ways.taken(self._way_name(kind, component)) or ways.default()) == ways.PLAIN
             network = self.generator if kind == "generator" else self._of[kind, component]
             self._runs[kind, component] = self._steps(kind, network, plain)
@@ -122,8 +131,29 @@ class Networks:
         """Those steps one way or the other; after the channels-last way the layers cannot be used plainly any more."""
         layers = list(network.model if kind == "generator" else network.conv)
         if plain:
-            return list(zip(layers, fused.steps(layers)))
+            return [(layer, lambda x, step=step: step([x])[0]) for layer, step in zip(layers, fused.steps([layers]))]
         return [(None, channels_last.enter), *zip(layers, channels_last.steps(layers)), (None, channels_last.leave)]
+
+    def _side_by_side(self, kind: str, pictures: Mapping[str, Any]) -> Dict[str, Any]:
+        """{component: what enters the convolutional part of its network} -> {component: what leaves it}."""
+        if (kind, "") not in self._runs:
+            self._runs[kind, ""] = fused.steps([list(self._of[kind, c].conv) for c in COMPONENTS])
+        every: List = [pictures.get(c) for c in COMPONENTS]
+        for step in self._runs[kind, ""]:
+            every = step(every)
+        return {c: picture for c, picture in zip(COMPONENTS, every) if picture is not None}
+
+    def _linear(self, kind: str, inputs: Mapping[str, Sequence[Row]]) -> Dict[str, Any]:
+        """The linear layer of encoders or decoders: {component: vectors} -> {component: (vectors, out) Var}."""
+        layers = [(self._of[kind, c].fc_mu if kind == "encoder" else self._of[kind, c].fc)[0] for c in COMPONENTS]
+        made = linear.linear([inputs.get(c) for c in COMPONENTS], [fc.weight for fc in layers],
+                             [fc.bias for fc in layers])
+        return {c: y for c, y in zip(COMPONENTS, made) if y is not None}
+
+    def _started(self, kind: str, inputs: Mapping[str, Sequence[Row]]) -> Dict[str, Any]:
+        """What the convolutions of decoders begin with."""
+        return {c: y.reshape((y.shape[0], self._of[kind, c].width, *[GRID[c]] * 2))
+                for c, y in self._linear(kind, inputs).items()}
 
     def choose_ways(self, progress: Callable[[str, int, int], None] = lambda step, done, total: None
                     ) -> Dict[str, Dict]:
@@ -181,11 +211,15 @@ class Networks:
             return {}
         # without TF32: a latent that is off by a thousandth has other neighbours
         with jt.no_grad(), tf32.exact(jt):
-            packed, at, latents = jt.array(np.concatenate([to_input(c).ravel() for c in crops.values()])), 0, {}
+            packed, at, entering = jt.array(np.concatenate([to_input(c).ravel() for c in crops.values()])), 0, {}
             for component, crop in crops.items():
-                latents[component] = self._of["encoder", component](
-                    packed[at:at + crop.size].reshape((1, 1, *crop.shape)))
+                entering[component] = packed[at:at + crop.size].reshape((1, 1, *crop.shape))
                 at += crop.size
+            if on_gpu():
+                latents = self._linear("encoder", {c: [Row(x, 0)] for c, x in
+                                                   self._side_by_side("encoder", entering).items()})
+            else:
+                latents = {c: self._of["encoder", c](x) for c, x in entering.items()}
             jt.sync(list(latents.values()))  # at once, so that what must be compiled is compiled in parallel
         self._tidy()
         return latents
@@ -194,37 +228,56 @@ class Networks:
         """(k, latent) float32 -> (k, size, size) float32: sketches as the image decoder sees them."""
         return np.concatenate([made.numpy()[:, 0] for made in self._decoded(component, jt.array(vectors))])
 
-    def decode_into(self, store, places: Sequence[int], component: str, bank, which: List[int]) -> None:
-        """Decode the rows ``which`` of a bank (N, latent) Var into the ``places`` of ``store`` (n, size, size) Var."""
-        padding = -len(which) % NEIGHBOURS if jt.flags.use_cuda else 0
-        done = 0
-        for made in self._decoded(component, rows.take(bank, [*which, *which[-1:] * padding])):
-            rows.keep(made, store, places[done:done + made.shape[0]])
-            done += made.shape[0]  # tidied by what comes after the last component
+    def decode_into(self, wanted: Mapping[str, Tuple[Any, Sequence[int], Any, Sequence[int]]]) -> None:
+        """{component: (store, places, bank, which)}: decode the rows ``which`` of each bank (N, latent) Var into the
+        ``places`` of its store (n, size, size) Var."""
+        if on_gpu():
+            self._decode_side_by_side(wanted)
+            return
+        for component, (store, places, bank, which) in wanted.items():
+            done = 0
+            for made in self._decoded(component, rows.take(bank, which)):
+                rows.keep([made], [store], [places[done:done + made.shape[0]]])
+                done += made.shape[0]  # tidied by what comes after the last component
+
+    def _decode_side_by_side(self, wanted) -> None:
+        for first in range(0, max((len(which) for *_, which in wanted.values()), default=0), NEIGHBOURS):
+            some = {c: (store, places[first:first + NEIGHBOURS], bank, which[first:first + NEIGHBOURS])
+                    for c, (store, places, bank, which) in wanted.items() if len(which) > first}
+            with jt.no_grad():
+                made = self._side_by_side("image_decoder", self._started("image_decoder", {
+                    c: [Row(bank, row * self.config.latent) for row in (*which, *[which[-1]] * NEIGHBOURS)[:NEIGHBOURS]]
+                    for c, (_, _, bank, which) in some.items()}))
+            rows.keep([made.get(c) for c in COMPONENTS], *([some[c][i] if c in some else None for c in COMPONENTS]
+                                                           for i in (0, 1)))
 
     def _decoded(self, component: str, vectors) -> List["jt.Var"]:
         """(n, latent) -> pictures (b, 1, size, size), those of the first b vectors, then of the next; not computed
         yet."""
         network, count, size = self._of["image_decoder", component], len(vectors), self.geometry.window(component).size
         most = max(1, self.batch_bytes // (size * size * self.config.image_widths[-1] * 4))
-        step = NEIGHBOURS if jt.flags.use_cuda else -(-count // -(-count // most))
+        step = NEIGHBOURS if on_gpu() else -(-count // -(-count // most))
         with jt.no_grad():
             # the linear layer in one batch: its weights are larger than its pictures
             grids = network.start(vectors)
+            parts = [grids[first:first + step] for first in range(0, count, step)]
+            if on_gpu():
+                return [self._side_by_side("image_decoder", {component: part})[component] for part in parts]
             # scratch is kept from one batch to the next: its pages would have to be cleared for each again
-            return [self._in_steps("image_decoder", component, grids[first:first + step], tidy=False)
-                    for first in range(0, count, step)]
+            return [self._in_steps("image_decoder", component, part, tidy=False) for part in parts]
 
     def map_features(self, vectors: Mapping[str, Any]) -> Dict[str, "jt.Var"]:
-        """{component: (1, latent) Var, or all of them (latent,) arrays} -> {component: (1, channels, size, size)
-        Var}."""
+        """{component: (latent,) vector as a Row of a Var, or all of them as arrays} -> {component: (1, channels, size,
+        size) Var}."""
         if isinstance(next(iter(vectors.values()), None), np.ndarray):
             vectors = together(vectors)
         with jt.no_grad():
-            features = {}
-            for component, vector in vectors.items():
-                decoder = self._of["feature_decoder", component]
-                features[component] = self._in_steps("feature_decoder", component, decoder.start(vector))
+            if on_gpu():
+                features = self._side_by_side("feature_decoder", self._started(
+                    "feature_decoder", {c: [vector] for c, vector in vectors.items()}))
+            else:
+                features = {c: self._in_steps("feature_decoder", c, self._of["feature_decoder", c].start(
+                    vector.vector(self.config.latent))) for c, vector in vectors.items()}
             jt.sync(list(features.values()))
         self._tidy()
         return features

@@ -247,7 +247,7 @@ class Synthesizer:
         if _shadow_key(near) in self._shadow:
             return self._shadow[_shadow_key(near)]
         wanted = {c: visible(n.weights) for c, n in near.items()}
-        places = {c: self._decode(c, n.key, n.rows[wanted[c]].tolist()) for c, n in near.items()}
+        places = self._decode({c: [(n.key, row) for row in n.rows[wanted[c]].tolist()] for c, n in near.items()})
         return self.networks.shadow({c: store for c, (_, store) in self._decoded.items()}, places,
                                     {c: n.weights[wanted[c]] for c, n in near.items()})
 
@@ -260,25 +260,28 @@ class Synthesizer:
             pending = self._shadow[_shadow_key(near)] = resized(page, 512), parts
         return pending
 
-    def _decode(self, component, key, rows):
-        """Places of a bank's rows, decoded, in the component's store; those that lie there already are not decoded
-        again."""
+    def _decode(self, wanted):
+        """Places of banks' rows, {component: (key of its bank, row) of each}, decoded, in the component's store; those
+        that lie there already are not decoded again."""
         from .pipeline import store
 
-        places, kept = self._decoded.get(component, (None, None))
-        if places is None or len(rows) > places.limit:
-            size = self.geometry.window(component).size
-            places = Places(max(DECODED, len(rows)))
-            kept = store(places.limit, size)
-        keys = [(key, row) for row in rows]
-        # not remembered while it is written: an interrupted decoder leaves half of it
-        self._decoded.pop(component, None)
-        new = places.take(keys)
+        taken, new, found = {}, {}, {}
+        for component, keys in wanted.items():
+            places, kept = self._decoded.get(component, (None, None))
+            if places is None or len(keys) > places.limit:
+                places = Places(max(DECODED, len(keys)))
+                kept = store(places.limit, self.geometry.window(component).size)
+            taken[component], fresh = (places, kept), places.take(keys)
+            if fresh:
+                # not remembered while it is written: an interrupted decoder leaves half of it
+                self._decoded.pop(component, None)
+                new[component] = (kept, [places[n] for n in fresh], self.bank.rows(*fresh[0][0]),
+                                  [row for _, row in fresh])
+            found[component] = [places[n] for n in keys]
         if new:
-            self.networks.decode_into(kept, [places[n] for n in new], component, self.bank.rows(*key),
-                                      [row for _, row in new])
-        self._decoded[component] = places, kept
-        return [places[n] for n in keys]
+            self.networks.decode_into(new)
+        self._decoded.update(taken)
+        return found
 
     def _face_of(self, vectors, variables, pending=None):
         """(picture, ``pending``) of the vectors; ``variables`` gives those of some components as Vars, and a

@@ -342,8 +342,8 @@ class Work:
         self._wrap(networks, "encode", "encode", lambda crops: {c: 1 for c in crops})
         self._wrap(networks, "decode", "decode", lambda component, vectors: {component: len(vectors)})
         if hasattr(networks, "decode_into"):
-            self._wrap(networks, "decode_into", "decode", lambda store, places, component, bank, rows:
-                       {component: len(rows)})
+            self._wrap(networks, "decode_into", "decode",
+                       lambda wanted: {c: len(rows) for c, (*_, rows) in wanted.items()})
         self._wrap(networks, "map_features", "features", lambda vectors: {c: 1 for c in vectors})
         self._wrap(networks, "photograph", "generator", lambda features, *more: {"rest": 1})
 

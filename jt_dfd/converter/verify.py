@@ -169,19 +169,19 @@ def main(options) -> int:
         return 0 if _files(Path(options.a), Path(options.b), options, jittor) else 1
 
 
-def _files(a: Path, b: Path, options, jittor: Jittor, layout=None) -> bool:
+def _files(a: Path, b: Path, options, jittor: Jittor) -> bool:
     if formats.is_rows(a) or formats.is_rows(b):
         return _say(a.name, compare_values(*(
             {BANK: read_rows(path, *bank_format(path), as_stored=True)} for path in (a, b))), options.tolerance)
-    found, ours, _ = recognise(formats.read_any(a), a, options.key_a, layout)
-    other, theirs, _ = recognise(formats.read_any(b), b, options.key_b, layout)
+    found, ours, _ = recognise(formats.read_any(a), a, options.key_a)
+    other, theirs, _ = recognise(formats.read_any(b), b, options.key_b)
     compared = compare_values(ours, theirs)
     agree = _say(a.name, compared, options.tolerance)
     if (found.kind, found.sizes) != (other.kind, other.sizes):
         print(f"  not run: A is a {found}, B a {other}")
         return False
     del ours, theirs
-    return (not options.run or _run(layout or found, a, b, jittor, compared, options.key_a, options.key_b)) and agree
+    return (not options.run or _run(found, a, b, jittor, compared, options.key_a, options.key_b)) and agree
 
 
 def _run(layout: Layout, a: Path, b: Path, jittor: Jittor, compared: Comparison, key_a=None, key_b=None) -> bool:

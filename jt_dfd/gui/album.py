@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from functools import cached_property
 from pathlib import Path
 from typing import List, Optional
 
@@ -14,7 +13,7 @@ from PyQt5.QtCore import QObject, pyqtSignal
 from .. import pictures
 from ..atomic import write_text
 from . import files
-from .background import Mailbox
+from .background import Background
 from .history import Entry
 from .settings import FaceSettings
 
@@ -22,7 +21,7 @@ VECTORS_KEY = "jt_dfd vectors"
 
 
 class Album(QObject):
-    """Everything is done on one thread, in the order it was asked for.
+    """Everything is done on threads, in the order it was asked for.
 
     loaded(list)   entries of earlier windows, newest first
     failed(str)    something could not be written, and why
@@ -34,22 +33,11 @@ class Album(QObject):
     def __init__(self, folder: Path, parent=None):
         super().__init__(parent)
         self.folder, self._run = Path(folder), uuid.uuid4().hex[:8]
-        self._mailbox = Mailbox(self)
-        self._mailbox.arrived.connect(self._tell)
+        self._background = Background(self, in_order=True)
         self._closed = False
 
-    @cached_property
-    def _pool(self):
-        from concurrent.futures import ThreadPoolExecutor  # made when first asked, the window being shown by then
-
-        return ThreadPoolExecutor(1, "album")
-
-    def _tell(self, letter) -> None:
-        if not self._closed:
-            (self.loaded if isinstance(letter, list) else self.failed).emit(letter)
-
     def load(self) -> None:
-        self._do(lambda: self._mailbox.post(read(self.folder)))
+        self._do(lambda: read(self.folder), self.loaded.emit)
 
     def add(self, entry: Entry) -> None:
         entry.path = self.folder / f"{time.time_ns() // 1000000:013d}-{uuid.uuid4().hex[:6]}.png"
@@ -72,20 +60,15 @@ class Album(QObject):
 
         self._do(work)
 
-    def _do(self, work) -> None:
-        def attempt():
-            try:
-                work()
-            except OSError as error:
-                self._mailbox.post(str(error))
-
+    def _do(self, work, done=lambda nothing: None) -> None:
         if not self._closed:
-            self._pool.submit(attempt)
+            self._background.run(work, lambda found: self._closed or done(found),
+                                 lambda problem: self._closed or self.failed.emit(str(problem)))
 
     def close(self) -> None:
         """Finish what there is to write."""
         self._closed = True
-        self._pool.shutdown()
+        self._background.wait(None)
 
 
 def read(folder: Path) -> List[Entry]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, Optional
 
 from PyQt5.QtCore import QObject, QSocketNotifier, pyqtSignal
 
@@ -64,18 +64,23 @@ class Mailbox(QObject):
 
 
 class Background(QObject):
-    """Runs functions on threads and reports in the window's thread.  Keeps count, so that closing can wait."""
+    """Runs functions on threads and reports in the window's thread.  Keeps count, so that closing can wait.
 
-    def __init__(self, parent=None):
+    in_order: one after the other, as they were asked for
+    """
+
+    def __init__(self, parent=None, in_order: bool = False):
         super().__init__(parent)
         self._running = {}  # thread: who is told
+        self._in_order, self._before = in_order, None
         self._mailbox = Mailbox(self)
         self._mailbox.arrived.connect(self._report)
 
     def run(self, function, done, failed) -> None:
         """``done(result)`` or ``failed(exception)`` is called later, in the window's thread."""
-        thread = threading.Thread(target=_work, args=(function, self._mailbox.post), name="background")
+        thread = threading.Thread(target=_work, args=(function, self._mailbox.post, self._before), name="background")
         self._running[thread] = done, failed
+        self._before = thread if self._in_order else None
         thread.start()
 
     def _report(self, letter) -> None:
@@ -83,13 +88,15 @@ class Background(QObject):
         done, failed = self._running.pop(thread)
         failed(error) if error is not None else done(result)
 
-    def wait(self, seconds: float = 20) -> None:
+    def wait(self, seconds: Optional[float] = 20) -> None:
         """Let what is being written be finished."""
         for thread in list(self._running):
             thread.join(seconds)
 
 
-def _work(function, post) -> None:
+def _work(function, post, before) -> None:
+    if before is not None:
+        before.join()
     try:
         result, error = function(), None
     except Exception as problem:

@@ -4,6 +4,8 @@
                  (nth_element: the release's choice of rows, in C++)
     merge        five feature maps onto the canvas in one pass, with gradients
     rows         rows of a variable copied to rows of another
+    linear       linear layers of several networks at once
+    picture_norm each plane normalised by its own statistics, with what follows it, of several networks at once
     shadow       weighted sum of decoded neighbours, masks and clipping in one pass
 
 Each file has ``SHARED`` (arithmetic that both sources use, so that CPU tests cover it), ``CPU`` and ``CUDA`` (each a

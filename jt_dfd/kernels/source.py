@@ -5,6 +5,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import List, Sequence, Tuple
 
 from ..backend import jt
 
@@ -115,6 +116,23 @@ def run(kernel, call: str, shapes, dtypes, inputs, data):
     """
     return jt.code(shapes, dtypes, inputs, cpu_header=cpu_text(kernel), cpu_src=call,
                    cuda_header=cuda_text(kernel), cuda_src=call, data={k: float(v) for k, v in data.items()})
+
+
+#: what a kernel that serves several networks at once has room for: the five components
+SLOTS = 5
+
+
+def slots(things: Sequence) -> Tuple[List[int], int]:
+    """(numbers of those that are not None, how many).  Where there are several, the first fills up the list to SLOTS:
+    a kernel is compiled for one thing and for SLOTS of them, not for every number between."""
+    there = [i for i, thing in enumerate(things) if thing is not None]
+    return there + there[:1] * (SLOTS - len(there) if len(there) > 1 else 0), len(there)
+
+
+def back(things: Sequence, made: Sequence) -> List:
+    """What was made of each slot, in its thing's place."""
+    results = iter(made)
+    return [None if thing is None else next(results).stop_grad() for thing in things]
 
 
 def run_on_cpu(text: str, call: str, shape, inputs, data=None):

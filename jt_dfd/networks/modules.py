@@ -212,22 +212,6 @@ def _fold(arrays, conv: str, norm: str, eps: float, axis: int) -> None:
     arrays[f"{conv}.bias"] = ((arrays[f"{conv}.bias"] - mean) * scale + bias).astype(np.float32)
 
 
-class _Settled(nn.BatchNorm):
-    def execute(self, x):
-        return x * self.scale.broadcast(x, [0, 2, 3]) + self.shift.broadcast(x, [0, 2, 3])
-
-
-def settle(network) -> None:
-    """Compute what each BatchNorm of ``network`` multiplies with and adds once, instead of for every picture: three
-    operators less each.  Results change by rounding, as they do when the compiler joins other operations."""
-    for module in network.modules():
-        if type(module) is nn.BatchNorm:
-            module.scale = (module.weight / jt.sqrt(module.running_var + module.eps)).stop_grad()
-            module.shift = (module.bias - module.running_mean * module.scale).stop_grad()
-            module.__class__ = _Settled
-    jt.sync_all()
-
-
 class _Network(nn.Module):
     """Every sequence of the network as an attribute of its name, with fresh weights."""
 

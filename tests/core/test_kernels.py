@@ -13,6 +13,7 @@ from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
 from jt_dfd.kernels import (
     doubling,
+    linear,
     merge,
     narrow_convolution,
     picture_norm,
@@ -24,7 +25,7 @@ from jt_dfd.kernels import (
     winograd,
 )
 
-KERNELS = (projection, merge, rows, shadow, picture_norm)
+KERNELS = (projection, merge, rows, linear, shadow, picture_norm)
 # what a header-only text needs so that nvcc generates its templates
 INSTANCES = {merge: """
 template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, \
@@ -308,18 +309,33 @@ def test_a_part_s_shadow_fades_towards_its_window_s_rim():
 def test_a_normalisation_takes_along_what_follows_it(relu, inset, mirror):
     x, w, b = random(2, 3, 9, 14) * 3 + 5, random(3, seed=1), random(3, seed=2)
     residual = None if inset is None else random(2, 3, 9 + 2 * inset, 14 + 2 * inset, seed=3)
-    got = picture_norm.finish(*map(jt.array, (x, w, b)), relu=relu, inset=inset or 0, mirror=mirror,
-                              residual=None if inset is None else jt.array(residual)).numpy()
-    want = picture_norm.picture_norm(*map(jt.array, (x, w, b))).numpy()
-    want = np.maximum(want, 0) if relu else want
-    if inset is not None:
-        want = want + residual[:, :, inset:9 + inset, inset:14 + inset]
-    want = np.pad(want, ((0, 0), (0, 0), (mirror, mirror), (mirror, mirror)), "reflect")
-    assert got.shape == want.shape and np.abs(got - want).max() < 1e-6
-    bare = picture_norm.finish(*map(jt.array, (x, w, b)), eps=None).numpy()
-    assert np.abs(bare - (x * w.reshape(-1, 1, 1) + b.reshape(-1, 1, 1))).max() < 1e-5
+    x, w, b, residual = (None if v is None else jt.array(v) for v in (x, w, b, residual))
+    small = jt.array(random(1, 3, 4, 5, seed=4))       # beside it, another size, and one that is left out
+    beside = None if inset is None else jt.array(random(1, 3, 4 + 2 * inset, 5 + 2 * inset, seed=5))
+    got, none, other = picture_norm.finish(
+        [x, None, small], [w] * 3, [b] * 3, relu=relu, inset=inset or 0, mirror=mirror,
+        residuals=None if inset is None else [residual, None, beside])
+    assert none is None
+    for made, given, more in ((got, x, residual), (other, small, beside)):
+        want = picture_norm.picture_norm(given, w, b).numpy()
+        want = np.maximum(want, 0) if relu else want
+        if more is not None:
+            want = want + more.numpy()[:, :, inset:want.shape[2] + inset, inset:want.shape[3] + inset]
+        want = np.pad(want, ((0, 0), (0, 0), (mirror, mirror), (mirror, mirror)), "reflect")
+        assert made.shape == want.shape and np.abs(made.numpy() - want).max() < 1e-6
+    bare, = picture_norm.finish([x], [w], [b], eps=None)
+    assert np.abs(bare.numpy() - (x.numpy() * w.numpy().reshape(-1, 1, 1) + b.numpy().reshape(-1, 1, 1))).max() < 1e-5
     with pytest.raises(ValueError, match="do not fit"):
-        picture_norm.finish(*map(jt.array, (x, w, b)), mirror=9)
+        picture_norm.finish([x], [w], [b], mirror=9)
+
+
+# -- linear layers
+
+def test_a_linear_layer_says_what_does_not_fit():
+    x, w, b = jt.zeros((2, 6)), jt.zeros((3, 4)), jt.zeros(3)
+    for places, bias in (([9], b), ([-1], b), ([0] * 16, b), ([], b), ([0], jt.zeros(4))):
+        with pytest.raises(ValueError, match="linear: "):
+            linear.linear([[linear.Row(x, at) for at in places]], [w], [bias])
 
 
 # -- narrow convolution

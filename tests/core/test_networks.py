@@ -72,45 +72,40 @@ def test_feature_decoder_gives_each_picture_of_a_batch_its_own_statistics():
         assert np.abs(together - alone).max() < 1e-4 * np.abs(alone).max()
 
 
-@pytest.mark.parametrize("kind", ["feature_decoder", "generator", "image_decoder"])
+@pytest.mark.parametrize("kind", ["encoder", "feature_decoder", "generator", "image_decoder"])
 def test_fused_layers_give_what_the_layers_give(kind):
     from jt_dfd.networks import fused
 
-    config = networks.preset("tiny")
-    network = networks.build(kind, config, "nose")
-    network.eval()
-    rng = np.random.default_rng(0)
-    for parameter in network.parameters():   # biases that matter, were they not taken away again
-        parameter.update(jt.array(rng.standard_normal(parameter.shape).astype(np.float32) * 0.3))
-    if kind == "image_decoder":   # folded, as inference does it
-        arrays = {k: np.abs(v) if k.endswith("running_var") else v for k, v in to_arrays(network).items()}
-        load_arrays(network, fold(network, arrays))
-    with jt.no_grad():
-        if kind == "generator":
-            x, layers = jt.array(rng.standard_normal((1, config.feature_channels, 64, 64)).astype(np.float32)), \
-                network.model
-        else:
-            x = network.start(jt.array(rng.standard_normal((2, config.latent)).astype(np.float32)))
-            layers = network.conv
-        want, got = layers(x).numpy(), x
-        for step in fused.steps(layers):
+    """Two networks side by side, as the components' are, and one of them left out."""
+    config, rng = networks.preset("tiny"), np.random.default_rng(0)
+    sequences, pictures, wanted = [], [], []
+    for component in ("nose", "mouth"):
+        network = networks.build(kind, config, component)
+        network.eval()
+        arrays = {name: rng.standard_normal(parameter.shape).astype(np.float32) * np.float32(0.3)   # biases that matter
+                  for name, parameter in network.state_dict().items()}
+        arrays = {k: np.abs(v) if k.endswith("running_var") else v for k, v in arrays.items()}
+        load_arrays(network, fold(network, arrays) if kind == "image_decoder" else arrays)   # as inference does it
+        with jt.no_grad():
+            if kind == "generator":
+                x = jt.array(rng.standard_normal((1, config.feature_channels, 64, 64)).astype(np.float32))
+            elif kind == "encoder":
+                size = config.geometry.window(component).size
+                x = jt.array(rng.standard_normal((2, 1, size, size)).astype(np.float32))
+            else:
+                x = network.start(jt.array(rng.standard_normal((2, config.latent)).astype(np.float32)))
+            layers = network.model if kind == "generator" else network.conv
+            wanted.append(layers(x).numpy())
+        sequences.append(list(layers))
+        pictures.append(x)
+    steps = fused.steps(sequences)
+    for given in (pictures, [None, pictures[1]]):
+        got = given
+        for step in steps:
             got = step(got)
-    assert np.abs(got.numpy() - want).max() < 2e-5 * np.abs(want).max()
-
-
-def test_settled_encoders_give_the_same_latents_but_for_rounding():
-    from jt_dfd.networks.modules import settle
-
-    encoder = networks.build("encoder", networks.preset("tiny"), "eye1")
-    encoder.eval()
-    rng = np.random.default_rng(0)
-    for name, parameter in encoder.state_dict().items():
-        values = rng.standard_normal(parameter.shape).astype(np.float32) * np.float32(0.3)
-        parameter.update(jt.array(np.exp(values) if name.endswith("running_var") else values))
-    x = jt.array(rng.standard_normal((1, 1, 16, 16)).astype(np.float32))
-    want = encoder(x).numpy()
-    settle(encoder)
-    assert np.abs(encoder(x).numpy() - want).max() < 1e-6 * np.abs(want).max()
+        for one, want in zip(got, wanted):
+            assert one is None or np.abs(one.numpy() - want).max() < 2e-5 * np.abs(want).max()
+        assert [one is None for one in got] == [one is None for one in given]
 
 
 def test_folding_changes_nothing_but_rounding():

@@ -5,8 +5,8 @@
 
 namespace emulation {
 struct Call {
-    void *in[16], *out[16];
-    const int64_t *in_shape[16], *out_shape[16];
+    void *in[32], *out[32];
+    const int64_t *in_shape[32], *out_shape[32];
     const double* numbers;
 };
 

@@ -13,7 +13,7 @@ from stand_in import variable
 
 from jt_dfd import guidance, selection
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
-from jt_dfd.kernels import merge, picture_norm, projection, rows, shadow
+from jt_dfd.kernels import linear, merge, picture_norm, projection, rows, shadow
 
 
 def random(*shape, seed=0):
@@ -218,6 +218,26 @@ def test_rows_are_taken_and_kept(emulated, cells):
             rows.take(variable(bank), which)
 
 
+def test_rows_of_several_are_kept(emulated, monkeypatch):
+    """Inputs can only be read here, so the stores are copied to results first, and written there."""
+    pictures, stores = [random(4, 7), random(2, 3001, seed=1)], [random(9, 7, seed=2), random(3, 3001, seed=3)]
+    which, kept = [[8, 0, 3], [1]], []
+
+    def run(kernel, call, shapes, dtypes, inputs, data):
+        for i, store in enumerate(stores):
+            call = (f"memcpy(out{i + 1}_p, in{2 * i + 1}_p, sizeof(float) * {store.size}); "
+                    + call.replace(f"in{2 * i + 1}_p", f"out{i + 1}_p"))
+        kept.extend(emulated.run(kernel, call, [*shapes, *(s.shape for s in stores)], dtypes * 3, inputs, data))
+        return [variable(kept[0])]
+
+    monkeypatch.setattr(rows.source, "run", run)
+    rows.keep([None, *map(variable, pictures)], [None, *map(variable, stores)], [None, *which])
+    for store, places, picture, made in zip(stores, which, pictures, kept[1:]):
+        want = store.copy()
+        want[places] = picture[:len(places)]
+        assert np.array_equal(made, want)
+
+
 # -- shadow
 
 def check_shadow(canvas, counts, not_a_number=False):
@@ -298,20 +318,62 @@ def test_a_picture_without_pixels_is_refused(emulated):
         picture_norm.picture_norm(variable(random(1, 2, 0, 4)), ones, ones)
 
 
-def check_finish(shape, relu, inset, mirror):
+def check_finish(shape, relu, inset, mirror, several=True):
     x, w, b = random(*shape), random(shape[1], seed=1), random(shape[1], seed=2)
     n, c, high, wide = shape
-    residual = random(n, c, high + 2 * inset, wide + 2 * inset, seed=3)
-    got = picture_norm.finish(*map(variable, (x, w, b)), 1e-5, relu, variable(residual), inset, mirror)
-    want = picture_norm._in_float64(x, w, b, x)[0]
-    want = (np.maximum(want, 0) if relu else want) + residual[:, :, inset:inset + high, inset:inset + wide]
-    want = np.pad(want, ((0, 0), (0, 0), (mirror, mirror), (mirror, mirror)), "reflect")
-    assert got.shape == want.shape and np.abs(got - want).max() < 1e-4 * np.abs(want).max()
+    pictures = [None, x, random(n + 1, c, high + 3, wide + 2, seed=4), None] if several else [x]
+    residuals = [v if v is None else random(*v.shape[:2], v.shape[2] + 2 * inset, v.shape[3] + 2 * inset, seed=3)
+                 for v in pictures]
+    made = picture_norm.finish([v if v is None else variable(v) for v in pictures], [variable(w)] * len(pictures),
+                               [variable(b)] * len(pictures), 1e-5, relu,
+                               [v if v is None else variable(v) for v in residuals], inset, mirror)
+    for got, given, residual in zip(made, pictures, residuals):
+        assert (got is None) == (given is None)
+        if given is None:
+            continue
+        want, (high, wide) = picture_norm._in_float64(given, w, b, given)[0], given.shape[2:]
+        want = (np.maximum(want, 0) if relu else want) + residual[:, :, inset:inset + high, inset:inset + wide]
+        want = np.pad(want, ((0, 0), (0, 0), (mirror, mirror), (mirror, mirror)), "reflect")
+        assert got.shape == want.shape and np.abs(got - want).max() < 1e-4 * np.abs(want).max()
 
 
 @pytest.mark.parametrize("relu, inset, mirror", [(False, 0, 0), (True, 0, 1), (False, 1, 1), (True, 2, 3)])
 def test_picture_norm_with_what_follows(emulated, relu, inset, mirror):
-    check_finish((2, 3, 5, 17), relu, inset, mirror)
+    for several in (False, True):
+        check_finish((2, 3, 5, 17), relu, inset, mirror, several)
+
+
+def test_picture_norm_of_a_large_plane(emulated):
+    """By more threads; twice in the same launch as small ones."""
+    emulated.orders = (1, 3)
+    check_finish((1, 2, 128, 131), False, 0, 1)
+
+
+def check_linear(sizes):
+    """sizes: (numbers in, numbers out, vectors) of each layer."""
+    arrays = [random(rows + 3, into + 5, seed=i) for i, (into, _, rows) in enumerate(sizes)]
+    weights, biases = ([random(*shape, seed=7 + i) for i, shape in enumerate(shapes)] for shapes in (
+        [(out, into) for into, out, _ in sizes], [(out,) for _, out, _ in sizes]))
+    inputs = [[linear.Row(v, (r + 3) * v.shape[1] + 5) for r in range(rows)]
+              for v, (_, _, rows) in zip(map(variable, arrays), sizes)]
+    made = linear.linear([None, *inputs], [None, *map(variable, weights)], [None, *map(variable, biases)])
+    assert made[0] is None
+    for a, w, b, got in zip(arrays, weights, biases, made[1:]):
+        want = a[3:, 5:].astype(np.float64) @ w.T.astype(np.float64) + b
+        assert got.shape == want.shape and np.abs(got - want).max() < 1e-5 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("sizes", [
+    [(24, 33, 1)], [(24, 33, 15)], [(4096, 3, 1)], [(4099, 2, 15)], [(1, 1, 2)], [(31, 9, 3), (24, 300, 15), (5, 1, 1)],
+    [(5000, 3, 2), (24, 7, 1)], [(24, 8, 1), (24, 8, 2), (24, 8, 3), (24, 8, 4)]])
+def test_linear_layers(emulated, sizes):
+    check_linear(sizes)
+
+
+@pytest.mark.sanitizer
+def test_linear_layers_sanitized(sanitized):
+    check_linear([(31, 9, 3), (5, 1, 15)])
+    check_linear([(4100, 3, 2)])
 
 
 @pytest.mark.sanitizer
@@ -333,6 +395,7 @@ def without_barrier(text, function, number):
 @pytest.mark.parametrize("kernel, function, number, check", [
     (picture_norm, "block_sum", 0, lambda: check_norm((2, 3, 17, 19))),
     (picture_norm, "block_sum", 1, lambda: check_norm((2, 3, 17, 19))),
+    (linear, "linear_kernel", 0, lambda: check_linear([(4100, 3, 2)])),
     (projection, "block_min", 0, lambda: check_projection(300, 7, 1, 20)),
     (projection, "partition_by_block", 1, lambda: check_projection(600, 7, 1, 20))])
 def test_a_barrier_that_is_missing_would_be_found(emulated, monkeypatch, kernel, function, number, check):
@@ -371,7 +434,8 @@ LAUNCHES = {
     "shadow": (lambda: check_shadow(64, (1,) * 5), ["shadow_kernel"], "canvas = 64"),
     "refine": (lambda: launch_refined(), ["distance_kernel", "chunk_kernel", "choose_kernel", "weights_kernel",
                                           "refine_kernel"], ""),
-    "rows": (lambda: rows.take(variable(random(9, 300)), [3]), ["copy_rows_kernel"], "cells = 300, rows.count = 1"),
+    "rows": (lambda: rows.take(variable(random(9, 300)), [3]), ["copy_rows_kernel"], "cells = 300, count = 1"),
+    "linear": (lambda: check_linear([(24, 33, 2)]), ["linear_kernel"], "outputs = 33, into = 24"),
     "norm": (lambda: check_norm((1, 2, 3, 3)), ["norm_kernel"], "planes = 2, cells = 9"),
 }
 

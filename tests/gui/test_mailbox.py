@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 from conftest import PATIENCE, ROOT
 from PyQt5.QtCore import QEventLoop
@@ -94,3 +95,14 @@ def test_background_work_reports_here(qapp, qtbot):
     background.run(fail, None, lambda error: heard.append(("failed", str(error))))
     qtbot.waitUntil(lambda: len(heard) == 2, timeout=PATIENCE)
     assert set(heard) == {("done", False, True), ("failed", "no")}
+
+
+def test_work_in_order_is_done_one_piece_after_the_other(qtbot):
+    background, done, told = Background(in_order=True), [], []
+    for n, seconds in enumerate((0.1, 0.0, 0.05)):
+        background.run(lambda n=n, seconds=seconds: (time.sleep(seconds), done.append(n)),
+                       lambda _, n=n: told.append(n), told.append)
+    background.run(lambda: 1 // 0, told.append, lambda problem: told.append(type(problem)))
+    background.wait(None)
+    assert done == [0, 1, 2]
+    qtbot.waitUntil(lambda: told == [0, 1, 2, ZeroDivisionError], timeout=PATIENCE)
