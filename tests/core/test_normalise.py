@@ -39,6 +39,11 @@ def test_normalise_returns_the_statistics():
         assert np.allclose(statistics[..., 1], x.var(dims), rtol=1e-5)
 
 
+def test_a_constant_plane_becomes_its_bias():
+    y = normalise(jt.ones((1, 2, 8, 8)) * 3, jt.ones(2), jt.array(np.float32([0.5, -1])))[0].numpy()
+    assert np.array_equal(y[0, :, 0, 0], np.float32([0.5, -1])) and np.ptp(y, axis=(2, 3)).max() == 0
+
+
 def test_normalise_says_what_does_not_fit():
     x, one = jt.zeros((1, 4, 8, 8)), jt.ones(4)
     for options in (dict(mirror=8), dict(residual=x, inset=1), dict(residual=jt.zeros((1, 4, 8, 9)))):

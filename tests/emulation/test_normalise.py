@@ -26,6 +26,13 @@ def test_normalise(emulated, shape, options, together):
     check(shape, together=together, **options)
 
 
+def test_a_plane_that_is_no_number_leaves_the_others_alone(emulated):
+    x, weight, bias, _, _ = normalise.example((2, 2, 9, 9))
+    x[0, 1, 3, 3] = np.nan
+    got = normalise.normalise(*map(variable, (x, weight, bias)))[0]
+    assert np.isnan(got[0, 1]).all() and np.isfinite(got[0, 0]).all() and np.isfinite(got[1]).all()
+
+
 @pytest.mark.sanitizer
 def test_normalise_sanitized(sanitized):
     check((2, 3, 17, 19), together=True, slope=0.0, inset=1, mirror=2)
