@@ -235,15 +235,16 @@ def vgg(kind: str) -> Tuple[Layer, ...]:
 
 # Their modules, in whichever framework.
 
-def maker(nn, conv, conv_transpose, norm: Callable, block: Callable) -> Callable:
-    """A function that makes the module of a record, and of a tuple of them an ``nn.Sequential``.
+def maker(nn, conv, conv_transpose, norm: Callable, block: Callable, sequential: Optional[Callable] = None) -> Callable:
+    """A function that makes the module of a record, and of a tuple of them the module that runs them in order.
 
-    nn: Jittor's or PyTorch's; conv, conv_transpose: its classes in two dimensions; norm, block: make those records'.
+    nn: Jittor's or PyTorch's; conv, conv_transpose: its classes in two dimensions; norm, block: make those records';
+    sequential: a tuple's (default: ``nn.Sequential``).
     """
     activations = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: nn.Tanh(),
                    "leaky_relu": lambda a: nn.LeakyReLU(a.slope)}
     makers: Dict[type, Callable] = {
-        tuple: lambda layers: nn.Sequential(*map(make, layers)),
+        tuple: lambda layers: (sequential or nn.Sequential)(*map(make, layers)),
         Linear: lambda r: nn.Linear(r.into, r.out),
         Conv: lambda c: conv(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding),
         ConvTranspose: lambda c: conv_transpose(c.into, c.out, c.kernel, stride=c.stride, padding=c.padding,

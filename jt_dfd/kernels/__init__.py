@@ -5,7 +5,8 @@
     merge        five feature maps onto the canvas in one pass, with gradients
     rows         rows of a variable copied to rows of another
     linear       linear layers of several networks at once
-    picture_norm each plane normalised by its own statistics, with what follows it, of several networks at once
+    normalise    norm, activation, residual sum and border between two convolutions, with gradients
+    picture_norm the same for inference, of several networks at once
     shadow       weighted sum of decoded neighbours, masks and clipping in one pass
 
 Each file has ``SHARED`` (arithmetic that both sources use, so that CPU tests cover it), ``CPU`` and ``CUDA`` (each a

@@ -9,7 +9,7 @@ import numpy as np
 from .. import layout
 from ..backend import jt, nn
 from ..config import Config
-from ..kernels.picture_norm import picture_norm
+from ..kernels.normalise import normalise
 from ..layout import INITIAL_DEVIATION
 
 
@@ -31,14 +31,14 @@ class PictureNorm(nn.Module):
         self.running_var = jt.ones(channels).stop_grad()
 
     def execute(self, x):
-        return picture_norm(x, self.weight, self.bias, self.eps)
+        return normalise(x, self.weight, self.bias, self.eps)[0]
 
 
 class InstanceNorm(nn.InstanceNorm2d):
     """Affine, without running statistics: Jittor's default, and the release's.  (N, C, H, W) -> the same."""
 
     def execute(self, x):
-        return picture_norm(x, self.weight, self.bias, self.eps)
+        return normalise(x, self.weight, self.bias, self.eps)[0]
 
 
 def _norm(record: layout.Norm):
@@ -49,10 +49,74 @@ def _norm(record: layout.Norm):
     return nn.BatchNorm(record.channels, momentum=record.momentum)
 
 
+class Chain(nn.Sequential):
+    """Layers run in order.  Where a convolution's result is normalised by its own statistics (by every norm but a
+    BatchNorm in evaluation mode or over several ranks), one operator does that and what follows up to the next
+    convolution: activation, residual sum, reflected border.  The convolution's bias has no effect there and a gradient
+    of zero; a running mean contains it.
+
+    (N, C, H, W) -> (N, out, H', W'), or what the layers make of another shape."""
+
+    def execute(self, x):
+        layers, border, at = list(self.layers.values()), 0, 0   # border: reflected pixels that x already has around it
+        while at < len(layers):
+            layer, after = layers[at], layers[at + 1:]
+            if isinstance(layer, _Block) and layer.is_fused():
+                x, border, at = layer.fused(x, border, _border(after)), _border(after), at + 1
+            elif isinstance(layer, nn.ReflectionPad2d):
+                x, border, at = x if border else layer(x), 0, at + 1
+            elif isinstance(layer, (nn.Conv, nn.ConvTranspose)) and after and _is_fused(after[0]):
+                slope = _slope(after[1:])
+                at += 2 + (slope != 1)
+                border = _border(layers[at:])
+                x = _between(layer, x, after[0], slope, mirror=border)
+            else:
+                x, at = layer(x), at + 1
+        return x
+
+
+def _is_fused(norm) -> bool:
+    return isinstance(norm, (PictureNorm, nn.InstanceNorm)) or (
+        type(norm) is nn.BatchNorm and norm.is_train and not jt.in_mpi)
+
+
+def _slope(layers) -> float:
+    """What the activation that comes first multiplies negative numbers with; 1 where none does."""
+    first = layers[0] if layers else None
+    return 0.0 if isinstance(first, nn.ReLU) else first.args[0] if isinstance(first, nn.LeakyReLU) else 1.0
+
+
+def _border(layers) -> int:
+    """The reflected border that the next layer puts around its picture first."""
+    first = layers[0] if layers else None
+    return first.padding if isinstance(first, nn.ReflectionPad2d) else int(isinstance(first, Res) and first.is_fused())
+
+
+def _between(convolution, x, norm, slope: float = 1.0, residual=None, inset: int = 0, mirror: int = 0):
+    """The convolution without its bias, and what ``normalise`` makes of its result."""
+    bias, convolution.bias = convolution.bias, None
+    try:
+        x = convolution(x)
+    finally:
+        convolution.bias = bias
+    together = isinstance(norm, nn.BatchNorm)
+    y, statistics = normalise(x, norm.weight, norm.bias, norm.eps, together, slope, residual, inset, mirror)
+    if together:
+        for running, found in zip((norm.running_mean, norm.running_var),
+                                  (statistics[0, :, 0] + bias, statistics[0, :, 1])):
+            running.update(running + (found.detach() - running) * norm.momentum)
+    return y
+
+
 class _Block(nn.Module):
     def __init__(self, block: layout.Block):
         for name, part in block.parts:
             setattr(self, name, make(part))
+
+    def is_fused(self) -> bool:
+        """Whether its norms are part of ``normalise``; then ``fused(x, border, mirror)`` is what it does to an ``x``
+        with ``border`` reflected pixels around it, and around the result there are ``mirror``."""
+        return _is_fused(self.norm())
 
 
 class Res(_Block):
@@ -61,12 +125,26 @@ class Res(_Block):
     def execute(self, x):
         return x + self.conv_block(x)
 
+    def norm(self):
+        return self.conv_block[2]
+
+    def fused(self, x, border: int, mirror: int):
+        pad, first, norm, _, _, second, last_norm = self.conv_block
+        inner = _between(first, x if border else pad(x), norm, 0.0, mirror=1)
+        return _between(second, inner, last_norm, residual=x, inset=border, mirror=mirror)
+
 
 class Down(_Block):
     """conv 4x4 stride 2, BatchNorm.  (N, C, H, W) -> (N, out, H/2, W/2)"""
 
     def execute(self, x):
         return self.bn(self.conv(x))
+
+    def norm(self):
+        return self.bn
+
+    def fused(self, x, border: int, mirror: int):
+        return _between(self.conv, x, self.bn, mirror=mirror)
 
 
 class Up(_Block):
@@ -75,10 +153,16 @@ class Up(_Block):
     def execute(self, x):
         return self.conv(x)
 
+    def norm(self):
+        return self.conv[1]
+
+    def fused(self, x, border: int, mirror: int):
+        return _between(self.conv[0], x, self.conv[1], mirror=mirror)
+
 
 _BLOCKS = {"res": Res, "down": Down, "up": Up}
 #: the module of a record of layout.py
-make = layout.maker(nn, nn.Conv, nn.ConvTranspose, _norm, lambda block: _BLOCKS[block.kind](block))
+make = layout.maker(nn, nn.Conv, nn.ConvTranspose, _norm, lambda block: _BLOCKS[block.kind](block), Chain)
 
 
 def initialise(module) -> None:

@@ -94,8 +94,9 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
         restore_signals()
     import jittor
 
-    from . import graph_lock, tf32
+    from . import graph_lock, host, tf32
 
+    host.keep_freed_memory()
     if _prepared is not None and "use_cuda" not in _prepared.users:
         jittor.flags.use_cuda = int(_prepared.device == "cuda" and bool(jittor.has_cuda))
     tf32.apply(jittor)

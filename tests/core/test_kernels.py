@@ -16,6 +16,7 @@ from jt_dfd.kernels import (
     linear,
     merge,
     narrow_convolution,
+    normalise,
     picture_norm,
     picture_norm_last,
     projection,
@@ -25,7 +26,7 @@ from jt_dfd.kernels import (
     winograd,
 )
 
-KERNELS = (projection, merge, rows, linear, shadow, picture_norm)
+KERNELS = (projection, merge, rows, linear, shadow, picture_norm, normalise)
 # what a header-only text needs so that nvcc generates its templates
 INSTANCES = {merge: """
 template void jt_dfd_merge<{T}>(const {T}*, const {T}*, const {T}*, const {T}*, const {T}*, {T}*, \
@@ -317,7 +318,7 @@ def test_a_normalisation_takes_along_what_follows_it(relu, inset, mirror):
         residuals=None if inset is None else [residual, None, beside])
     assert none is None
     for made, given, more in ((got, x, residual), (other, small, beside)):
-        want = picture_norm.picture_norm(given, w, b).numpy()
+        want = normalise.normalise(given, w, b)[0].numpy()
         want = np.maximum(want, 0) if relu else want
         if more is not None:
             want = want + more.numpy()[:, :, inset:want.shape[2] + inset, inset:want.shape[3] + inset]
@@ -356,23 +357,6 @@ def test_narrow_convolution_refuses_what_does_not_fit():
     for weight, bias in (((1, 4, 3, 3), 1), ((5, 3, 3, 3), 5), ((1, 3, 9, 3), 1), ((2, 3, 3, 3), 1)):
         with pytest.raises(ValueError, match="do not fit"):
             narrow_convolution.narrow_convolution(x, jt.zeros(weight), jt.zeros(bias))
-
-
-# -- picture norm
-
-def test_picture_norm_equals_its_reference_forward_and_backward():
-    x, w, b, seed = (jt.array(random(*s, seed=i)) for i, s in enumerate(((2, 5, 33, 70), (5,), (5,), (2, 5, 33, 70))))
-    results = []
-    for impl in ("kernel", "reference"):
-        y = picture_norm.picture_norm(x, w, b, 1e-5, impl)
-        results.append([v.numpy() for v in [y] + jt.grad((y * seed).sum(), [x, w, b])])
-    for got, want in zip(*results):
-        assert got.shape == want.shape and np.abs(got - want).max() < 1e-4 * np.abs(want).max()
-
-
-def test_picture_norm_of_a_constant_plane_is_its_bias():
-    y = picture_norm.picture_norm(jt.ones((1, 2, 8, 8)) * 3, jt.ones(2), jt.array(np.float32([0.5, -1]))).numpy()
-    assert np.array_equal(y[0, :, 0, 0], np.float32([0.5, -1])) and np.ptp(y, axis=(2, 3)).max() == 0
 
 
 # -- winograd

@@ -1,6 +1,7 @@
 """CUDA kernels on the CPU; see emulator.py.  Nothing here needs a GPU, Jittor or a compile of it."""
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,3 +33,15 @@ def emulated(monkeypatch, programs):
     made = emulator.Emulator(programs)
     monkeypatch.setattr(source, "run", lambda *arguments: [stand_in.variable(v) for v in made.run(*arguments)])
     return made
+
+
+@pytest.fixture(params=["address", "thread"])
+def sanitized(request, emulated, programs):
+    """``emulated`` under a sanitizer, in one order; skipped where a program with it does not run."""
+    try:
+        nothing = SimpleNamespace(SHARED="", CUDA="")
+        emulator.Emulator(programs, request.param).run(nothing, ";", [(1,)], ["int32"], [], {})
+    except (emulator.Fault, RuntimeError) as error:
+        pytest.skip(f"{request.param} sanitizer does not work here: {str(error).splitlines()[-1]}")
+    emulated.sanitizer, emulated.orders = request.param, (3,)
+    return emulated

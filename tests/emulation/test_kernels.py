@@ -9,23 +9,11 @@ from types import SimpleNamespace
 import emulator
 import numpy as np
 import pytest
-from emulator import Emulator
 from stand_in import variable
 
 from jt_dfd import guidance, selection
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
-from jt_dfd.kernels import linear, merge, picture_norm, projection, rows, shadow
-
-
-@pytest.fixture(params=["address", "thread"])
-def sanitized(request, emulated, programs):
-    """``emulated`` under a sanitizer, in one order; skipped where a program with it does not run."""
-    try:
-        Emulator(programs, request.param).run(SimpleNamespace(SHARED="", CUDA=""), ";", [(1,)], ["int32"], [], {})
-    except (emulator.Fault, RuntimeError) as error:
-        pytest.skip(f"{request.param} sanitizer does not work here: {str(error).splitlines()[-1]}")
-    emulated.sanitizer, emulated.orders = request.param, (3,)
-    return emulated
+from jt_dfd.kernels import linear, merge, normalise, picture_norm, projection, rows, shadow
 
 
 def random(*shape, seed=0):
@@ -298,38 +286,6 @@ def test_shadow_sanitized(sanitized):
 
 # -- normalisation
 
-def check_norm(shape, mean=4.0):
-    """To the kernel's own tolerance (picture_norm.self_test)."""
-    x, w, b = random(*shape) * np.float32(0.5) + np.float32(mean), random(shape[1], seed=1), random(shape[1], seed=2)
-    seed = random(*shape, seed=3)
-    function = picture_norm._PictureNorm(1e-5)
-    got = [function.execute(variable(x), variable(w), variable(b))]
-    got += function.grad(variable(seed))
-    for value, want in zip(got, picture_norm._in_float64(x, w, b, seed)):
-        assert value.shape == want.shape
-        assert np.abs(value - want).max(initial=0) <= 1e-4 * np.abs(want).max(initial=1)
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 7, 9), (1, 5, 64, 64), (3, 2, 15, 17), (1, 2, 1, 257), (70, 1, 3, 3),
-                                   (0, 3, 4, 4), (1, 1, 1, 1), (1, 3, 16, 16), (1, 2, 129, 127)])
-def test_picture_norm(emulated, shape):
-    for mean in (0.0, 4.0):
-        check_norm(shape, mean)
-
-
-def test_a_plane_that_is_no_number_leaves_the_others_alone(emulated):
-    x = random(2, 2, 9, 9)
-    x[0, 1, 3, 3] = np.nan
-    got = picture_norm.picture_norm(variable(x), variable(np.ones(2, np.float32)), variable(np.zeros(2, np.float32)))
-    assert np.isnan(got[0, 1]).all() and np.isfinite(got[0, 0]).all() and np.isfinite(got[1]).all()
-
-
-def test_a_picture_without_pixels_is_refused(emulated):
-    ones = variable(np.ones(2, np.float32))
-    with pytest.raises(ValueError, match="picture norm"):
-        picture_norm.picture_norm(variable(random(1, 2, 0, 4)), ones, ones)
-
-
 def check_finish(shape, relu, inset, mirror, several=True):
     x, w, b = random(*shape), random(shape[1], seed=1), random(shape[1], seed=2)
     n, c, high, wide = shape
@@ -343,7 +299,7 @@ def check_finish(shape, relu, inset, mirror, several=True):
         assert (got is None) == (given is None)
         if given is None:
             continue
-        want, (high, wide) = picture_norm._in_float64(given, w, b, given)[0], given.shape[2:]
+        want, (high, wide) = normalise.in_float64(given, w, b, None, given)["result"], given.shape[2:]
         want = (np.maximum(want, 0) if relu else want) + residual[:, :, inset:inset + high, inset:inset + wide]
         want = np.pad(want, ((0, 0), (0, 0), (mirror, mirror), (mirror, mirror)), "reflect")
         assert got.shape == want.shape and np.abs(got - want).max() < 1e-4 * np.abs(want).max()
@@ -390,7 +346,6 @@ def test_linear_layers_sanitized(sanitized):
 
 @pytest.mark.sanitizer
 def test_picture_norm_sanitized(sanitized):
-    check_norm((2, 3, 17, 19))
     check_finish((1, 2, 4, 9), True, 1, 2)
 
 
@@ -405,8 +360,8 @@ def without_barrier(text, function, number):
 
 
 @pytest.mark.parametrize("kernel, function, number, check", [
-    (picture_norm, "block_sum", 0, lambda: check_norm((2, 3, 17, 19))),
-    (picture_norm, "block_sum", 1, lambda: check_norm((2, 3, 17, 19))),
+    (picture_norm, "block_sum", 0, lambda: check_finish((2, 3, 17, 19), False, 0, 0, False)),
+    (picture_norm, "block_sum", 1, lambda: check_finish((2, 3, 17, 19), False, 0, 0, False)),
     (linear, "linear_kernel", 0, lambda: check_linear([(4100, 3, 2)])),
     (projection, "block_min", 0, lambda: check_projection(300, 7, 1, 20)),
     (projection, "partition_by_block", 1, lambda: check_projection(600, 7, 1, 20))])
@@ -448,7 +403,7 @@ LAUNCHES = {
                                           "refine_kernel"], ""),
     "rows": (lambda: rows.take(variable(random(9, 300)), [3]), ["copy_rows_kernel"], "cells = 300, count = 1"),
     "linear": (lambda: check_linear([(24, 33, 2)]), ["linear_kernel"], "outputs = 33, into = 24"),
-    "norm": (lambda: check_norm((1, 2, 3, 3)), ["norm_kernel"], "planes = 2, cells = 9"),
+    "norm": (lambda: check_finish((1, 2, 3, 3), False, 0, 0, False), ["norm_kernel"], "planes = 2, cells = 9"),
 }
 
 
@@ -470,17 +425,9 @@ def gradient_of_merge(emulated):
     function.grad(variable(random(1, 1, 64, 64)))
 
 
-def gradient_of_norm(emulated):
-    function = picture_norm._PictureNorm(1e-5)
-    function.execute(*(variable(random(*s)) for s in ((1, 2, 3, 3), (2,), (2,))))
-    emulated.refuse = 1
-    function.grad(variable(random(1, 2, 3, 3)))
-
-
-@pytest.mark.parametrize("call, kernel", [(gradient_of_merge, "unmerge_kernel"), (gradient_of_norm, "unnorm_kernel")])
-def test_a_refused_launch_of_a_gradient(emulated, call, kernel):
-    with pytest.raises(RuntimeError, match=f"kernel {kernel} "):
-        call(emulated)
+def test_a_refused_launch_of_a_gradient(emulated):
+    with pytest.raises(RuntimeError, match="kernel unmerge_kernel "):
+        gradient_of_merge(emulated)
 
 
 def test_no_queries_launch_nothing(emulated):

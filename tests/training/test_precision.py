@@ -13,6 +13,7 @@ from jt_dfd.errors import UserError
 from jt_dfd.networks import half
 from jt_dfd.training import feed, loop, losses, precision
 from jt_dfd.training.interrupt import Interrupt
+from jt_dfd.training.optimiser import Adam
 
 
 @pytest.fixture
@@ -93,13 +94,22 @@ def test_an_overflow_lowers_the_scale_and_takes_the_same_step(pairs, embedding, 
     assert "overflowed; the loss scale is" in capfd.readouterr().err
 
 
-def test_gradients_that_no_scale_mends_still_stop_the_run(pairs, embedding, tmp_path, on_cpu):
+def test_gradients_that_no_scale_mends_still_stop_the_run(pairs, embedding, tmp_path, on_cpu, monkeypatch):
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", mixed_precision=1, gan=0.0)
+    backward = Adam.backward
+    monkeypatch.setattr(Adam, "backward", lambda self, loss: backward(self, loss) * float("nan"))
+    with pytest.raises(UserError, match="no longer finite"):
+        loop.run(trainer, options, False, ["train"])
+    assert trainer.adam.scale == 1 and trainer.adam._adam.n_step == 1
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_at_any_scale(pairs, embedding, tmp_path, on_cpu):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", mixed_precision=1, gan=0.0)
     weight = trainer.generator.model[1].weight
     weight.update(weight * float("nan"))
     with pytest.raises(UserError, match="no longer finite"):
         loop.run(trainer, options, False, ["train"])
-    assert trainer.adam.scale == 1 and trainer.adam._adam.n_step == 1
+    assert trainer.adam.scale == precision.FIRST_SCALE
 
 
 def test_a_checkpoint_written_with_it_goes_on_without_it(pairs, tmp_path, on_cpu):
