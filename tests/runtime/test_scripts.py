@@ -109,8 +109,9 @@ def test_the_version_is_the_packages_own():
     import jt_dfd
 
     # without setuptools, which environments of Python 3.12 and newer do not hold
-    program = ("import runpy, sys, types; sys.modules['setuptools'] = types.SimpleNamespace(find_packages=lambda **_: [], "
-               "setup=lambda **words: print(words['version'])); runpy.run_path('setup.py')")
+    program = ("import runpy, sys, types; sys.modules['setuptools'] = types.SimpleNamespace("
+               "find_packages=lambda **_: [], setup=lambda **words: print(words['version'])); "
+               "runpy.run_path('setup.py')")
     said = subprocess.check_output([sys.executable, "-c", program], cwd=str(ROOT))
     assert said.decode().split() == [jt_dfd.__version__]
 
