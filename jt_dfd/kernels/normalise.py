@@ -8,6 +8,7 @@ pictures or more; here it is two passes each way.  ``picture_norm.finish`` is th
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def self_test():
     out = []
     for shape, options in (((3, 4, 7, 9), {"together": True, "slope": 0.0, "mirror": 2}),
                            ((2, 3, 40, 33), {"slope": 0.2, "inset": 1, "mirror": 1})):
-        arrays = example(shape, **options)
+        arrays: Any = example(shape, **options)
         got = computed(*arrays, **options)
         for name, want in in_float64(*arrays, **options).items():
             error = np.abs(got[name] - want).max() / np.abs(want).max()

@@ -82,14 +82,21 @@ def _is_fused(norm) -> bool:
 
 def _slope(layers) -> float:
     """What the activation that comes first multiplies negative numbers with; 1 where none does."""
-    first = layers[0] if layers else None
-    return 0.0 if isinstance(first, nn.ReLU) else first.args[0] if isinstance(first, nn.LeakyReLU) else 1.0
+    for first in layers[:1]:
+        if isinstance(first, nn.ReLU):
+            return 0.0
+        if isinstance(first, nn.LeakyReLU):
+            return first.args[0]
+    return 1.0
 
 
 def _border(layers) -> int:
     """The reflected border that the next layer puts around its picture first."""
-    first = layers[0] if layers else None
-    return first.padding if isinstance(first, nn.ReflectionPad2d) else int(isinstance(first, Res) and first.is_fused())
+    for first in layers[:1]:
+        if isinstance(first, nn.ReflectionPad2d):
+            return first.padding
+        return int(isinstance(first, Res) and first.is_fused())
+    return 0
 
 
 def _between(convolution, x, norm, slope: float = 1.0, residual=None, inset: int = 0, mirror: int = 0):
