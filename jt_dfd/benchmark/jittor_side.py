@@ -36,9 +36,11 @@ class JittorSide(Side):
 
     def tidy(self):
         if getattr(self, "device", None):
+            from ..pipeline import release_memory
+
             jt.sync_all(True)
             super().tidy()
-            jt.gc()
+            release_memory()
 
     def memory(self):
         if self.device == "cpu":
