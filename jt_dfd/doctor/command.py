@@ -43,7 +43,7 @@ def _examine(options) -> int:
     from . import report as doctor
 
     device = "cuda" if options.gpu else options.device
-    report = doctor.examine(device)
+    report = doctor.examine(device, options.warm)
     print(json.dumps(report, indent=2, sort_keys=True) if options.json else doctor.words(report, options.warm),
           flush=True)
     if not report["can_start"]:

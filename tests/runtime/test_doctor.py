@@ -86,6 +86,21 @@ def test_a_compiled_jittor_that_does_not_start_is_an_error(run, tmp_path):
     assert status == 1 and "undefined symbol" in out and "--warm" in out
 
 
+def test_warming_compiles_again_what_does_not_start(run, tmp_path):
+    """As after another compiler of the same version: the mark stands, and Jittor rebuilds its tools and ends."""
+    site = fake_jittor.make(tmp_path / "site")
+    place = dict(PYTHONPATH=str(site), FAKE_CACHE=str(tmp_path / "cache"), JT_DFD_JITTOR="installed")
+    run("from jt_dfd import runtime; runtime.start('cpu')", **place)
+    (site / "sitecustomize.py").write_text(
+        "from jt_dfd.doctor import report as doctor\ndoctor.has_weights = lambda folder: False\n")
+    package, once = site / "jittor/__init__.py", tmp_path / "once"
+    package.write_text(f"import os, sys\nif not os.path.exists({str(once)!r}):\n    open({str(once)!r}, 'w').close()\n"
+                       "    print('jit_utils updated, please rerun your command.')\n    sys.exit(0)\n"
+                       + package.read_text())
+    status, out, err = run([DOCTOR, "--warm", "--device", "cpu"], **place)
+    assert once.exists() and status == 0 and "Jittor starts on the CPU" in out and "missing" not in out, out + err
+
+
 def test_help(run):
     status, out, err = run([DOCTOR, "--help"])
     assert status == 0 and "--warm" in out and "--gpu" in out and "Exit status" in out
