@@ -152,9 +152,52 @@ def in_float64(x, weight, bias, residual, gradient, together=False, slope=1.0, i
 _SIZES = ('const jt_dfd::Between shape = {(int)in0_shape0, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, '
           '(int)data["together"], (int)data["inset"], (int)data["mirror"], (float)data["slope"]}; ')
 
+# What picture_norm's texts have too: a place in a picture with a reflected border, the statistics of a plane on a CPU
+# (sums of a block in float32, of the blocks in float64), and the sum over a block of threads, in every thread.
+MIRRORED = r"""
+namespace jt_dfd {
+JT_DFD_SHARED int mirrored(int at, int size) { return at < 0 ? -at : at < size ? at : 2 * size - 2 - at; }
+}
+"""
+PLANE_SUMS = r"""
+namespace jt_dfd {
+inline void plane_sums(const float* in, int cells, float* mean, double* squares) {
+    const int block = 4096;
+    double total = 0;
+    for (int start = 0; start < cells; start += block) {
+        int end = start + block < cells ? start + block : cells;
+        float sum = 0;
+        for (int i = start; i < end; i++) sum += in[i];
+        total += sum;
+    }
+    const float m = *mean = (float)(total / cells);
+    *squares = 0;
+    for (int start = 0; start < cells; start += block) {
+        int end = start + block < cells ? start + block : cells;
+        float sum = 0;
+        for (int i = start; i < end; i++) { float t = in[i] - m; sum += t * t; }
+        *squares += sum;
+    }
+}
+}
+"""
+BLOCK_SUM = r"""
+namespace jt_dfd {
+__device__ inline float block_sum(float v, float* scratch) {
+    for (int step = 16; step; step >>= 1) v += __shfl_down_sync(0xffffffffu, v, step);
+    if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = v;
+    __syncthreads();
+    float sum = 0;
+    for (int i = 0; i < (int)blockDim.x / 32; i++) sum += scratch[i];
+    __syncthreads();
+    return sum;
+}
+}
+"""
+
 # parts of a plane: its mean, and the sum of squared distances from it.  statistics: mean and variance.  sums of a
 # plane: of gradient * normalised, of gradient
-SHARED = r"""
+SHARED = MIRRORED + r"""
 namespace jt_dfd {
 struct Between { int pictures, channels, height, width, together, inset, mirror; float slope; };
 
@@ -183,7 +226,7 @@ JT_DFD_SHARED int shown_at(int at, int size, int mirror, int* where) {
 }
 """
 
-CPU = r"""
+CPU = PLANE_SUMS + r"""
 namespace jt_dfd {
 // what the gradient of a bordered picture is for row `row` of the picture
 inline const float* row_of_gradient(const float* gradient, int row, const Between& f, float* scratch) {
@@ -208,22 +251,9 @@ inline void jt_dfd_normalise(const float* x, const float* weight, const float* b
     #pragma omp parallel for
     for (int g = 0; g < groups; g++) {
         for (int i = 0; i < planes; i++) {
-            const int p = g + i * f.channels, block = 4096;
-            const float* in = x + (int64_t)p * cells;
-            double total = 0, squares = 0;   // of blocks, whose own sums are float32
-            for (int start = 0; start < cells; start += block) {
-                const int end = start + block < cells ? start + block : cells;
-                float sum = 0;
-                for (int k = start; k < end; k++) sum += in[k];
-                total += sum;
-            }
-            const float m = parts[2 * p] = (float)(total / cells);
-            for (int start = 0; start < cells; start += block) {
-                const int end = start + block < cells ? start + block : cells;
-                float sum = 0;
-                for (int k = start; k < end; k++) { const float t = in[k] - m; sum += t * t; }
-                squares += sum;
-            }
+            const int p = g + i * f.channels;
+            double squares;
+            plane_sums(x + (int64_t)p * cells, cells, parts + 2 * p, &squares);
             parts[2 * p + 1] = (float)squares;
         }
         float *mean = statistics + 2 * g, *variance = mean + 1;
@@ -321,22 +351,9 @@ inline void jt_dfd_unnormalise(const float* x, const float* weight, const float*
 
 # a block of threads a plane.  A picture's own statistics are ready within its block; those of a batch are combined by
 # a second launch, in every block
-CUDA = r"""
+CUDA = BLOCK_SUM + r"""
 namespace jt_dfd {
 const int BETWEEN_THREADS = 256;
-
-// the sum over the block, in every thread
-__device__ inline float between_sum(float v, float* scratch) {
-    for (int step = 16; step; step >>= 1) v += __shfl_down_sync(0xffffffffu, v, step);
-    if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = v;
-    __syncthreads();
-    float sum = 0;
-    for (int i = 0; i < BETWEEN_THREADS / 32; i++) sum += scratch[i];
-    __syncthreads();
-    return sum;
-}
-
-__device__ inline int inside(int at, int size) { return at < 0 ? -at : at < size ? at : 2 * size - 2 - at; }
 
 __global__ void normalise_kernel(const float* x, const float* weight, const float* bias, const float* residual,
                                  Between f, float eps, int measure, int apply, float* y, float* statistics,
@@ -348,10 +365,10 @@ __global__ void normalise_kernel(const float* x, const float* weight, const floa
     if (measure) {
         float sum = 0;
         for (int i = threadIdx.x; i < cells; i += BETWEEN_THREADS) sum += in[i];
-        mean = between_sum(sum, scratch) / cells;
+        mean = block_sum(sum, scratch) / cells;
         sum = 0;
         for (int i = threadIdx.x; i < cells; i += BETWEEN_THREADS) { float t = in[i] - mean; sum += t * t; }
-        sum = between_sum(sum, scratch);
+        sum = block_sum(sum, scratch);
         variance = sum / cells;
         if (threadIdx.x == 0) { parts[2 * p] = mean; parts[2 * p + 1] = sum; }
     }
@@ -365,7 +382,7 @@ __global__ void normalise_kernel(const float* x, const float* weight, const floa
     const int wide = f.width + 2 * f.mirror, all = wide * (f.height + 2 * f.mirror), outer = f.width + 2 * f.inset;
     const float* more = residual ? residual + (int64_t)p * outer * (f.height + 2 * f.inset) : nullptr;
     for (int i = threadIdx.x; i < all; i += BETWEEN_THREADS) {
-        const int row = inside(i / wide - f.mirror, f.height), column = inside(i % wide - f.mirror, f.width);
+        const int row = mirrored(i / wide - f.mirror, f.height), column = mirrored(i % wide - f.mirror, f.width);
         float v = (in[row * f.width + column] - mean) * scale + shift;
         if (v < 0) v *= f.slope;
         if (more) v += more[(row + f.inset) * outer + column + f.inset];
@@ -410,8 +427,8 @@ __global__ void unnormalise_kernel(const float* x, const float* weight, const fl
                     to_residual[(int64_t)p * tall * outer + i] = 0;
             }
         }
-        products = between_sum(a, scratch);
-        total = between_sum(b, scratch);
+        products = block_sum(a, scratch);
+        total = block_sum(b, scratch);
         if (threadIdx.x == 0) { sums[2 * p] = products; sums[2 * p + 1] = total; }
     }
     if (!apply) return;

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..backend import jt
 from . import source
-from .normalise import in_float64
+from .normalise import BLOCK_SUM, MIRRORED, PLANE_SUMS, in_float64
 
 
 def finish(pictures: Sequence, weights: Sequence, biases: Sequence, eps: Optional[float] = 1e-5, relu: bool = False,
@@ -81,7 +81,7 @@ def _add(slot: int, first: int, residual: str) -> str:
             f"(int)in{first}_shape3}}; ")
 
 
-SHARED = r"""
+SHARED = MIRRORED + r"""
 namespace jt_dfd {
 struct Picture {   // planes = N * C
     const float *x, *weight, *bias, *residual;
@@ -100,33 +100,10 @@ inline int planes_of(const Pictures& all) {
     for (int i = 0; i < all.count; i++) planes += all.p[i].planes;
     return planes;
 }
-JT_DFD_SHARED int mirrored(int at, int size) { return at < 0 ? -at : at < size ? at : 2 * size - 2 - at; }
 }
 """
 
-CPU = r"""
-namespace jt_dfd {
-inline void plane_statistics(const float* in, int cells, double eps, float* mean, float* rate) {
-    // sums of a block in float32, of the blocks in float64
-    const int block = 4096;
-    double total = 0, squares = 0;
-    for (int start = 0; start < cells; start += block) {
-        int end = start + block < cells ? start + block : cells;
-        float sum = 0;
-        for (int i = start; i < end; i++) sum += in[i];
-        total += sum;
-    }
-    const float m = *mean = (float)(total / cells);
-    for (int start = 0; start < cells; start += block) {
-        int end = start + block < cells ? start + block : cells;
-        float sum = 0;
-        for (int i = start; i < end; i++) { float t = in[i] - m; sum += t * t; }
-        squares += sum;
-    }
-    *rate = (float)(1 / std::sqrt(squares / cells + eps));
-}
-}
-
+CPU = PLANE_SUMS + r"""
 inline void jt_dfd_norm(const jt_dfd::Pictures& all, double eps) {
     const int planes = jt_dfd::planes_of(all);
     #pragma omp parallel for
@@ -138,7 +115,11 @@ inline void jt_dfd_norm(const jt_dfd::Pictures& all, double eps) {
         const int wide = width + 2 * all.mirror, high = f.height + 2 * all.mirror;
         const float* in = f.x + (int64_t)p * cells;
         float mean = 0, rate = 1;
-        if (eps >= 0) jt_dfd::plane_statistics(in, cells, eps, &mean, &rate);
+        if (eps >= 0) {
+            double squares;
+            jt_dfd::plane_sums(in, cells, &mean, &squares);
+            rate = (float)(1 / std::sqrt(squares / cells + eps));
+        }
         float scale = rate * f.weight[p % f.channels], shift = f.bias[p % f.channels];
         const int outer = width + 2 * all.inset;
         for (int row = 0; row < high; row++) {
@@ -160,20 +141,9 @@ inline void jt_dfd_norm(const jt_dfd::Pictures& all, double eps) {
 """
 
 # a block of threads a plane
-CUDA = r"""
+CUDA = BLOCK_SUM + r"""
 namespace jt_dfd {
 const int NORM_THREADS = 256, LARGE = 16384;
-
-// the sum over the block, in every thread
-__device__ inline float block_sum(float v, float* scratch) {
-    for (int step = 16; step; step >>= 1) v += __shfl_down_sync(0xffffffffu, v, step);
-    if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = v;
-    __syncthreads();
-    float sum = 0;
-    for (int i = 0; i < (int)blockDim.x / 32; i++) sum += scratch[i];
-    __syncthreads();
-    return sum;
-}
 
 __global__ void __launch_bounds__(4 * NORM_THREADS) norm_kernel(Pictures all, float eps) {
     __shared__ float scratch[32];
