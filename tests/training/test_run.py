@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -156,13 +157,9 @@ def test_a_full_disk_keeps_the_last_checkpoint_whole(pairs, embedding, small_dis
 
     def fill(batch, number, parts):
         if number == 2:
-            with open(small_disk / "ballast", "wb") as f:
-                try:
-                    while True:
-                        f.write(bytes(1 << 16))
-                        f.flush()
-                except OSError:
-                    pass
+            with suppress(OSError), open(small_disk / "ballast", "wb", buffering=0) as f:
+                while True:
+                    f.write(bytes(1 << 12))
         return step(batch, number, parts)
 
     trainer.step = fill
