@@ -235,13 +235,14 @@ def vgg(kind: str) -> Tuple[Layer, ...]:
 
 # Their modules, in whichever framework.
 
-def maker(nn, conv, conv_transpose, norm: Callable, block: Callable, sequential: Optional[Callable] = None) -> Callable:
+def maker(nn, conv, conv_transpose, norm: Callable, block: Callable, sequential: Optional[Callable] = None,
+          tanh: Optional[Callable] = None) -> Callable:
     """A function that makes the module of a record, and of a tuple of them the module that runs them in order.
 
     nn: Jittor's or PyTorch's; conv, conv_transpose: its classes in two dimensions; norm, block: make those records';
-    sequential: a tuple's (default: ``nn.Sequential``).
+    sequential: a tuple's (default: ``nn.Sequential``); tanh: makes a tanh (default: ``nn.Tanh``).
     """
-    activations = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: nn.Tanh(),
+    activations = {"relu": lambda a: nn.ReLU(), "tanh": lambda a: (tanh or nn.Tanh)(),
                    "leaky_relu": lambda a: nn.LeakyReLU(a.slope)}
     makers: Dict[type, Callable] = {
         tuple: lambda layers: (sequential or nn.Sequential)(*map(make, layers)),

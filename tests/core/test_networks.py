@@ -108,6 +108,25 @@ def test_fused_layers_give_what_the_layers_give(kind):
         assert [one is None for one in got] == [one is None for one in given]
 
 
+def test_a_pixel_far_beyond_black_or_white_leaves_a_gradient():
+    """Weights as another tool may have left them: some pixels are hundreds before the tanh, whose gradient is 0 there
+    and as ever elsewhere."""
+    from jt_dfd.networks.modules import Tanh
+
+    x = np.array([0, -0.5, 3, 44, 45, -60, 300, -3e38], np.float32)
+    variable = jt.array(x)
+    y = Tanh()(variable)
+    assert np.array_equal(y.numpy(), jt.tanh(jt.array(x)).numpy())
+    assert np.allclose(jt.grad(y.sum(), variable).numpy(), 1 - np.tanh(x.astype(np.float64)) ** 2, rtol=0, atol=1e-6)
+
+    generator = networks.build("generator", preset("tiny"))
+    last = [m for m in generator.modules() if isinstance(m, jt.nn.Conv)][-1]
+    last.weight *= 3000
+    features = jt.array(np.random.default_rng(0).standard_normal((1, 6, 64, 64), np.float32))
+    gradients = jt.grad(generator(features).abs().mean(), generator.parameters())
+    assert all(np.isfinite(g.numpy()).all() for g in gradients)
+
+
 def test_folding_changes_nothing_but_rounding():
     import weights
 

@@ -15,7 +15,7 @@ def test_from_the_papers_data_to_weights_that_draw(root, tmp_path, monkeypatch):
     assert subprocess.call([sys.executable, str(root / "tools/prepare_data.py"), *words, "--out",
                             str(tmp_path / "set")]) == 0
     words = [sys.executable, str(root / "tools/train_all.py"), "--data", str(tmp_path / "set"), "--out",
-             str(tmp_path), "--preset", "tiny", "--steps", "20", "--batch", "2",
+             str(tmp_path), "--preset", "tiny", "--steps", "60", "--batch", "2",
              "--perceptual-network", "off", "--device", "cpu", "--set", "generator_width=12", "latent=16",
              "--synthesis-lr", "1e-4"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=3600)
@@ -27,8 +27,8 @@ def test_from_the_papers_data_to_weights_that_draw(root, tmp_path, monkeypatch):
     again = subprocess.run(words, capture_output=True, timeout=3600, text=True)
     assert again.returncode == 0 and again.stderr.count("finished already") == 2
     # more of stage I would make stage II's work worthless: said before a step
-    more = subprocess.run([*words, "--embedding-steps", "30"], capture_output=True, timeout=3600, text=True)
-    assert more.returncode == 2 and "--embedding-steps 20" in more.stderr and "[1/4]" not in more.stdout
+    more = subprocess.run([*words, "--embedding-steps", "70"], capture_output=True, timeout=3600, text=True)
+    assert more.returncode == 2 and "--embedding-steps 60" in more.stderr and "[1/4]" not in more.stdout
     from jt_dfd import Synthesizer
 
     synthesizer = Synthesizer(tmp_path / "params", "cpu")

@@ -28,13 +28,14 @@ def everything(pairs):
 
 
 def test_stage_one_overfits_eight_sketches(pairs, tmp_path, everything):
-    trainer, options = embedding_trainer(pairs, tmp_path / "run", component="mouth", steps=10000, lr=3e-3)
+    trainer, options = embedding_trainer(pairs, tmp_path / "run", component="mouth", steps=300, lr=3e-3)
     batch = everything(trainer, options)
     sketch = batch.crops["mouth"]
     of_the_mean = losses.mse(sketch.mean(dims=(0,), keepdims=True), sketch).item()
-    values = steps(trainer, batch, 150)
-    # 0.05 where the mean sketch is at 0.2: strokes are where they were drawn
-    assert values["mouth"] < of_the_mean / 4
+    values = steps(trainer, batch, 300)
+    # strokes are where they were drawn.  Initial weights differ between C++ libraries: a seventh to a thirteenth of it
+    # over five seeds with two of them
+    assert values["mouth"] < of_the_mean / 5
 
 
 def in_numpy(made, real, scales):
