@@ -65,7 +65,7 @@ def main(arguments=None) -> int:
 def _synthesize(options) -> int:
     from ..drawings.words import HINTS
     from ..errors import UserError
-    from ..selection import START_REFINEMENT, check_k
+    from ..kernels.selection import START_REFINEMENT, check_k
     from ..synthesizer import Synthesizer, refine_amounts
     from . import batch
 

@@ -14,11 +14,10 @@ from typing import Any, Dict, List, NamedTuple
 
 import numpy as np
 
-from .. import selection
 from ..backend import jt
 from ..checkpoints import SHARED_BANK, Folder
 from ..components import COMPONENTS
-from ..kernels import projection
+from ..kernels import projection, selection
 from .bank import ROWS_FILE, banks_of, encoders_digest
 from .options import OptionsError
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from conftest import CANVAS, CHANNELS, ROWS, WIDTH, K, random
 
-from jt_dfd import selection
 from jt_dfd.components import COMPONENTS, Geometry
+from jt_dfd.kernels import selection
 
 pytestmark = pytest.mark.gpu
 

@@ -58,7 +58,7 @@ def test_the_status_and_the_arguments_pass_through():
 
 
 def test_an_input_error_is_a_value_error_to_callers_of_the_library():
-    from jt_dfd import selection
+    from jt_dfd.kernels import selection
 
     with pytest.raises(ValueError):
         selection.check_k(0)
