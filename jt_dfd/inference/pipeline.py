@@ -17,7 +17,7 @@ from ..networks import channels_last, fused, half
 from ..networks.loading import load_arrays
 from ..networks.modules import Res, Up, fold
 from ..pictures import resized, to_input
-from ..runtime import tf32, ways
+from ..runtime import gpu, ways
 
 #: bytes of one layer's output up to which pictures are decoded together (ours, measured: more in one batch falls out
 #: of the processor's caches and gets slower)
@@ -211,7 +211,7 @@ class Networks:
         if not crops:
             return {}
         # without TF32: a latent that is off by a thousandth has other neighbours
-        with jt.no_grad(), tf32.exact(jt):
+        with jt.no_grad(), gpu.exact(jt):
             packed, at, entering = jt.array(np.concatenate([to_input(c).ravel() for c in crops.values()])), 0, {}
             for component, crop in crops.items():
                 entering[component] = packed[at:at + crop.size].reshape((1, 1, *crop.shape))

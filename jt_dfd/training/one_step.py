@@ -15,7 +15,7 @@ from ..backend import jt
 from ..components import COMPONENTS
 from ..config import preset
 from ..networks import loading as named
-from ..runtime import tf32
+from ..runtime import gpu
 
 Result = Tuple[str, float, float]
 BATCH = 2
@@ -28,7 +28,7 @@ def self_test() -> List[Result]:
     """[(check, largest error, tolerance)] on the device in use."""
     results = []
     for stage, make in (("stage I", _embedding), ("stage II", _synthesis)):
-        with tf32.exact(jt):
+        with gpu.exact(jt):
             here = _step(make)
             results += [(f"{stage}, {name}", here[name], room) for name, room in
                         (("gradient against differences", 0.05), ("fall of the loss in one small step", 0.0))]
