@@ -113,7 +113,7 @@ def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix="jt_dfd_") as folder:
         source, target = os.path.join(folder, "photograph.png"), os.path.join(folder, "sketch.png")
         pictures.write_png(source, photograph)
-        child = Child("jt_dfd.data.from_photo:Process", show=False)
+        child = Child("jt_dfd.data.portrait:Process", show=False)
         try:
             child.ask("sketch", photograph=source, target=target, style=style)
         except (UserError, ChildError) as error:

@@ -81,7 +81,7 @@ def _synthesize(options) -> int:
         raise UserError("no pictures found in " + ", ".join(options.sketch))
     sketcher = None
     if options.from_photo:
-        from ..data.from_photo import PhotographSketcher
+        from ..data.portrait import PhotographSketcher
 
         sketcher = PhotographSketcher(options.from_photo)
     synthesizer = Synthesizer(options.params or _DEMO, options.device, options.precision)

@@ -17,10 +17,9 @@ from ..kernels.merge import merge
 from ..networks import loading as named
 from ..networks.perceptual import NOT_INSTALLED, PerceptualLoss, load_features, stlpips_file
 from . import feed, losses, parallel, precision, sheets
-from .bank import encoders_digest
+from .bank import Projected, encoders_digest
 from .optimiser import Adam, MovingAverage, learning_rate
 from .options import OptionsError, SynthesisOptions
-from .projected import Projected
 from .weights import begin_with, open_weights
 
 PART = "synthesis"
