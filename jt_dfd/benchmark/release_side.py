@@ -81,7 +81,7 @@ class Networks:
     """As ``pipeline.Networks``, the release's way.  Called under ``no_grad``."""
 
     def __init__(self, folder):
-        from ..networks.loading import load_arrays
+        from ..networks import load_arrays
 
         self.geometry, self._of = folder.config.geometry, {}
         for kind in ("encoder", "image_decoder", "feature_decoder"):

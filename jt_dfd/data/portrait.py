@@ -17,6 +17,7 @@ from . import align
 from .index import Landmarks
 from .models import ModelMissing
 from .sketching import DEFAULT_STYLE, Sketcher
+from .sources import Rejected, person_mask
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,6 @@ SURE = 0.9999
 MAX_CUT_OFF = 0.03
 
 
-class Rejected(Exception):
-    """This photograph makes no training pair; the message is the reason, for the report."""
-
-
 @dataclass
 class Portrait:
     """A face in the canonical frame: (512, 512, 3) uint8 RGB, its landmarks there (None: unknown), and remarks."""
@@ -89,8 +86,6 @@ class PortraitMaker:
             raise Rejected(f"unreadable: {str(error).split(': ', 1)[-1]}") from None
         if self.options.background != "masks":
             return self.from_picture(picture, landmarks)
-        from .celebamask import person_mask
-
         return self.from_picture(picture, landmarks, person_mask(path))
 
     def from_picture(self, picture: np.ndarray, landmarks: Optional[Landmarks] = None,

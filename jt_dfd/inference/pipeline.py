@@ -13,8 +13,7 @@ from ..checkpoints import Folder
 from ..components import COMPONENTS, GRID
 from ..kernels import linear, merge, rows, shadow
 from ..kernels.linear import Row
-from ..networks import channels_last, fused, half
-from ..networks.loading import load_arrays
+from ..networks import channels_last, fused, half, load_arrays
 from ..networks.modules import Res, Up, fold
 from ..pictures import resized, to_input
 from ..runtime import gpu, ways

@@ -31,7 +31,6 @@ from ..data import index
 from ..data.augment import Augmentation
 from ..errors import UserError
 from ..kernels import projection, selection
-from ..networks import loading as named
 from ..pictures import to_input
 from .options import OptionsError
 from .weights import open_weights
@@ -67,7 +66,7 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
     encoders = {}
     for component in COMPONENTS:
         encoders[component] = networks.build("encoder", config, component)
-        named.into_network(encoders[component], folder.network("encoder", component), folder.path)
+        networks.into_network(encoders[component], folder.network("encoder", component), folder.path)
         encoders[component].eval()
     chosen = {}
     for gender, numbers in groups.items():
