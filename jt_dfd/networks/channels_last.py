@@ -16,7 +16,7 @@ from ..kernels import doubling, winograd
 from ..kernels.narrow_convolution import MAX_CHANNELS, narrow_convolution
 from ..kernels.picture_norm_last import picture_norm_last
 from .fused import NORMS
-from .modules import Res, Up
+from .modules import Res, Tanh, Up
 
 
 def steps(layers) -> List[Callable]:
@@ -71,7 +71,7 @@ def _step(layer) -> Callable:
         return lambda x: _convolution(x, layer)
     if isinstance(layer, nn.ReLU):
         return lambda x: jt.maximum(x, 0.0)
-    if isinstance(layer, nn.Tanh):
+    if isinstance(layer, Tanh):
         return jt.tanh
     if isinstance(layer, nn.Identity):
         return lambda x: x

@@ -41,7 +41,7 @@ class InstanceNorm(nn.InstanceNorm2d):
         return normalise(x, self.weight, self.bias, self.eps)[0]
 
 
-class Tanh(nn.Tanh):
+class Tanh(nn.Module):
     """Its gradient made of its result.  Jittor's is 1 / cosh(x)^2, which is not a number from |x| = 44.4 on: a
     generator with a few pixels as far beyond black or white could not be trained.  Any shape -> the same."""
 
@@ -188,7 +188,7 @@ class Up(_Block):
 _BLOCKS = {"res": Res, "down": Down, "up": Up}
 #: the module of a record of layout.py
 make = layout.maker(nn, nn.Conv, nn.ConvTranspose, _norm, lambda block: _BLOCKS[block.kind](block), Chain,
-                    lambda: Tanh())
+                    Tanh)
 
 
 def initialise(module) -> None:
