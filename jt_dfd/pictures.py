@@ -1,4 +1,5 @@
-"""Pictures in and out: any common file as pixels, the release's own reading of a sketch, and PNG files out.
+"""Pictures in and out: any common file as pixels, the release's own reading of a sketch, PNG files, and sheets of
+pictures side by side.
 
 A sketch is one channel, black strokes on white.  Of a colour picture the release reads channel 0 (red); ``to_sketch``
 does the same.  What a person meant by a drawing on real paper is the business of :mod:`jt_dfd.drawings`.
@@ -9,7 +10,7 @@ import os
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Iterable, Tuple, Union
+from typing import Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -314,3 +315,54 @@ def labelled(cells: Iterable[Tuple[str, np.ndarray]], size: int = 512) -> np.nda
         sheet.paste(Image.fromarray(picture).convert("RGB").resize((size, size)), (left, gap))
         draw.text((left, size + 2 * gap), words, "black", font)
     return np.asarray(sheet)
+
+
+SHEET_GAP = 4
+
+
+def greys_of(batch) -> List[np.ndarray]:
+    """(N, 1, H, W) in [-1, 1] -> N pictures (H, W, 3) uint8."""
+    return [np.repeat(p, 3, 2) for p in pictures_of(batch)]
+
+
+def pictures_of(batch) -> List[np.ndarray]:
+    """(N, C, H, W) in [-1, 1] -> N pictures (H, W, C) uint8, as the release turns outputs into pixels."""
+    values = np.asarray(batch.numpy(), np.float32).transpose(0, 2, 3, 1)
+    return list(to_pixels(values))
+
+
+def sheet_row(groups: Sequence[List[np.ndarray]], size: int) -> np.ndarray:
+    """groups: lists of equal length; the i-th pictures of all groups stand side by side, then the next ones."""
+    import cv2
+
+    cells = []
+    for members in zip(*groups):
+        for picture in members:
+            if picture.shape[0] != size:
+                picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+            cells += [picture, np.full((size, SHEET_GAP, 3), 255, np.uint8)]
+    return np.hstack(cells)
+
+
+def sheet_captions(words: Sequence[str], size: int, times: int = 1) -> np.ndarray:
+    """A strip that says what stands below, for rows of ``times`` sets of pictures of ``size`` pixels."""
+    import cv2
+
+    strip = np.full((18, times * len(words) * (size + SHEET_GAP), 3), 255, np.uint8)
+    for n in range(times * len(words)):
+        word = words[n % len(words)]
+        cv2.putText(strip, word, (n * (size + SHEET_GAP) + 2, 13), cv2.FONT_HERSHEY_SIMPLEX,
+                    min(0.45, size / (17 * len(word))), (60, 60, 60), 1, cv2.LINE_AA)
+    return strip
+
+
+def sheet_of(rows: List[np.ndarray]) -> Optional[np.ndarray]:
+    """Rows one below the other, padded to the widest; None where there are none."""
+    if not rows:
+        return None
+    width = max(r.shape[1] for r in rows)
+    out = []
+    for r in rows:
+        out += [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=255),
+                np.full((SHEET_GAP, width, 3), 255, np.uint8)]
+    return np.vstack(out)

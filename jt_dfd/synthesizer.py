@@ -145,7 +145,7 @@ class Synthesizer:
 
         runtime.start(device)
         from .inference import pipeline
-        from .inference.manifold import FeatureBank
+        from .inference.pipeline import FeatureBank
 
         if precision == "half" and pipeline.device() != "cuda":
             raise InputError("half precision needs a GPU: Jittor's convolutions on a CPU are float32 only, and in "

@@ -130,7 +130,7 @@ class Jittor(JittorSide):
         """(function of a batch: the step of ``training/loop.py`` without its log; function that makes one).  ``batch``
         is over all ranks, as in the options."""
         from ..data.dataset import Batch
-        from ..training import parallel, precision
+        from ..training import optimiser, parallel
         from ..training.embedding import EmbeddingTrainer
         from ..training.options import EmbeddingOptions, SynthesisOptions
         from ..training.synthesis import SynthesisTrainer
@@ -152,7 +152,7 @@ class Jittor(JittorSide):
             return Batch(crops, sketch, photo, [], tuple(range(mine)), 0, number)
 
         def run(given):
-            losses, apply = precision.step(trainer, given, given.step, trainer.parts)
+            losses, apply = optimiser.finite_step(trainer, given, given.step, trainer.parts)
             apply()
             jt.sync_all()
             return losses

@@ -29,7 +29,7 @@ class Release(JittorSide):
         return {**super().facts(), "decodes": self.request["release_decodes"]}
 
     def load(self):
-        from ..inference.manifold import FeatureBank
+        from ..inference.pipeline import FeatureBank
 
         self.banks = FeatureBank(self.folder)
         return Networks(self.folder)

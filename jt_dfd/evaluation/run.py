@@ -10,8 +10,7 @@ from .. import checkpoints
 from ..atomic import write_text
 from ..components import COMPONENTS
 from ..data import index
-from ..pictures import resized, rgb, write_png
-from ..training import sheets
+from ..pictures import resized, rgb, sheet_captions, sheet_of, sheet_row, write_png
 from . import judges, metrics
 
 #: pictures on which no distance of two sets is computed
@@ -75,7 +74,7 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
         out["caveat"] = (f"Frechet and kernel distance need {FEW + 1} pictures or more: not computed on "
                          f"{first['pictures']}.")
     out["bank_rows"] = {g: int(folder.bank("rest", g).shape[0]) for g in (folder.genders or (checkpoints.SHARED_BANK,))}
-    out["sheet"] = sheets.stack(sheets_)
+    out["sheet"] = sheet_of(sheets_)
     return out
 
 
@@ -181,8 +180,8 @@ def _sheet(sketches, examples, real, canvas, words, most: int = 12):
     chosen = _chosen(len(sketches), most)
     groups = [[rgb(sketches[i]) for i in chosen]]
     groups += [[faces[i] for i in chosen] for faces in examples] + [[real[i] for i in chosen]]
-    return sheets.stack([sheets.captions(words, canvas, min(2, len(chosen))),
-                         *(sheets.row([g[i:i + 2] for g in groups], canvas) for i in range(0, len(chosen), 2))])
+    return sheet_of([sheet_captions(words, canvas, min(2, len(chosen))),
+                     *(sheet_row([g[i:i + 2] for g in groups], canvas) for i in range(0, len(chosen), 2))])
 
 
 def as_table(result: Dict[str, Any]) -> str:

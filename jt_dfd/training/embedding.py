@@ -10,7 +10,8 @@ from .. import checkpoints, networks
 from ..backend import jt, nn
 from ..components import COMPONENTS, PARTS
 from ..config import Config
-from . import feed, losses, parallel, precision, sheets
+from ..pictures import greys_of, sheet_of, sheet_row
+from . import feed, losses, optimiser, parallel
 from .optimiser import Adam, learning_rate
 from .options import EmbeddingOptions
 from .weights import begin_with
@@ -36,7 +37,7 @@ class EmbeddingTrainer:
                                                     for kind in KINDS]) if options.init else []
         for pair in self.networks.values():
             parallel.same_weights(pair.values())
-        scale = precision.prepare(options, [n for pair in self.networks.values() for n in pair.values()])
+        scale = optimiser.begin_mixed(options, [n for pair in self.networks.values() for n in pair.values()])
         self.optimisers = {part: Adam(list(pair.values()), options.beta1, options.beta2, scale, options.accumulate)
                            for part, pair in self.networks.items()}
 
@@ -132,10 +133,10 @@ class EmbeddingTrainer:
             for batch in feed.first(data, 6):
                 for part in self.parts:
                     made = self.reconstruct(part, batch.crops[part][:6])
-                    rows.append(sheets.row([sheets.grey(batch.crops[part][:6]), sheets.grey(made)], 128))
+                    rows.append(sheet_row([greys_of(batch.crops[part][:6]), greys_of(made)], 128))
                 break
         self._train(True)
-        return sheets.stack(rows)
+        return sheet_of(rows)
 
     # what a checkpoint holds
 

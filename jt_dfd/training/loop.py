@@ -23,7 +23,7 @@ from ..backend import jt
 from ..data import index
 from ..errors import UserError
 from ..pictures import PictureError
-from . import feed, parallel, precision
+from . import feed, optimiser, parallel
 from . import options as option_files
 from .bank import other_encoders
 from .interrupt import Interrupt
@@ -105,7 +105,7 @@ class Run:
         if parallel.world() > 1:
             yield f"to save and stop: kill -USR1 {os.getppid()} (Ctrl-C ends mpirun's processes before they can save)"
         if o.mixed_precision:
-            yield precision.words(o)
+            yield optimiser.mixed_words(o)
         yield from o.notes
 
     # the loop
@@ -197,7 +197,7 @@ class Run:
         o = self.options
         if step == 0:
             self.trainer.prepare(batch, parts)
-        values, apply = precision.step(self.trainer, batch, step, parts, self.note)
+        values, apply = optimiser.finite_step(self.trainer, batch, step, parts, self.note)
         # nothing has moved yet: weights and moments are those of the step before
         bad = [n for n, v in values.items() if not np.isfinite(v)]
         if bad:

@@ -15,7 +15,8 @@ from ..components import COMPONENTS
 from ..config import Config
 from ..kernels.merge import merge
 from ..networks.perceptual import NOT_INSTALLED, PerceptualLoss, load_features, stlpips_file
-from . import feed, losses, parallel, precision, sheets
+from ..pictures import greys_of, pictures_of, sheet_captions, sheet_of, sheet_row
+from . import feed, losses, optimiser, parallel
 from .bank import Projected, encoders_digest
 from .optimiser import Adam, MovingAverage, learning_rate
 from .options import OptionsError, SynthesisOptions
@@ -61,7 +62,7 @@ class SynthesisTrainer:
         self.begun_with = self._begin() if options.init else []
         parallel.same_weights(self.made_by + ([self.discriminator] if self.discriminator else []))
         # not the encoders, whose latents have to be those of inference, and not the perceptual loss
-        scale = precision.prepare(options, self.made_by + ([self.discriminator] if self.discriminator else []))
+        scale = optimiser.begin_mixed(options, self.made_by + ([self.discriminator] if self.discriminator else []))
         chosen = [network for name, network in self._parts() if options.trains(name)]
         self.adam = Adam(chosen, options.beta1, options.beta2, scale, options.accumulate)
         self.adam_discriminator: Any = None
@@ -190,7 +191,7 @@ class SynthesisTrainer:
                     sums[name] = sums.get(name, 0.0) + value.item() * len(batch)
                 count += len(batch)
                 if self.options.frechet:
-                    faces, photos = faces + sheets.colour(fake), photos + sheets.colour(batch.photo)
+                    faces, photos = faces + pictures_of(fake), photos + pictures_of(batch.photo)
         found = {f"held_out/{name}": value / count for name, value in sums.items()}
         return {**found, **({"held_out/frechet": self._frechet(faces, photos)} if len(faces) > 2 else {})}
 
@@ -210,15 +211,14 @@ class SynthesisTrainer:
         rows = []
         with jt.no_grad(), self.average.applied():
             for batch in feed.first(data, 8):
-                count = len(batch) // 2 * 2 or 1
-                rows.append(sheets.captions(("sketch", "shadow", "face", "photograph"), self.config.canvas,
-                                            min(2, count)))
+                count, size = len(batch) // 2 * 2 or 1, self.config.canvas
+                rows.append(sheet_captions(("sketch", "shadow", "face", "photograph"), size, min(2, count)))
                 faces = self.generator(self.features(batch.crops))[:count]
-                groups = [sheets.grey(batch.sketch[:count]), self._shadows(batch.crops, count), sheets.colour(faces),
-                          sheets.colour(batch.photo[:count])]
-                rows += [sheets.row([g[i:i + 2] for g in groups], self.config.canvas) for i in range(0, count, 2)]
+                groups = [greys_of(batch.sketch[:count]), self._shadows(batch.crops, count), pictures_of(faces),
+                          pictures_of(batch.photo[:count])]
+                rows += [sheet_row([g[i:i + 2] for g in groups], size) for i in range(0, count, 2)]
                 break
-        return sheets.stack(rows)
+        return sheet_of(rows)
 
     def _shadows(self, crops, count: int):
         """The drawing as the image decoders understood it, merged like feature maps."""
@@ -232,7 +232,7 @@ class SynthesisTrainer:
         if not self._image_decoders:
             return [np.full((self.config.canvas, self.config.canvas, 3), 255, np.uint8)] * count
         drawn = {c: self._image_decoders[c](self.encoders[c](crops[c][:count])) for c in COMPONENTS}
-        return sheets.grey(merge(drawn, self.geometry))
+        return greys_of(merge(drawn, self.geometry))
 
     # what a checkpoint holds
 

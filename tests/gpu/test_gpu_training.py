@@ -44,7 +44,7 @@ def test_mixed_precision_reaches_float32_s_loss(jt, training, pairs, embedding, 
     """8 pairs learnt by heart in 100 steps.  Without the GAN, whose losses wander too far to be compared; the run that
     is killed below has it, in mixed precision."""
     from jt_dfd.networks import half
-    from jt_dfd.training import feed, losses, precision
+    from jt_dfd.training import feed, losses, optimiser
 
     reached = {}
     for mixed in (0, 1):
@@ -55,7 +55,7 @@ def test_mixed_precision_reaches_float32_s_loss(jt, training, pairs, embedding, 
         of_the_mean = losses.l1(batch.photo.mean(dims=(0,), keepdims=True), batch.photo).item()
         last = []
         for step in range(100):
-            values, apply = precision.step(trainer, batch, step, trainer.parts, print)
+            values, apply = optimiser.finite_step(trainer, batch, step, trainer.parts, print)
             assert np.isfinite(list(values.values())).all()
             apply()
             jt.sync_all()

@@ -13,7 +13,7 @@ from jt_dfd.components import COMPONENTS
 from jt_dfd.config import preset
 from jt_dfd.data import index, outlines
 from jt_dfd.errors import UserError
-from jt_dfd.pictures import to_sketch
+from jt_dfd.pictures import pictures_of, to_sketch
 from jt_dfd.training import loop
 from jt_dfd.training.bank import BankError, banks_of, build_banks
 from jt_dfd.training.command import export_weights, train_synthesis
@@ -68,7 +68,6 @@ def exported(pairs, embedding, tmp_path_factory):
 def test_the_exported_folder_makes_the_face_that_was_trained(pairs, embedding, exported):
     from jt_dfd import Synthesizer
     from jt_dfd.backend import jt
-    from jt_dfd.training import sheets
 
     folder = checkpoints.open_folder(exported / "params")
     path = exported / "params" / checkpoints.network_path("generator")
@@ -80,7 +79,7 @@ def test_the_exported_folder_makes_the_face_that_was_trained(pairs, embedding, e
     trainer, _ = synthesis_trainer(pairs, embedding, exported / "other", init=str(exported / "run"), gan=0.0)
     drawn = {c: trainer.geometry.crop(to_sketch(sketch, 64), c)[None, None] for c in COMPONENTS}
     crops = {c: jt.array((crop.astype(np.float32) - 127.5) / 127.5) for c, crop in drawn.items()}
-    expected = sheets.colour(trainer.generator(trainer.features(crops)))[0]
+    expected = pictures_of(trainer.generator(trainer.features(crops)))[0]
     import cv2
 
     enlarged = cv2.resize(expected, (512, 512), interpolation=cv2.INTER_CUBIC)

@@ -11,14 +11,14 @@ from jt_dfd import runtime
 from jt_dfd.backend import jt
 from jt_dfd.errors import UserError
 from jt_dfd.networks import half
-from jt_dfd.training import feed, loop, losses, precision
+from jt_dfd.training import feed, loop, losses, optimiser
 from jt_dfd.training.interrupt import Interrupt
 from jt_dfd.training.optimiser import Adam
 
 
 @pytest.fixture
 def on_cpu(monkeypatch):
-    monkeypatch.setattr(precision, "ON_CPU", True)
+    monkeypatch.setattr(optimiser, "ON_CPU", True)
 
 
 def everything(trainer, options):
@@ -34,7 +34,7 @@ def overfit(trainer, batch, steps):
     """What the last step says; its l1 is the mean over the last quarter of the steps: a single one says little."""
     seen = []
     for step in range(steps):
-        values, apply = precision.step(trainer, batch, step, trainer.parts)
+        values, apply = optimiser.finite_step(trainer, batch, step, trainer.parts)
         apply()
         jt.sync_all()
         seen.append(values["l1"])
@@ -86,7 +86,7 @@ def test_an_overfit_reaches_the_same_loss(pairs, embedding, tmp_path, on_cpu):
 
 
 def test_an_overflow_lowers_the_scale_and_takes_the_same_step(pairs, embedding, tmp_path, on_cpu, monkeypatch, capfd):
-    monkeypatch.setattr(precision, "FIRST_SCALE", 2.0 ** 40)
+    monkeypatch.setattr(optimiser, "FIRST_SCALE", 2.0 ** 40)
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", mixed_precision=1, steps=2, save_every=2)
     assert loop.run(trainer, options, False, ["train"])
     assert 1 <= trainer.adam.scale < 2.0 ** 40 and trainer.adam.scale == trainer.adam_discriminator.scale
@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_any_scale(pairs, embedding, 
     weight.update(weight * float("nan"))
     with pytest.raises(UserError, match="no longer finite"):
         loop.run(trainer, options, False, ["train"])
-    assert trainer.adam.scale == precision.FIRST_SCALE
+    assert trainer.adam.scale == optimiser.FIRST_SCALE
 
 
 def test_a_checkpoint_written_with_it_goes_on_without_it(pairs, tmp_path, on_cpu):
@@ -137,7 +137,7 @@ def test_on_a_cpu_it_is_ignored_with_a_line(pairs, tmp_path, capfd):
 
 @pytest.mark.parametrize("gains, word", [(True, "loss scale"), (False, "no tensor cores.*float32")])
 def test_it_goes_by_the_gpu(monkeypatch, gains, word):
-    monkeypatch.setattr(precision, "jt", SimpleNamespace(flags=SimpleNamespace(use_cuda=1)))
+    monkeypatch.setattr(optimiser, "jt", SimpleNamespace(flags=SimpleNamespace(use_cuda=1)))
     monkeypatch.setattr(runtime, "half_precision_gains", lambda: gains)
     options = SimpleNamespace(mixed_precision=1)
-    assert precision.mixed(options) is gains and re.search(word, precision.words(options))
+    assert optimiser.is_mixed(options) is gains and re.search(word, optimiser.mixed_words(options))
