@@ -30,7 +30,7 @@ def _option(default, text: str, **extra):
     return field(default=default, metadata={"help": text, **extra})
 
 
-@dataclass
+@dataclass(eq=False, repr=False)   # nobody compares or prints them whole, and each --help would compile that
 class Options:
     """What both stages share."""
 
@@ -104,7 +104,7 @@ class Options:
         return next(f for f in fields(cls) if f.name == name).metadata["help"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class EmbeddingOptions(Options):
     """Stage I: one autoencoder a component, MSE (paper) or MSE over several scales (ours), Adam (paper)."""
 
@@ -124,7 +124,7 @@ class EmbeddingOptions(Options):
             raise OptionsError(f"--scales must be from 1 to {MAX_SCALES}, not {self.scales}")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SynthesisOptions(Options):
     """Stage II: GAN + L1 + feature matching + perceptual, encoders frozen (paper); numbers ours."""
 
