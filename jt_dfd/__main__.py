@@ -8,7 +8,7 @@ from .cli import run
 
 #: job -> module and function, the same that tools/JOB.py runs
 JOBS = {
-    "synthesize": "inference.command:main", "draw": "gui.app:main", "doctor": "doctor.command:main",
+    "synthesize": "inference.command:main", "draw": "gui.app:main", "doctor": "doctor:main",
     "prepare_data": "data.command:prepare_data", "generate_faces": "data.command:generate_faces",
     "train_all": "training.command:train_all", "train_embedding": "training.command:train_embedding",
     "build_bank": "training.command:build_bank", "train_synthesis": "training.command:train_synthesis",

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence
 
 from .errors import UserError
-from .runtime.signals import die_with_parent
+from .runtime.process import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
 

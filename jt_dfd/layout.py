@@ -11,7 +11,7 @@ checkpoints.  Read from here are
     the PyTorch modules         converter/torch_layers.py
     names and shapes            ``specification``, which every checkpoint is held against
     the sizes in a checkpoint   ``sizes``, the way back
-    counts of operations        benchmark/flops.py
+    counts of operations        benchmark/stages.py
     the benchmark's yardstick   benchmark/release_side.py
     what a conversion runs      converter/sides.py
 

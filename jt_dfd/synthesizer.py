@@ -10,8 +10,10 @@ computed again.
 """
 from __future__ import annotations
 
+import hashlib
 import time
 import warnings
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
@@ -22,10 +24,8 @@ from . import drawings
 from .checkpoints import open_folder
 from .components import COMPONENTS, MERGE_ORDER
 from .errors import InputError
-from .guidance import visible
-from .memory import Places, Recent, digest
+from .kernels.selection import check_anchor, check_k, visible
 from .pictures import resized, to_sketch
-from .selection import check_anchor, check_k
 
 #: neighbours projected on (release; the paper says 10)
 DEFAULT_K = 15
@@ -72,6 +72,55 @@ class Result:
         return self.reading.warnings if self.reading else ()
 
 
+def digest(array: np.ndarray) -> bytes:
+    """16 bytes that stand for an array's contents."""
+    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
+
+
+class Recent:
+    """A dictionary of at most ``limit`` entries, which forgets the least recently used."""
+
+    def __init__(self, limit: int):
+        self._entries: "OrderedDict" = OrderedDict()
+        self.limit = limit
+
+    def __contains__(self, key) -> bool:
+        return key in self._entries
+
+    def __getitem__(self, key):
+        self._entries.move_to_end(key)
+        return self._entries[key]
+
+    def __setitem__(self, key, value) -> None:
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self.limit:
+            self._entries.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def missing(self, keys):
+        """Those of ``keys`` that are not held.  The others count as used, so that what is put in for these does not
+        push them out."""
+        for key in keys:
+            if key in self:
+                self._entries.move_to_end(key)
+        return [key for key in keys if key not in self]
+
+
+class Places(Recent):
+    """Key -> place, a number from 0 to ``limit`` - 1: where the thing lies that the key names."""
+
+    def take(self, keys):
+        """Give every key a place, at most ``limit`` of them at once; what was used least recently goes.  Returns the
+        keys that had none before."""
+        new = self.missing(keys)
+        for key in new:
+            self[key] = len(self) if len(self) < self.limit else self._entries.popitem(last=False)[1]
+        return new
+
+
 class Synthesizer:
     """Weights in memory and the way from a sketch to a face.
 
@@ -95,8 +144,8 @@ class Synthesizer:
         from . import runtime
 
         runtime.start(device)
-        from . import pipeline
-        from .manifold import FeatureBank
+        from .inference import pipeline
+        from .inference.manifold import FeatureBank
 
         if precision == "half" and pipeline.device() != "cuda":
             raise InputError("half precision needs a GPU: Jittor's convolutions on a CPU are float32 only, and in "
@@ -175,7 +224,7 @@ class Synthesizer:
 
     def face_from_vectors(self, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
         """(512, 512, 3) uint8 RGB out of {component: (latent,) float32}, as found in ``Result.vectors``."""
-        from .pipeline import together
+        from .inference.pipeline import together
 
         vectors = {c: self._vector(vectors, c) for c in COMPONENTS}
         return self._face_of(vectors, lambda changed: together({c: vectors[c] for c in changed}))[0]
@@ -263,7 +312,7 @@ class Synthesizer:
     def _decode(self, wanted):
         """Places of banks' rows, {component: (key of its bank, row) of each}, decoded, in the component's store; those
         that lie there already are not decoded again."""
-        from .pipeline import store
+        from .inference.pipeline import store
 
         taken, new, found = {}, {}, {}
         for component, keys in wanted.items():

@@ -4,9 +4,8 @@ The process that is started imports neither Jittor nor PyTorch.  Each *side* (th
 of working in Jittor; the converter's modules in PyTorch) is a worker process of its own; rounds go from side to side in
 turn, so that whatever else the machine does hits all of them, and ratios are medians of paired rounds.
 
-    stages        what can be measured, and by whom
+    stages        what can be measured, by whom, and its operations, counted from the table of layers
     inputs        sketches, strokes, weights and pictures made from seeds
-    flops         operations of each network, counted from the table of layers
     side          the stages, in a worker process; the frameworks' steps for them are in jittor_side, release_side and
                   torch_side
     run           workers (``jt_dfd.child``): warm up, alternate, collect; what goes wrong becomes a row that says so

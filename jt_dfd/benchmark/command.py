@@ -43,7 +43,7 @@ def main(argv=None) -> int:
 
 
 def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
-    from . import flops, inputs, machine, report, run  # --help and --list wait for no numpy
+    from . import inputs, machine, report, run, stages  # --help and --list wait for no numpy
 
     weights, config, params = _weights(o, scratch)
     data = o.data or (str(inputs.write_set(scratch / "set")) if any(s.family == "data" for s in chosen) else "")
@@ -56,7 +56,7 @@ def _measure(o, chosen: List[stages.Stage], scratch: Path) -> int:
     header: Dict = {"machine": machine.facts(o.threads), "sides": {}, "weights": weights, "repeats": o.repeats,
                     "warmup": o.warmup, "precision": o.precision, "clock": o.clock,
                     "preset": config.preset, "config": config.to_dict(),
-                    "flops": {**flops.parts(config), "face": flops.face(config)}}
+                    "flops": {**stages.step_operations(config), "face": stages.face_operations(config)}}
     rows: List[Dict] = []
 
     def keep(state: str) -> None:

@@ -36,7 +36,7 @@ class JittorSide(Side):
 
     def tidy(self):
         if getattr(self, "device", None):
-            from ..pipeline import release_memory
+            from ..inference.pipeline import release_memory
 
             jt.sync_all(True)
             super().tidy()
@@ -75,7 +75,7 @@ def _vectors():
 
 class Jittor(JittorSide):
     def facts(self):
-        from ..pipeline import BATCH_BYTES
+        from ..inference.pipeline import BATCH_BYTES
 
         return {**super().facts(), "chunk_bytes": BATCH_BYTES}
 

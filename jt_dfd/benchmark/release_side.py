@@ -15,8 +15,8 @@ from .. import layout
 from ..backend import jt, nn
 from ..components import COMPONENTS, MERGE_ORDER
 from ..config import Config
-from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask
 from ..kernels import merge
+from ..kernels.selection import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask
 from ..pictures import to_input, to_pixels, to_sketch
 from .jittor_side import JittorSide
 from .side import K
@@ -29,7 +29,7 @@ class Release(JittorSide):
         return {**super().facts(), "decodes": self.request["release_decodes"]}
 
     def load(self):
-        from ..manifold import FeatureBank
+        from ..inference.manifold import FeatureBank
 
         self.banks = FeatureBank(self.folder)
         return Networks(self.folder)
@@ -81,7 +81,7 @@ class Networks:
     """As ``pipeline.Networks``, the release's way.  Called under ``no_grad``."""
 
     def __init__(self, folder):
-        from ..networks.loading import load_arrays
+        from ..networks import load_arrays
 
         self.geometry, self._of = folder.config.geometry, {}
         for kind in ("encoder", "image_decoder", "feature_decoder"):

@@ -22,9 +22,9 @@ from ..errors import UserError
 from ..layout import specification
 from ..pictures import to_sketch
 from ..runtime import jittor_copy
-from . import flops, inputs, machine
+from . import inputs, machine, stages
 
-K = flops.NEIGHBOURS
+K = stages.NEIGHBOURS
 
 
 class NotHere(UserError):
@@ -250,7 +250,7 @@ class Side:
             sketch = to_sketch(inputs.sketch(self.geometry, next(numbers)), self.config.canvas)
             return {c: np.ascontiguousarray(p) for c, p in self.geometry.crops(sketch).items()}
         return Task(lambda crops: self.fetch(networks.encode(crops)), make,
-                    flops=flops.parts(self.config)["encode"])
+                    flops=stages.step_operations(self.config)["encode"])
 
     def _project(self, name, options):
         if "rows" in options:
@@ -275,10 +275,10 @@ class Side:
                     networks.batch_bytes = own
         return Task(lambda rows: self.fetch(run(c, rows)),
                     lambda: self.tensor(self.rows(c)[rng.integers(len(self.rows(c)), size=K)]),
-                    flops=K * flops.network("image_decoder", self.config, c))
+                    flops=K * stages.network_operations("image_decoder", self.config, c))
 
     def _features(self, name, options):
-        return Task(self.networks.map_features, self.latents(), flops=flops.parts(self.config)["features"])
+        return Task(self.networks.map_features, self.latents(), flops=stages.step_operations(self.config)["features"])
 
     def _merge(self, name, options):
         features = self.networks.map_features(self.latents()())
@@ -288,7 +288,8 @@ class Side:
 
     def _generator(self, name, options):
         features = self.networks.map_features(self.latents()())
-        return Task(lambda _: self.networks.photograph(features), flops=flops.network("generator", self.config))
+        return Task(lambda _: self.networks.photograph(features),
+                    flops=stages.network_operations("generator", self.config))
 
     def _face(self, name, options):
         self.ready()
@@ -312,7 +313,7 @@ class Side:
     def _tell(self, result):
         face, parts = result
         work = self.work.take()
-        facts = {"work": work, "flops": flops.of_work(self.config, work), "mean": round(float(face.mean()), 2)}
+        facts = {"work": work, "flops": stages.work_operations(self.config, work), "mean": round(float(face.mean()), 2)}
         return {**facts, "parts": {k: round(v, 3) for k, v in parts.items()}} if parts else facts
 
     def _train(self, name, options):
@@ -323,7 +324,7 @@ class Side:
 
         def tell(losses):  # what is not finite is None, which JSON knows
             return {"losses": {k: float(f"{v:.4g}") if math.isfinite(v) else None for k, v in losses.items()}}
-        return Task(run, make, tell, flops=flops.training_step(self.config, stage, batch, gan), pictures=batch)
+        return Task(run, make, tell, flops=stages.training_operations(self.config, stage, batch, gan), pictures=batch)
 
     def _load(self, name, options):
         def run(_):

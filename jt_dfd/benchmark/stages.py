@@ -1,9 +1,16 @@
-"""What can be measured: names, what each does, and which sides can do it."""
+"""What can be measured: names, what each does, which sides can do it, and how many operations that is.
+
+Operations are counted from the layers of each network: a multiplication and an addition are two.  Convolutions,
+transposed convolutions and linear layers are counted; norms, activations and padding are not, as usual in the field
+(they are bound by memory).  Nothing here imports a framework.
+"""
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .. import layout
 from ..components import COMPONENTS
+from ..config import Config
 from ..errors import UserError
 
 #: this project; its networks in plain layers, whatever is quicker; the release's way of working in Jittor's own layers;
@@ -91,3 +98,52 @@ def select(stages: Sequence[Stage], wanted: Optional[str]) -> List[Stage]:
                         + f"; there are {', '.join(families)} (--list says more)")
     return [s for s in stages if s.name in words or s.family in words
             or any(s.name.startswith(w + "@") for w in words)]
+
+
+#: neighbours of a component that are decoded for the shadow (release)
+NEIGHBOURS = 15
+#: step of a face -> network that computes it
+_KINDS = {"encode": "encoder", "decode": "image_decoder", "features": "feature_decoder", "generator": "generator"}
+
+
+def network_operations(kind: str, config: Config, component: str = "rest") -> int:
+    """One picture or latent through a network; of the discriminator, through all scales."""
+    return sum(layout.operations(s.layers, s.size) for s in layout.network(kind, config, component))
+
+
+def step_operations(config: Config) -> Dict[str, int]:
+    """Step of a face with all neighbours decoded -> its operations."""
+    each = {c: 1 for c in COMPONENTS}
+    work = {"encode": each, "decode": {c: NEIGHBOURS for c in COMPONENTS}, "features": each, "generator": {"rest": 1}}
+    return {step: work_operations(config, {step: counts}) for step, counts in work.items()}
+
+
+def face_operations(config: Config) -> int:
+    """A sketch to a face with its shadow, all neighbours decoded."""
+    return sum(step_operations(config).values())
+
+
+def work_operations(config: Config, work: Mapping[str, Mapping[str, int]]) -> int:
+    """Operations of what a side says it did: {"encode" | "decode" | "features": {component: count}, "generator":
+    {"rest": count}}."""
+    return sum(network_operations(_KINDS[step], config, component) * count
+               for step, counts in work.items() for component, count in counts.items())
+
+
+def training_operations(config: Config, stage: str, batch: int, gan: bool = True) -> int:
+    """One optimiser step, the backward pass counted as twice the forward one.
+
+    stage  "embedding": the five autoencoders.  "synthesis": frozen encoders forward; feature decoders and generator
+           forward and backward; with ``gan`` the discriminator over real and fake pictures, backward once for its own
+           weights and once more, over the fake half, for the picture.
+    """
+    def of(kind):
+        return sum(network_operations(kind, config, c) for c in COMPONENTS)
+
+    if stage == "embedding":
+        return batch * 3 * (of("encoder") + of("image_decoder"))
+    total = of("encoder") + 3 * of("feature_decoder") + 3 * network_operations("generator", config)
+    if gan:
+        # forward 2, gradients of activations and weights for its own loss 2 * 2, of activations for the picture's 1
+        total += 7 * network_operations("discriminator", config)
+    return batch * total

@@ -12,9 +12,9 @@ from typing import Dict
 import numpy as np
 
 from ..components import COMPONENTS, PARTS
-from ..guidance import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask, visible
-from ..memory import Recent, digest
+from ..kernels.selection import PART_SHARE, REST_FADE, WEIGHT_LIMIT, soft_mask, visible
 from ..pictures import resized, to_input, to_sketch
+from ..synthesizer import Recent, digest
 from . import inputs
 from .side import K, Side, copy_on_cpu
 

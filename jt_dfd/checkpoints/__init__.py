@@ -10,16 +10,15 @@
         folder.write_config()
 
 folder.py       a folder: places, configuration, sums
-formats.py      one file in any format: pickle_file.py, torch_file.py, tensors_file.py; or a bank's raw rows
-unwrap.py, foreign.py, recognise.py     what a file holds, whoever wrote it
+formats.py      one file in any format: pickles, torch_file.py, tensors_file.py; or a bank's raw rows
+recognise.py, foreign.py     what a file holds, whoever wrote it
 arrays.py       names, shapes and values against what a network needs
 
 Nothing here imports Jittor, and PyTorch only to write its files.
 """
 from .arrays import CheckpointError, check_arrays
 from .folder import GENDERS, SHARED_BANK, Folder, bank_path, network_path, new_folder, open_folder, write_config
-from .formats import read_arrays, read_bank, write_bank
-from .pickle_file import write_arrays
+from .formats import read_arrays, read_bank, write_arrays, write_bank
 
 __all__ = ["CheckpointError", "Folder", "GENDERS", "SHARED_BANK", "bank_path", "check_arrays", "network_path",
            "new_folder", "open_folder", "read_arrays", "read_bank", "write_arrays", "write_bank", "write_config"]

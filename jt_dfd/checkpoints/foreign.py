@@ -14,9 +14,7 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 
 from .. import layout
-from . import formats
-from .arrays import CheckpointError, check_arrays
-from .unwrap import unwrap
+from .arrays import CheckpointError
 
 Arrays = Dict[str, np.ndarray]
 _STATISTICS = ("running_mean", "running_var")
@@ -197,32 +195,3 @@ def vgg(arrays: Arrays) -> Optional[Tuple[str, Arrays, List[str]]]:
             out = {f"{name}.{leaf}": arrays[f"{names[name]}.{leaf}"] for name in places for leaf in ("weight", "bias")}
             return kind, out, ([f"left out {len(rest)} arrays of the classifier"] if rest else [])
     return None
-
-
-def read_vgg(path) -> Tuple[str, Dict[str, Tuple[np.ndarray, np.ndarray]]]:
-    """("vgg16" or "vgg19", {"conv1_1": (weight (64, 3, 3, 3), bias (64,)), ..., "conv5_4": ...}) as float32.
-
-    path: as torchvision publishes it, or in any other format.  CheckpointError where it is none, with
-    what is missing or misshapen.
-    """
-    arrays, _ = unwrap(formats.read_any(path), path)
-    found = vgg(arrays)
-    if found is None:
-        refuse_others(arrays, path)
-        raise _none_of_both(arrays, path)
-    kind, arrays, _ = found
-    arrays = check_arrays(arrays, {name: array.shape for name, array in arrays.items()}, path)
-    return kind, {name: (arrays[f"{name}.weight"], arrays[f"{name}.bias"]) for name in vgg_places(kind)}
-
-
-def _none_of_both(arrays: Arrays, path) -> CheckpointError:
-    """What keeps the arrays from being the one of the two that they are nearer to."""
-    wanted = {kind: vgg_shapes(kind) for kind in ("vgg19", "vgg16")}
-    kind = max(wanted, key=lambda k: (len(set(wanted[k]) & set(arrays)), -len(wanted[k])))
-    rest = {name: array for name, array in arrays.items() if not name.startswith("classifier.")}
-    try:
-        check_arrays(rest, wanted[kind], path)
-    except CheckpointError as error:
-        return CheckpointError(f"{error} (Compared with torchvision's {kind.upper()}; expected torchvision's VGG19 or "
-                               "VGG16.)")
-    return CheckpointError(f"{path}: expected torchvision's VGG19 or VGG16")

@@ -1,12 +1,13 @@
 """One file of weights in any format, known by its content; the suffix chooses only what is written.
 
-    .pkl            the release's and Jittor's pickles
+    .pkl            a pickled dictionary of parameter name -> array, as the release and Jittor write it
     .pth, .pt       PyTorch's; reading needs nothing, writing needs PyTorch
     .safetensors    safetensors
     .bin            a feature bank: raw little-endian rows of ``latent`` numbers, without names (release: float32)
 """
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import stat
@@ -16,12 +17,79 @@ from typing import Any, Dict, Optional
 import numpy as np
 
 from ..atomic import write_atomically
-from . import pickle_file, tensors_file, torch_file
+from . import safe_pickle, tensors_file, torch_file
 from .arrays import CheckpointError
-from .pickle_file import write_arrays
 from .safe_pickle import Inert
 from .tensors_file import write_tensors
 from .torch_file import import_torch, write_torch
+
+#: newer Jittor appends the SHA-1 of the pickle and then these eight bytes
+MARK = b"HCAJSLHD"
+_TRAILER = hashlib.sha1().digest_size + len(MARK)
+_CHUNK = 1 << 20
+
+
+def read_pickle(stream, size: int) -> Any:
+    """The value in a pickle of ``size`` bytes, with Jittor's checksum after it or without; UnpicklingError where it is
+    damaged."""
+    length = _checked_length(stream, size)
+    limited = safe_pickle.Limited(stream, length)
+    value = safe_pickle.load(limited, length)
+    if limited.left:
+        # a checksum whose mark is damaged would go unnoticed otherwise, and with it the damage
+        raise safe_pickle.UnsafePickle(f"{limited.left} bytes follow its end")
+    return value
+
+
+def _has_sha1(stream, size: int) -> bool:
+    stream.seek(max(0, size - _TRAILER))
+    return size > _TRAILER and stream.read(_TRAILER).endswith(MARK)
+
+
+def _checked_length(stream, size: int) -> int:
+    """Length of the pickle without a trailer; the trailer's checksum is verified."""
+    if not _has_sha1(stream, size):
+        stream.seek(0)
+        return size
+    left = size - _TRAILER
+    digest = hashlib.sha1()
+    stream.seek(0)
+    while left:
+        data = stream.read(min(_CHUNK, left))
+        digest.update(data)
+        left -= len(data)
+    if stream.read(digest.digest_size) != digest.digest():
+        raise safe_pickle.UnsafePickle("the checksum at its end does not match: the file is damaged")
+    stream.seek(0)
+    return size - _TRAILER
+
+
+class _Hashing:
+    """A file that is hashed while it is written."""
+
+    def __init__(self, stream):
+        self._stream, self.digest = stream, hashlib.sha1()
+
+    def write(self, data):
+        self.digest.update(data)
+        return self._stream.write(data)
+
+
+def write_arrays(path, arrays: Dict[str, np.ndarray]) -> None:
+    """Write name -> array atomically: a pickle any reader of the release's files understands, with Jittor's
+    checksum after it.  Element types are kept."""
+    plain = {str(name): np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    def write(temporary):
+        with open(temporary, "wb") as stream:
+            hashing = _Hashing(stream)
+            pickler = pickle.Pickler(hashing, protocol=4)
+            pickler.fast = True  # its memo would keep a copy of every array's bytes until the end
+            pickler.dump(plain)
+            stream.write(hashing.digest.digest() + MARK)
+
+    write_atomically(path, write)
+
 
 JITTOR_SUFFIXES = (".pkl",)
 TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -29,7 +97,7 @@ SUFFIXES = JITTOR_SUFFIXES + TORCH_SUFFIXES
 #: what files of weights are called that are read and never written here
 OTHER_SUFFIXES = (".ckpt", ".pth.tar", ".bin", "")
 
-_READERS = {"pickle": (pickle_file.read_pickle, "checkpoint"), "zip": (torch_file.read_zip, "PyTorch checkpoint"),
+_READERS = {"pickle": (read_pickle, "checkpoint"), "zip": (torch_file.read_zip, "PyTorch checkpoint"),
             "legacy": (torch_file.read_legacy, "PyTorch checkpoint"),
             "safetensors": (tensors_file.read_tensors, "safetensors file")}
 #: (offset, beginning, what the file is) of what people take for weights
@@ -68,7 +136,7 @@ def _known(head: bytes, tail: bytes, ending: str) -> Optional[str]:
         return "legacy"
     if head[4:9] == b"\0\0\0\0{":  # a length below 4 GB, and its JSON
         return "safetensors"
-    old = head[:1] in b"(}]cdlIFSVLN)X" and tail.endswith((b".", pickle_file.MARK))  # protocols 0 and 1
+    old = head[:1] in b"(}]cdlIFSVLN)X" and tail.endswith((b".", MARK))  # protocols 0 and 1
     if head[:1] == b"\x80" and head[1:2] <= b"\x05" or old:
         return "pickle"
     return {".pkl": "pickle", ".safetensors": "safetensors"}.get(ending)
@@ -168,7 +236,7 @@ def has_checksum(path) -> bool:
     with stream:
         if kind == "zip":
             return torch_file.has_checksum(stream)
-        readers = {"pickle": pickle_file.has_checksum, "safetensors": tensors_file.has_checksum}
+        readers = {"pickle": _has_sha1, "safetensors": tensors_file.has_checksum}
         return kind in readers and readers[kind](stream, size)
 
 

@@ -180,7 +180,7 @@ def _verify(options) -> int:
 
 
 def _onnx(options) -> int:
-    from .onnx_export import export_onnx
+    from .convert import export_onnx
 
     difference = export_onnx(options.source, options.destination, options.force, options.verify)
     print(f"{options.destination}: sketch (1, 1, S, S) float32 in [-1, 1] -> face (1, 3, S, S) float32 in [-1, 1]")

@@ -8,8 +8,7 @@ from typing import Any, Dict, List, Optional
 from ..checkpoints import CheckpointError, formats, open_folder
 from ..checkpoints.arrays import stored_type
 from ..checkpoints.folder import bank_format, read_rows, sha256
-from ..checkpoints.recognise import recognise
-from ..checkpoints.unwrap import BANK, unwrap
+from ..checkpoints.recognise import BANK, recognise, unwrap
 
 
 def inspect_file(path, key=None) -> Dict[str, Any]:

@@ -215,8 +215,7 @@ class JittorSide:
         """Writes every layer's output into the folder ``out``, as Saved does; given: folder and names of another
         run's."""
         from ..backend import jt
-        from ..networks import build
-        from ..networks.loading import load_arrays
+        from ..networks import build, load_arrays
 
         config = Config.from_dict(config)
         _, arrays, _ = recognise(formats.read_any(path), path, key, Layout(kind, component, config))

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from ..checkpoints import SHARED_BANK, CheckpointError, check_arrays, formats, new_folder, open_folder
 from ..components import MERGE_ORDER, PARTS
 from ..config import Config, preset
+from ..kernels.selection import ANCHORS, check_k, neighbours, rebuilding_weights
 from ..layout import specification
 from ..pictures import to_input, to_sketch
-from ..selection import ANCHORS, check_k, neighbours, rebuilding_weights
 from ..synthesizer import refine_amounts
 from .torch_layers import (
     Decoder,

@@ -116,25 +116,23 @@ def _prepare(argv) -> int:
 
     from tqdm import tqdm
 
-    from . import index
+    from . import index, sources
     from . import prepare as data
     from .portrait import Options
 
-    labels, paper, reason = args.labels, None, None
+    labels, reason = args.labels, None
     if (args.source is None) == (args.celebamask_hq is None):
         parser.error("expected either SRC or --celebamask-hq FOLDER")
     if args.celebamask_hq:
-        from . import celebamask as paper
-
-        catalogue = paper.Catalogue(args.celebamask_hq)
-        args.source, args.aligned = str(Path(args.celebamask_hq) / paper.PICTURES), True
-        labels = labels or str(Path(args.celebamask_hq) / paper.ATTRIBUTES)
+        catalogue = sources.Catalogue(args.celebamask_hq)
+        args.source, args.aligned = str(Path(args.celebamask_hq) / sources.PICTURES), True
+        labels = labels or str(Path(args.celebamask_hq) / sources.ATTRIBUTES)
         reason = lambda picture: catalogue.reason(picture, options)  # noqa: E731
     if labels is None:
         labels = next((str(p) for p in (Path(args.source) / "index.csv", Path(args.source) / "faces.csv",
                                         Path(args.source).parent / "faces.csv") if p.is_file()), None)
     options = Options(frame="aligned" if args.aligned else "landmarks" if args.celeba_landmarks else "detect",
-                      background="keep" if args.keep_background else "masks" if paper else "white",
+                      background="keep" if args.keep_background else "masks" if args.celebamask_hq else "white",
                       min_eyes=args.min_eyes, max_yaw=args.max_yaw, max_pitch=args.max_pitch)
     with cli.when_stopped(_STOPPED):
         summary = data.prepare_folder(
@@ -146,10 +144,10 @@ def _prepare(argv) -> int:
     _tell(args.out, summary, "pictures")
     if summary.rejected:
         print(f"  each with its reason in {Path(args.out) / 'report.csv'}")
-    if paper:
+    if args.celebamask_hq:
         splits = Counter(row.split for row in index.read(args.out))
-        print(f"the paper's: {paper.PAPER:,} pictures, {paper.PAPER_TRAIN:,} to train on and {paper.PAPER_TEST} to "
-              f"test; here: {summary.pairs:,}, {splits['train']:,} and {splits['test']:,}")
+        print(f"the paper's: {sources.PAPER:,} pictures, {sources.PAPER_TRAIN:,} to train on and {sources.PAPER_TEST} "
+              f"to test; here: {summary.pairs:,}, {splits['train']:,} and {splits['test']:,}")
     if summary.left:
         print(f"interrupted with {summary.left} pictures to go; the same command goes on from here")
         return 130

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import InputError
 from . import index, models, prepare, sources
-from .journal import Journal
+from .index import Journal
 from .portrait import Options, PortraitJob, Rejected
 from .prepare import INDEX_EVERY, Summary, finish
 from .sketching import DEFAULT_STYLE, Sketcher

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ..backend import jt, nn
-from ..networks.loading import load_arrays
+from ..networks import load_arrays
 from ..pictures import rgb
 from . import models
 

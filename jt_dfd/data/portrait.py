@@ -1,4 +1,5 @@
-"""One photograph into the canonical frame, with a reason where that cannot be.  Runs in worker processes."""
+"""One photograph into the canonical frame, with a reason where that cannot be (in worker processes); and the sketch of
+such a face, as a drawing to start from."""
 from __future__ import annotations
 
 import io
@@ -10,10 +11,13 @@ import cv2
 import numpy as np
 
 from ..components import RELEASE_CANVAS, Geometry
-from ..pictures import PictureError, read_picture, resized, rgb, write_atomically
+from ..drawings import Reading, judge
+from ..pictures import PictureError, read_picture, resized, rgb, write_atomically, write_png
 from . import align
 from .index import Landmarks
 from .models import ModelMissing
+from .sketching import DEFAULT_STYLE, Sketcher
+from .sources import Rejected, person_mask
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,6 @@ SURE = 0.9999
 MAX_CUT_OFF = 0.03
 
 
-class Rejected(Exception):
-    """This photograph makes no training pair; the message is the reason, for the report."""
-
-
 @dataclass
 class Portrait:
     """A face in the canonical frame: (512, 512, 3) uint8 RGB, its landmarks there (None: unknown), and remarks."""
@@ -86,8 +86,6 @@ class PortraitMaker:
             raise Rejected(f"unreadable: {str(error).split(': ', 1)[-1]}") from None
         if self.options.background != "masks":
             return self.from_picture(picture, landmarks)
-        from .celebamask import person_mask
-
         return self.from_picture(picture, landmarks, person_mask(path))
 
     def from_picture(self, picture: np.ndarray, landmarks: Optional[Landmarks] = None,
@@ -317,3 +315,43 @@ class PortraitJob:
         elif options.sketch == "lines":
             out["face"] = face
         return out
+
+
+#: a face to start from may be smaller and turned further than one to train on (ours)
+_TO_DRAW = Options(frame="detect", background="white", min_eyes=20, max_yaw=35, max_pitch=40)
+
+
+class PhotographSketcher:
+    """``PhotographSketcher(style)(path)``: a photograph to the drawings.Reading of its face's sketch.
+
+    PictureError names a photograph without a usable face; ModelMissing says what to install.
+    """
+
+    def __init__(self, style: str = DEFAULT_STYLE):
+        self.maker, self.sketcher = PortraitMaker(_TO_DRAW), Sketcher(style)
+
+    def __call__(self, path) -> Reading:
+        _, sketch = self.face_and_sketch(path)
+        return Reading(sketch, (), tuple(judge(sketch)))
+
+    def face_and_sketch(self, path) -> Tuple[np.ndarray, np.ndarray]:
+        """((512, 512, 3) uint8 RGB aligned face on white, (512, 512) uint8 sketch)."""
+        try:
+            face = self.maker.from_file(path).face
+            return face, self.sketcher(face)
+        except (Rejected, PictureError) as reason:
+            name = os.fspath(path)
+            raise PictureError(str(reason) if name in str(reason) else f"{name}: {reason}") from None
+
+
+class Process:
+    """What the drawing window asks a process of its own (``jt_dfd.child``)."""
+
+    def sketch(self, photograph: str, target: str, style: str) -> None:
+        """The sketch of a photograph's face as the PNG ``target``.  ``lines`` runs a network under Jittor, on the CPU;
+        ``photocopy`` and ``drawn`` do not touch it."""
+        if style == "lines":
+            from .. import runtime
+
+            runtime.start("cpu")
+        write_png(target, PhotographSketcher(style).face_and_sketch(photograph)[1])

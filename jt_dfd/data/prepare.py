@@ -13,7 +13,7 @@ from .. import drawings
 from ..atomic import write_text
 from ..pictures import PictureError, read_picture, write_png
 from . import index, models, sources
-from .journal import Journal
+from .index import Journal
 from .portrait import Options
 from .sketching import DEFAULT_STYLE, Sketcher
 from .workers import Workers

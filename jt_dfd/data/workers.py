@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Iterable, Iterator, List, Tuple
 
 from ..errors import InputError, UserError
-from ..runtime.signals import die_with_parent, restore_signals
+from ..runtime.process import die_with_parent, restore_signals
 
 
 class WorkerDied(UserError, RuntimeError):

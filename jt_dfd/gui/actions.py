@@ -19,8 +19,7 @@ from PyQt5.QtWidgets import (
 )
 
 from .controls import Slider
-from .icons import icon
-from .theme import THEMES
+from .theme import THEMES, icon
 from .words import LANGUAGES, TEXTS, Words, plain, tr
 
 #: width of the window below which the tool bar's pictures are smaller, logical pixels (ours)

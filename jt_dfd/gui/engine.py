@@ -147,7 +147,7 @@ class Engine(QObject):
         self._restart.stop()
         if self._process is not None:
             return
-        import subprocess  # these, and lock_watch, only now: the window is shown before
+        import subprocess  # these, and locks, only now: the window is shown before
         from multiprocessing.connection import Pipe
 
         ours, theirs = Pipe()
@@ -424,9 +424,9 @@ class Engine(QObject):
         threading.Thread(target=_reap, args=(process,), name="engine").start()
 
     def _look_for_lock(self) -> None:
-        from ..runtime import lock_watch
+        from ..runtime import locks
 
-        waits = lock_watch.waits(self.pid)
+        waits = locks.waits(self.pid)
         held, self._waited = waits and self._waited, waits
         if held != self.is_held_up:
             self.is_held_up = held

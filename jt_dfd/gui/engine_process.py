@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UserError
-from ..runtime import priority
+from ..runtime import process
 
 #: seconds that a face is new: where the one shown is older, the next is finished, superseded or not (ours)
 OLD = 0.6
@@ -217,7 +217,7 @@ def main(argv=None) -> int:
     try:
         os.nice(2)  # the window comes first where both want the same core
         if os.getsid(0) == os.getppid():  # the guard's session, which is ours alone
-            priority.pass_on(os.getpid())
+            process.pass_on(os.getpid())
         module, name = args.factory.split(":")
         factory = getattr(importlib.import_module(module), name)
         Server(connection, factory, args.params, args.device).run()

@@ -1,25 +1,30 @@
-"""Pictures of the window in and out, and films of them.  No widget.
+"""Pictures of the window in and out, drawings as SVG, and films.  No widget.
 
 A PNG that the window writes carries text entries: the settings, the strokes, and, where the picture is not the drawing
 itself, the drawing; so opening a saved face brings back the page it was made from, stroke by stroke.
+
+An SVG holds the strokes themselves, which any drawing program shows and this one can undo one by one.  A stroke is a
+``polyline``; its pressures and whether it is mirrored stand in ``data-`` attributes, the mirror image, for other
+programs, beside it as a copy that is not read.  A picture on the page is an ``image`` with a PNG inside.  The settings
+of the face are the text of ``metadata``.
 """
 from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from .. import pictures
-from ..atomic import write_atomically
+from ..atomic import write_atomically, write_text
 from ..errors import UserError
-from . import svg
 from .settings import FaceSettings
-from .strokes import CANVAS, Item, Raster, Stroke, to_array
+from .strokes import CANVAS, Item, Picture, Raster, Stroke, to_array, width_at
 
 SETTINGS_KEY = "jt_dfd settings"
 KIND_KEY = "jt_dfd kind"
@@ -108,7 +113,7 @@ def sketch_of(photograph: np.ndarray, style: str = "lines") -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix="jt_dfd_") as folder:
         source, target = os.path.join(folder, "photograph.png"), os.path.join(folder, "sketch.png")
         pictures.write_png(source, photograph)
-        child = Child("jt_dfd.data.from_photo:Process", show=False)
+        child = Child("jt_dfd.data.portrait:Process", show=False)
         try:
             child.ask("sketch", photograph=source, target=target, style=style)
         except (UserError, ChildError) as error:
@@ -126,7 +131,7 @@ def save_drawing(path, pixels: np.ndarray, settings: FaceSettings, items: Sequen
 
 
 def _strokes(items: Sequence[Item], settings: FaceSettings) -> Dict[str, str]:
-    text = svg.as_text(items, settings) if any(isinstance(item, Stroke) for item in items) else ""
+    text = svg_text(items, settings) if any(isinstance(item, Stroke) for item in items) else ""
     return {STROKES_KEY: text} if 0 < len(text) <= _MAX_TEXT else {}
 
 
@@ -134,7 +139,7 @@ def strokes_of(said: Dict[str, str], pixels: np.ndarray) -> List[Item]:
     """The strokes among a picture's text entries; none where they are not what its drawing, (512, 512) uint8, shows:
     another program may have changed that and kept the entries."""
     try:
-        items = svg.parse(said.get(STROKES_KEY, "").encode(), "")[0]
+        items = parse_svg(said.get(STROKES_KEY, "").encode(), "")[0]
     except UserError:
         return []
     raster = Raster(1)
@@ -250,3 +255,105 @@ def _video(path, suffix: str, frames: Sequence[np.ndarray], rate: int) -> None:
         writer.release()
         if os.path.exists(name):
             os.unlink(name)
+
+
+_SPACE = "{http://www.w3.org/2000/svg}"
+#: longest file that is read, and most strokes and points taken from one (ours; an evening's drawing has some thousands)
+_MAX_BYTES, _MAX_POINTS = 50_000_000, 2_000_000
+
+
+def save_svg(path, items: Sequence[Item], settings: FaceSettings) -> None:
+    """Write strokes and pictures with their settings, atomically.  OSError where the place cannot be written."""
+    write_text(path, svg_text(items, settings))
+
+
+def svg_text(items: Sequence[Item], settings: FaceSettings) -> str:
+    from xml.sax.saxutils import escape
+
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{CANVAS}" height="{CANVAS}" '
+             f'viewBox="0 0 {CANVAS} {CANVAS}" data-program="jt_dfd">',
+             f"<metadata>{escape(settings.to_json())}</metadata>", '<rect width="100%" height="100%" fill="#fff"/>']
+    for item in items:
+        if isinstance(item, Picture):
+            lines.append(f'<image width="{CANVAS}" height="{CANVAS}" '
+                         f'href="data:image/png;base64,{base64.b64encode(encode_drawing(item.pixels)).decode()}"/>')
+            continue
+        lines.append(_polyline(item, item.points, f'data-width="{item.width:g}" data-mirror="{int(item.mirror)}" '
+                                              f'data-pressure="{" ".join(f"{p:.4g}" for *_, p in item.points)}"'))
+        if item.mirror:
+            lines.append(_polyline(item, [(CANVAS - x, y, p) for x, y, p in item.points], 'data-copy="1"'))
+    return "\n".join(lines + ["</svg>", ""])
+
+
+def _polyline(stroke: Stroke, points, data: str) -> str:
+    width = sum(width_at(stroke.width, p) for *_, p in points) / len(points)
+    if len(points) == 1:
+        points = [points[0], (points[0][0] + 0.01, *points[0][1:])]
+    where = " ".join(f"{x:.2f},{y:.2f}" for x, y, _ in points)
+    return (f'<polyline fill="none" stroke="{"#fff" if stroke.erase else "#000"}" stroke-width="{width:.2f}" '
+            f'stroke-opacity="{stroke.opacity:g}" stroke-linecap="round" stroke-linejoin="round" {data} '
+            f'points="{where}"/>')
+
+
+def load_svg(path) -> Tuple[List[Item], Optional[FaceSettings]]:
+    """(items, settings) of a file that ``save`` wrote.  UserError names a file that is none."""
+    path = os.fspath(path)
+    try:
+        if os.path.getsize(path) > _MAX_BYTES:
+            raise UserError(f"{path}: too large for a drawing ({os.path.getsize(path)} bytes)")
+        with open(path, "rb") as f:
+            return parse_svg(f.read(), path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+
+
+def parse_svg(text: bytes, path: str) -> Tuple[List[Item], Optional[FaceSettings]]:
+    """What ``as_text`` wrote, out of the file ``path``."""
+    from xml.etree import ElementTree
+
+    if b"<!ENTITY" in text:
+        raise UserError(f"{path}: no SVG drawing of this program")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise UserError(f"{path}: no SVG file: {error}") from None
+    if root.get("data-program") != "jt_dfd":
+        raise UserError(f"{path}: an SVG of another program. Export it as PNG there and open that.")
+    items: List[Item] = []
+    left = _MAX_POINTS
+    try:
+        for element in root:
+            if element.tag == _SPACE + "image":
+                items.append(Picture(_image(element.get("href", ""))))
+            elif element.tag == _SPACE + "polyline" and not element.get("data-copy"):
+                stroke = _stroke(element)
+                left -= len(stroke.points)
+                if left < 0:
+                    raise ValueError("too many points")
+                items.append(stroke)
+    except (ValueError, TypeError, OSError) as error:
+        raise UserError(f"{path}: a stroke of this drawing cannot be read: {error}") from None
+    return items, FaceSettings.from_json(root.findtext(_SPACE + "metadata") or "")
+
+
+def _stroke(element) -> Stroke:
+    where = [pair.split(",") for pair in element.get("points", "").split()]
+    pressures = [float(p) for p in element.get("data-pressure", "").split()]
+    points = [(float(x), float(y), min(max(p, 0.0), 1.0)) for (x, y), p in zip(where, pressures)]
+    width = float(element.get("data-width"))
+    if not points or not all(math.isfinite(v) and abs(v) < 1e5 for point in points for v in point):
+        raise ValueError("its points are no numbers on the page")
+    if not 0 < width <= CANVAS:
+        raise ValueError(f"its width is {width:g}")
+    opacity = min(max(float(element.get("stroke-opacity", "1")), 0.0), 1.0)
+    return Stroke(width, element.get("stroke") == "#fff", element.get("data-mirror") == "1", points, opacity)
+
+
+def _image(link: str) -> np.ndarray:
+    from PIL import Image
+
+    data = base64.b64decode(link.partition("base64,")[2], validate=True)
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        if image.size != (CANVAS, CANVAS):
+            raise ValueError(f"its picture is {image.size[0]}x{image.size[1]}")
+        return np.asarray(image.convert("L")).copy()

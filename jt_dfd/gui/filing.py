@@ -12,7 +12,7 @@ from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox, QWidget
 
 from .. import pictures
-from . import files, svg
+from . import files
 from .background import Background
 from .document import Document
 from .history import Entry
@@ -62,7 +62,7 @@ class Filing(QObject):
         path = os.path.abspath(path)
         self.said.emit(tr("open.opening", name=os.path.basename(path)))
         if path.lower().endswith(".svg"):
-            self.background.run(lambda: svg.load(path), lambda found: self._strokes_opened(path, *found),
+            self.background.run(lambda: files.load_svg(path), lambda found: self._strokes_opened(path, *found),
                                 lambda problem: self._open_failed(path, problem))
             return True
         as_is = self.as_is
@@ -112,7 +112,7 @@ class Filing(QObject):
     def open_example(self, path) -> None:
         """A drawing that comes with the window; it belongs to no file."""
         if self.may_discard():
-            items, settings = svg.load(path)
+            items, settings = files.load_svg(path)
             self.document.load(None, settings, strokes=items)
 
     def _open_failed(self, path: str, problem: Exception) -> None:
@@ -185,7 +185,7 @@ class Filing(QObject):
     def save_to(self, path: str) -> bool:
         try:
             if path.lower().endswith(".svg"):
-                svg.save(path, self.document.items, self.document.settings)
+                files.save_svg(path, self.document.items, self.document.settings)
             else:
                 files.save_drawing(path, self.document.pixels(), self.document.settings, self.document.items)
         except OSError as problem:
@@ -232,7 +232,7 @@ class Filing(QObject):
 
         def work():
             files.save_drawing(folder / "drawing.png", result.sketch, result.settings, items)
-            svg.save(folder / "drawing.svg", items, result.settings)
+            files.save_svg(folder / "drawing.svg", items, result.settings)
             files.save_face(folder / "face.png", result.face, result.sketch, result.settings, items=items)
 
         self.background.run(work, lambda nothing: self.said.emit(tr("save.saved", name=str(folder))),

@@ -8,7 +8,7 @@ from PyQt5.QtCore import QObject, QSize, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QIcon, QPixmap
 from PyQt5.QtWidgets import QAction, QLabel, QToolButton
 
-from . import svg
+from . import files
 from .canvas import Canvas
 from .document import Document
 from .strokes import Raster
@@ -21,7 +21,7 @@ EXAMPLES: Dict[str, Path] = {path.stem: path for path in sorted((Path(__file__).
 def picture(name: str) -> QIcon:
     """A small picture of an example."""
     raster = Raster(1)
-    raster.show(svg.load(EXAMPLES[name])[0])
+    raster.show(files.load_svg(EXAMPLES[name])[0])
     return QIcon(QPixmap.fromImage(raster.image.scaled(192, 192, Qt.KeepAspectRatio, Qt.SmoothTransformation)))
 
 

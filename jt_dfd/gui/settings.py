@@ -14,7 +14,7 @@ from typing import Any, Dict, Optional
 import numpy as np
 
 from ..components import COMPONENTS
-from ..selection import START_REFINEMENT
+from ..kernels.selection import START_REFINEMENT
 
 FORMAT = 1
 GENDERS = ("female", "male")

@@ -20,24 +20,20 @@ from ..errors import UserError
 from . import engine as engine_module
 from . import theme
 from .actions import Actions
-from .album import Album
 from .app import bundled
-from .bars import ReadingBar, RecoveryBar
 from .canvas import Canvas
 from .controls import Controls
 from .document import Document
 from .engine import Engine
-from .facemenus import NOTICE, FaceMenus
 from .faceview import FaceView
 from .filing import Drops, Filing
 from .guide import EXAMPLES, EmptyPage
-from .history import History
-from .layouts import column, row
+from .history import Album, History
+from .layouts import Squares, column, row
 from .live import Live
-from .messages import EngineTrouble, KeySheet
+from .messages import EngineTrouble, KeySheet, ReadingBar, RecoveryBar
 from .recovery import Autosave
-from .series import Series
-from .squares import Squares
+from .series import NOTICE, FaceMenus, Series
 from .words import Words, tr
 
 

@@ -1,1 +1,1 @@
-"""From sketches to faces."""
+"""From sketches to faces: networks (pipeline), feature banks (manifold), many files at once (batch, command)."""

@@ -65,7 +65,7 @@ def main(arguments=None) -> int:
 def _synthesize(options) -> int:
     from ..drawings.words import HINTS
     from ..errors import UserError
-    from ..selection import START_REFINEMENT, check_k
+    from ..kernels.selection import START_REFINEMENT, check_k
     from ..synthesizer import Synthesizer, refine_amounts
     from . import batch
 
@@ -81,7 +81,7 @@ def _synthesize(options) -> int:
         raise UserError("no pictures found in " + ", ".join(options.sketch))
     sketcher = None
     if options.from_photo:
-        from ..data.from_photo import PhotographSketcher
+        from ..data.portrait import PhotographSketcher
 
         sketcher = PhotographSketcher(options.from_photo)
     synthesizer = Synthesizer(options.params or _DEMO, options.device, options.precision)

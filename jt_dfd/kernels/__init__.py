@@ -8,6 +8,7 @@
     normalise    norm, activation, residual sum and border between two convolutions, with gradients
     picture_norm the same for inference, of several networks at once
     shadow       weighted sum of decoded neighbours, masks and clipping in one pass
+    selection    no kernel: what projection and shadow compute, in NumPy
 
 Each file has ``SHARED`` (arithmetic that both sources use, so that CPU tests cover it), ``CPU`` and ``CUDA`` (each a
 set of functions on raw pointers, complete C++ by itself) and ``self_test()``, which compares with the reference on the

@@ -9,9 +9,8 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from .. import selection
 from ..backend import jt
-from . import nth_element, source
+from . import nth_element, selection, source
 
 #: weight of the condition that the weights of the other rows sum to zero (release)
 PENALTY = 10.0

@@ -9,8 +9,8 @@ from typing import Sequence
 import numpy as np
 
 from ..backend import jt
-from ..selection import MAX_K
 from . import source
+from .selection import MAX_K
 
 
 def take(rows, which: Sequence[int]):

@@ -2,7 +2,7 @@
 
 For a component, s = sum over w_i > 0 of min(w_i, 0.5) * (1 - decoded_i) / 2, shown as 255 * (1 - s), clipped (release).
 On the page each part's shadow is faded towards its window's rim and halved, the remainder's is weakened under the
-parts, and the sum is clipped (release; constants in ``guidance``).
+parts, and the sum is clipped (release; constants in ``selection``).
 
 No gradient passes: it is a picture for the person who draws.
 """
@@ -13,10 +13,9 @@ from typing import Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
-from .. import guidance, selection
 from ..backend import jt
 from ..components import COMPONENTS, PARTS, Geometry
-from . import source
+from . import selection, source
 
 
 def shadow(decoded: Dict[str, "jt.Var"], weights: Dict[str, Sequence[float]], geometry: Geometry,
@@ -39,7 +38,7 @@ def shadow(decoded: Dict[str, "jt.Var"], weights: Dict[str, Sequence[float]], ge
                              f"{list(which[name])}")
     if impl == "reference":
         return reference(decoded, weights, geometry, which)
-    data = {"limit": guidance.WEIGHT_LIMIT, "fade": guidance.REST_FADE, "share": guidance.PART_SHARE}
+    data = {"limit": selection.WEIGHT_LIMIT, "fade": selection.REST_FADE, "share": selection.PART_SHARE}
     for i, name in enumerate(PARTS):
         w = geometry.window(name)
         data.update({f"x{i}": w.x, f"y{i}": w.y, f"s{i}": w.size})
@@ -81,7 +80,7 @@ _mask_cache: Dict[int, "jt.Var"] = {}
 
 def _masks(geometry: Geometry):
     if geometry.canvas not in _mask_cache:
-        _mask_cache[geometry.canvas] = jt.array(guidance.part_masks(geometry)).stop_grad()
+        _mask_cache[geometry.canvas] = jt.array(selection.part_masks(geometry)).stop_grad()
     return _mask_cache[geometry.canvas]
 
 
@@ -90,7 +89,7 @@ def reference(decoded, weights, geometry: Geometry, which):
     ink, out = {}, {}
     with jt.no_grad():
         for name in COMPONENTS:
-            w = np.clip(np.asarray(weights[name], np.float32), 0, guidance.WEIGHT_LIMIT)
+            w = np.clip(np.asarray(weights[name], np.float32), 0, selection.WEIGHT_LIMIT)
             s = jt.zeros(decoded[name].shape[1:])
             for share, row in zip(w, which[name]):
                 s = s + float(share) * (1 - decoded[name][int(row)]) / 2
@@ -99,12 +98,12 @@ def reference(decoded, weights, geometry: Geometry, which):
         total = ink["rest"]
         for part in PARTS:
             rows, columns = geometry.window(part).slices
-            mask = jt.array(guidance.soft_mask(geometry.window(part).size))
-            total[rows, columns] = total[rows, columns] * (1 - (1 - mask) * guidance.REST_FADE)
+            mask = jt.array(selection.soft_mask(geometry.window(part).size))
+            total[rows, columns] = total[rows, columns] * (1 - (1 - mask) * selection.REST_FADE)
         for part in PARTS:
             rows, columns = geometry.window(part).slices
-            mask = jt.array(guidance.soft_mask(geometry.window(part).size))
-            total[rows, columns] = total[rows, columns] + ink[part] * (1 - mask) * guidance.PART_SHARE
+            mask = jt.array(selection.soft_mask(geometry.window(part).size))
+            total[rows, columns] = total[rows, columns] + ink[part] * (1 - mask) * selection.PART_SHARE
         page = 255 - total.maximum(0.0).minimum(255.0)
         return jt.concat([p.reshape(-1) for p in (page, *(out[c] for c in COMPONENTS))]).uint8()
 

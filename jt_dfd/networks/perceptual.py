@@ -15,7 +15,7 @@ import numpy as np
 from ..backend import jt, nn
 from ..checkpoints import CheckpointError
 from ..checkpoints.formats import read_any
-from ..checkpoints.unwrap import unwrap
+from ..checkpoints.recognise import unwrap
 
 #: colour statistics that torchvision's weights expect, for pictures in [0, 1] (torchvision)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -159,7 +159,7 @@ def load_features(source: str = "auto") -> Tuple[Any, str]:
                           "torchvision's VGG19 file with --perceptual-network")
         arrays = unwrap(read_any(path), path)[0]
         return _stlpips_features(arrays), "VGG16 of stlpips-pytorch (shift-tolerant)"
-    from ..checkpoints.foreign import read_vgg
+    from ..checkpoints.recognise import read_vgg
 
     kind, convolutions = read_vgg(source)
     levels = [[pair for name, pair in convolutions.items() if name.startswith(f"conv{number}_")]

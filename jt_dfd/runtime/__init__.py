@@ -7,7 +7,7 @@ Jittor's own first import fails on a machine that does not reach its download ho
 or no runtime library beside it, on Python 3.13 and with g++ 15, and computes garbage with numpy 2.  Everything is
 decided here instead, and what is imported is a changed copy of Jittor (``jittor_copy``).  Nothing is downloaded but, by
 pip, Jittor's package where it is not installed.  What a user has set wins: ``JT_DFD_DEVICE`` (auto, cpu, cuda),
-``JT_DFD_TF32`` (1, 0; see ``tf32``), ``JT_DFD_ISA`` (avx512, avx2, baseline; see ``isa``), ``JT_DFD_JITTOR`` (see
+``JT_DFD_TF32`` (1, 0; see ``gpu``), ``JT_DFD_ISA`` (avx512, avx2, baseline; see ``isa``), ``JT_DFD_JITTOR`` (see
 ``jittor_copy``), ``JT_DFD_CACHE`` (a folder compiled before, to copy from; see ``first_compile``), ``JITTOR_HOME``, and
 Jittor's own ``cc_path``, ``nvcc_path``, ``python_config_path``, ``use_mpi``, ``use_mkl``,
 ``use_cuda``, ``log_silent``, ``cache_name`` and the like.
@@ -84,23 +84,23 @@ def start(device: str = "auto", progress: Optional[Callable[[str, int, int], Non
         warnings.warn("PyTorch is loaded in this process; beside Jittor it can crash. Use a process of its own for one "
                       "of them.", RuntimeWarning, stacklevel=2)
     if "jittor" not in sys.modules:
-        from . import first_compile, jittor_copy, lock_watch
-        from .signals import restore_signals
+        from . import first_compile, jittor_copy, locks
+        from .process import restore_signals
 
         if progress is None and os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0":
-            lock_watch.start()
+            locks.tell_waiting()
         jittor_copy.activate(first_compile.ensure(_prepared.device, progress))
         _import_quietly()
         restore_signals()
     import jittor
 
-    from . import graph_lock, host, tf32
+    from . import gpu, host, locks
 
     host.keep_freed_memory()
     if _prepared is not None and "use_cuda" not in _prepared.users:
         jittor.flags.use_cuda = int(_prepared.device == "cuda" and bool(jittor.has_cuda))
-    tf32.apply(jittor)
-    graph_lock.install(jittor)
+    gpu.apply_tf32(jittor)
+    locks.guard_graph(jittor)
     _jittor = jittor
     return jittor
 
@@ -135,9 +135,9 @@ def half_precision_gains() -> bool:
     """Whether the device in use computes faster in float16; True where it is not known.  After ``prepare``."""
     if _prepared is None or _prepared.gpu is None:
         return True
-    from . import tf32
+    from . import gpu
 
-    return tf32.half_state(_prepared.gpu["capability"])["gains"]
+    return gpu.half_state(_prepared.gpu["capability"])["gains"]
 
 
 def _import_quietly() -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from .. import atomic
-from . import host, jittor_copy, lock_watch, onednn, priority, ways
+from . import host, jittor_copy, locks, onednn, process, ways
 from .display import Display, Progress
 from .problems import RuntimeProblem, finding
 
@@ -235,8 +235,8 @@ def _run(device: str, place: Optional[str], show, lock):
         log.flush()
         child: Any = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
                                  env=child_environment(), start_new_session=True, pass_fds=(lock.fileno(),))
-        priority.pass_on(child.pid)
-        show.waits = lambda: lock_watch.waits(child.pid)   # for a Jittor that was not started by us: ours hold our lock
+        process.pass_on(child.pid)
+        show.waits = lambda: locks.waits(child.pid)   # for a Jittor that was not started by us: ours hold our lock
         try:
             with show:
                 show("tools", 0, 0)

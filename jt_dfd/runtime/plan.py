@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any, Dict, List, Optional
 
-from . import cuda_toolkit, cuda_view, first_compile, gpu, host, isa, jittor_copy, onednn, tf32
+from . import cuda_toolkit, cuda_view, first_compile, gpu, host, isa, jittor_copy, onednn
 from .problems import finding
 
 #: names of environment variables that a parent process's runtime set, so that a child decides afresh instead of taking
@@ -95,8 +95,8 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
         plan.set("python_config_path", host.python_config(dry))
     _choose_onednn(plan, dry)
     _choose_mpi(plan)
-    if tf32.setting() not in ("0", "1"):
-        plan.problems.append(finding(f"JT_DFD_TF32={tf32.setting()}: expected 0 or 1", "unset JT_DFD_TF32"))
+    if gpu.tf32_setting() not in ("0", "1"):
+        plan.problems.append(finding(f"JT_DFD_TF32={gpu.tf32_setting()}: expected 0 or 1", "unset JT_DFD_TF32"))
 
     isa.limit(plan)
     # a name of our own keeps other Jittor programs' flags from rebuilding our core and ours theirs; left unset, Jittor
@@ -164,8 +164,8 @@ def _use_cuda(plan: Plan, verdict: Dict, answer: Dict, dry: bool) -> None:
     view = cuda_view.views_folder() / cuda_view.fingerprint(content)
     plan.found["cuda"]["view"] = str(view)
     _deal_gpus(plan, verdict, answer["devices"])
-    plan.found["cuda"]["tf32"] = tf32.state(plan.gpu["capability"])
-    plan.found["cuda"]["half"] = tf32.half_state(plan.gpu["capability"])
+    plan.found["cuda"]["tf32"] = gpu.tf32_state(plan.gpu["capability"])
+    plan.found["cuda"]["half"] = gpu.half_state(plan.gpu["capability"])
     if not dry and not plan.problems:
         cuda_view.build(content)
     # over the user's own nvcc_path too: the view's compiler is a script that calls the one he named

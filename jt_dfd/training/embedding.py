@@ -10,7 +10,6 @@ from .. import checkpoints, networks
 from ..backend import jt, nn
 from ..components import COMPONENTS, PARTS
 from ..config import Config
-from ..networks import loading as named
 from . import feed, losses, parallel, precision, sheets
 from .optimiser import Adam, learning_rate
 from .options import EmbeddingOptions
@@ -66,8 +65,8 @@ class EmbeddingTrainer:
             # dimensions that hardly vary in a small batch would be blown up
             deviation = np.maximum(deviation, np.median(deviation) / 2)
             weight, bias = encoder.fc_mu[0].weight, encoder.fc_mu[0].bias
-            named.assign(weight, (weight.numpy() / deviation[:, None]).astype(np.float32))
-            named.assign(bias, ((bias.numpy() - mean) / deviation).astype(np.float32))
+            networks.assign(weight, (weight.numpy() / deviation[:, None]).astype(np.float32))
+            networks.assign(bias, ((bias.numpy() - mean) / deviation).astype(np.float32))
 
     def step(self, batch, step: int, parts):
         """Losses of one step as (names, (K,) variable), and what applies it."""
@@ -143,18 +142,18 @@ class EmbeddingTrainer:
     def arrays(self, part: str) -> Dict[str, np.ndarray]:
         out = {}
         for kind in KINDS:
-            out.update(named.prefixed(kind, named.to_arrays(self.networks[part][kind])))
-        out.update(named.prefixed("adam", self.optimisers[part].arrays()))
+            out.update(networks.prefixed(kind, networks.to_arrays(self.networks[part][kind])))
+        out.update(networks.prefixed("adam", self.optimisers[part].arrays()))
         return out
 
     def load(self, part: str, arrays, source) -> None:
         for kind in KINDS:
-            named.into_network(self.networks[part][kind], named.under(kind, arrays), source)
-        self.optimisers[part].load(named.under("adam", arrays), source)
+            networks.into_network(self.networks[part][kind], networks.under(kind, arrays), source)
+        self.optimisers[part].load(networks.under("adam", arrays), source)
 
     def weights(self, part: str) -> Dict[str, Dict[str, np.ndarray]]:
         """File of a weight folder -> its arrays."""
-        return {checkpoints.network_path(kind, part): named.to_arrays(self.networks[part][kind]) for kind in KINDS}
+        return {checkpoints.network_path(kind, part): networks.to_arrays(self.networks[part][kind]) for kind in KINDS}
 
 
 def _set_norm_momentum(network, momentum: float) -> None:

@@ -14,7 +14,7 @@ from ..checkpoints.arrays import rounded
 from ..components import COMPONENTS
 from ..errors import UserError
 from ..layout import specification_of
-from ..networks.loading import under
+from ..networks import under
 from .bank import ROWS_FILE, banks_of, encoders_digest, other_encoders
 from .options import OPTIONS_FILE
 from .run_folder import RunFolder, commands

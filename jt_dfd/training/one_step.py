@@ -14,8 +14,7 @@ from .. import networks
 from ..backend import jt
 from ..components import COMPONENTS
 from ..config import preset
-from ..networks import loading as named
-from ..runtime import tf32
+from ..runtime import gpu
 
 Result = Tuple[str, float, float]
 BATCH = 2
@@ -28,7 +27,7 @@ def self_test() -> List[Result]:
     """[(check, largest error, tolerance)] on the device in use."""
     results = []
     for stage, make in (("stage I", _embedding), ("stage II", _synthesis)):
-        with tf32.exact(jt):
+        with gpu.exact(jt):
             here = _step(make)
             results += [(f"{stage}, {name}", here[name], room) for name, room in
                         (("gradient against differences", 0.05), ("fall of the loss in one small step", 0.0))]
@@ -78,10 +77,10 @@ def _differences(trainer, batch, adam, gradients) -> float:
     sides = []
     for sign in (1, -1):
         for p, w, g in zip(adam.parameters, own, gradients):
-            named.assign(p, w + np.float32(sign * stride) * g)
+            networks.assign(p, w + np.float32(sign * stride) * g)
         sides.append(_objective(trainer, batch))
     for p, w in zip(adam.parameters, own):
-        named.assign(p, w)
+        networks.assign(p, w)
     return abs((sides[0] - sides[1]) / (2 * stride * square) - 1)
 
 
@@ -103,7 +102,7 @@ def _embedding():
 
     trainer = Trainer(EmbeddingOptions(preset="tiny", component="nose", steps=1000, lr=1e-4), preset("tiny"))
     for kind, network in trainer.networks["nose"].items():
-        named.into_network(network, _drawn(network, kind), "self-test")
+        networks.into_network(network, _drawn(network, kind), "self-test")
     return trainer, _batch(trainer.config)
 
 
@@ -130,7 +129,7 @@ def _synthesis():
         networks.build(kind, config, component), f"{kind} {component}"))
     trainer = Trainer(options, config, encoders)
     for name, network in trainer._parts():
-        named.into_network(network, _drawn(network, name), "self-test")
+        networks.into_network(network, _drawn(network, name), "self-test")
     batch = _batch(config)
     with jt.no_grad():   # the discriminator's condition is detached in the trainer: it stays where it was
         features_at = trainer.features(batch.crops)

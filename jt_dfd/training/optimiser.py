@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backend import jt
 from ..checkpoints import CheckpointError
-from ..networks.loading import assign
+from ..networks import assign
 
 
 def learning_rate(base: float, step: int, steps: int, decay_from: float = 0.5, warmup: int = 0,

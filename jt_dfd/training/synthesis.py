@@ -14,20 +14,18 @@ from ..backend import jt, nn
 from ..components import COMPONENTS
 from ..config import Config
 from ..kernels.merge import merge
-from ..networks import loading as named
 from ..networks.perceptual import NOT_INSTALLED, PerceptualLoss, load_features, stlpips_file
 from . import feed, losses, parallel, precision, sheets
-from .bank import encoders_digest
+from .bank import Projected, encoders_digest
 from .optimiser import Adam, MovingAverage, learning_rate
 from .options import OptionsError, SynthesisOptions
-from .projected import Projected
 from .weights import begin_with, open_weights
 
 PART = "synthesis"
 
 
 def embedding_source(options: SynthesisOptions) -> str:
-    """The folder with stage I's encoders.  OptionsError where none is named."""
+    """The folder with stage I's encoders.  OptionsError where none is networks."""
     source = options.embedding or options.init
     if not source:
         raise OptionsError("--embedding is needed: stage I's run folder, or a folder of weights")
@@ -51,7 +49,7 @@ class SynthesisTrainer:
         found = {c: self.embedding.network("encoder", c) for c in COMPONENTS}
         self.built_on = {"encoders": encoders_digest(found)}
         for component, encoder in self.encoders.items():
-            named.into_network(encoder, found[component], source)
+            networks.into_network(encoder, found[component], source)
             encoder.eval()
         self.projected = None
         if options.projected > 0:
@@ -81,10 +79,10 @@ class SynthesisTrainer:
 
     def _begin(self):
         own, folder = self.options.init, open_weights(self.options.init)
-        networks = [*(("feature_decoder", c, n) for c, n in self.decoders.items()), ("generator", "", self.generator)]
+        new = [*(("feature_decoder", c, n) for c, n in self.decoders.items()), ("generator", "", self.generator)]
         if self.discriminator is not None:
-            networks.append(("discriminator", "", self.discriminator))
-        notes = begin_with(own, networks)
+            new.append(("discriminator", "", self.discriminator))
+        notes = begin_with(own, new)
         if folder.has("encoder") and encoders_digest(folder) != self.built_on["encoders"]:
             notes.append(f"{own} was trained with other encoders: its feature decoders have to learn the new latents")
         return notes
@@ -229,7 +227,7 @@ class SynthesisTrainer:
             if all(self.embedding.has("image_decoder", c) for c in COMPONENTS):
                 for c in COMPONENTS:
                     self._image_decoders[c] = networks.build("image_decoder", self.config, c)
-                    named.into_network(self._image_decoders[c], self.embedding.network("image_decoder", c), c)
+                    networks.into_network(self._image_decoders[c], self.embedding.network("image_decoder", c), c)
                     self._image_decoders[c].eval()
         if not self._image_decoders:
             return [np.full((self.config.canvas, self.config.canvas, 3), 255, np.uint8)] * count
@@ -247,24 +245,24 @@ class SynthesisTrainer:
     def arrays(self, part: str = PART) -> Dict[str, np.ndarray]:
         out = {}
         for name, network in self._parts():
-            out.update(named.prefixed(name, named.to_arrays(network)))
-        out.update(named.prefixed("adam", self.adam.arrays()))
+            out.update(networks.prefixed(name, networks.to_arrays(network)))
+        out.update(networks.prefixed("adam", self.adam.arrays()))
         if self.adam_discriminator is not None:
-            out.update(named.prefixed("adam_discriminator", self.adam_discriminator.arrays()))
-        out.update(named.prefixed("average", self.average.arrays()))
+            out.update(networks.prefixed("adam_discriminator", self.adam_discriminator.arrays()))
+        out.update(networks.prefixed("average", self.average.arrays()))
         return out
 
     def load(self, part: str, arrays, source) -> None:
         for name, network in self._parts():
-            state = named.under(name, arrays)
+            state = networks.under(name, arrays)
             if name == "discriminator" and not state:
                 continue  # the run began without one; it starts fresh
-            named.into_network(network, state, source)
-        self.adam.load(named.under("adam", arrays), source)
-        state = named.under("adam_discriminator", arrays)
+            networks.into_network(network, state, source)
+        self.adam.load(networks.under("adam", arrays), source)
+        state = networks.under("adam_discriminator", arrays)
         if self.adam_discriminator is not None and state:
             self.adam_discriminator.load(state, source)
-        self.average.load(named.under("average", arrays))
+        self.average.load(networks.under("average", arrays))
 
     def weights(self, part: str = PART) -> Dict[str, Dict[str, np.ndarray]]:
         """File of a weight folder -> its arrays: the moving average, the encoders it was trained with, and the
@@ -272,14 +270,14 @@ class SynthesisTrainer:
         path, out = checkpoints.network_path, {}
         with self.average.applied():
             for component, decoder in self.decoders.items():
-                out[path("feature_decoder", component)] = named.to_arrays(decoder)
-            out[path("generator")] = named.to_arrays(self.generator)
+                out[path("feature_decoder", component)] = networks.to_arrays(decoder)
+            out[path("generator")] = networks.to_arrays(self.generator)
         for component, encoder in self.encoders.items():
-            out[path("encoder", component)] = named.to_arrays(encoder)
+            out[path("encoder", component)] = networks.to_arrays(encoder)
             if self.embedding.has("image_decoder", component):
                 out[path("image_decoder", component)] = self.embedding.network("image_decoder", component)
         if self.discriminator is not None:
-            out["discriminator.pkl"] = named.to_arrays(self.discriminator)
+            out["discriminator.pkl"] = networks.to_arrays(self.discriminator)
         return out
 
 

@@ -6,7 +6,7 @@ from typing import Iterable, List, Tuple
 
 from .. import checkpoints
 from ..config import Config, preset
-from ..networks import loading as named
+from ..networks import into_network, to_arrays
 from .options import Options, OptionsError
 
 
@@ -30,7 +30,7 @@ def begin_with(path, networks: Iterable[Tuple[str, str, object]]) -> List[str]:
     anew.  OptionsError where nothing fits at all, CheckpointError where a file is damaged."""
     folder, notes, taken = open_weights(path), [], 0
     for kind, component, network in networks:
-        own, what = named.to_arrays(network), f"{kind} {component}".strip()
+        own, what = to_arrays(network), f"{kind} {component}".strip()
         there, source = {}, folder.path / "discriminator.pkl"   # which a run of stage II keeps beside its weights
         if kind == "discriminator" and source.is_file():
             there = checkpoints.read_arrays(source)
@@ -44,7 +44,7 @@ def begin_with(path, networks: Iterable[Tuple[str, str, object]]) -> List[str]:
                          + "; ".join(anew[:2]) + (f" and {len(anew) - 2} more" if len(anew) > 2 else ""))
         taken += len(fitting)
         if fitting:
-            named.into_network(network, {**own, **fitting}, source)
+            into_network(network, {**own, **fitting}, source)
     if not taken:
         raise OptionsError(f"--init {path}: nothing in it fits these networks")
     return notes

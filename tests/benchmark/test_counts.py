@@ -4,7 +4,14 @@ import itertools
 import numpy as np
 import pytest
 
-from jt_dfd.benchmark import flops, inputs, report, side
+from jt_dfd.benchmark import inputs, report, side
+from jt_dfd.benchmark.stages import (
+    face_operations,
+    network_operations,
+    step_operations,
+    training_operations,
+    work_operations,
+)
 from jt_dfd.checkpoints import open_folder
 from jt_dfd.components import COMPONENTS, Geometry
 from jt_dfd.config import preset
@@ -13,9 +20,9 @@ from jt_dfd.pictures import to_sketch
 
 def test_the_release_s_operations():
     config = preset("release")
-    assert flops.face(config) == pytest.approx(1150e9, rel=0.002)       # as measured on the release itself
-    assert flops.network("generator", config) == pytest.approx(376e9, rel=0.002)
-    assert sum(flops.parts(config).values()) == flops.face(config)
+    assert face_operations(config) == pytest.approx(1150e9, rel=0.002)       # as measured on the release itself
+    assert network_operations("generator", config) == pytest.approx(376e9, rel=0.002)
+    assert sum(step_operations(config).values()) == face_operations(config)
 
 
 def test_small_networks_by_hand():
@@ -25,23 +32,24 @@ def test_small_networks_by_hand():
     assert size == 16
     down, res = 2 * 2 * 1 * 16 * 8 * 8, 2 * (2 * 2 * 2 * 9 * 8 * 8)
     down2, res2 = 2 * 3 * 2 * 16 * 4 * 4, 2 * (2 * 3 * 3 * 9 * 4 * 4)
-    assert flops.network("encoder", config, "eye1") == down + res + down2 + res2 + 2 * 3 * 16 * 4
+    assert network_operations("encoder", config, "eye1") == down + res + down2 + res2 + 2 * 3 * 16 * 4
     up = 2 * 3 * 3 * 16 * 4 * 4 + 2 * (2 * 9 * 9 * 64) + 2 * 3 * 2 * 16 * 8 * 8 + 2 * (2 * 2 * 2 * 9 * 256)
-    assert (flops.network("image_decoder", config, "eye1")
+    assert (network_operations("image_decoder", config, "eye1")
             == 2 * 4 * 48 + 2 * (2 * 9 * 9 * 16) + up + 2 * 1 * 2 * 25 * 256)
     pixels = 64 * 64
     ends = 2 * 49 * 2 * 2 * pixels + 2 * 49 * 2 * 3 * pixels
-    assert flops.network("generator", config) == ends + 2 * (2 * 4 * 2 * 9 * 32 * 32) + 2 * (2 * 4 * 4 * 9 * 32 * 32)
+    assert (network_operations("generator", config)
+            == ends + 2 * (2 * 4 * 2 * 9 * 32 * 32) + 2 * (2 * 4 * 4 * 9 * 32 * 32))
 
 
 def test_work_that_was_done_counts():
     config = preset("tiny")
     everything = {"encode": {c: 1 for c in COMPONENTS}, "decode": {c: 15 for c in COMPONENTS},
                   "features": {c: 1 for c in COMPONENTS}, "generator": {"rest": 1}}
-    assert flops.of_work(config, everything) == flops.face(config)
-    assert flops.of_work(config, {"decode": {"mouth": 2}}) == 2 * flops.network("image_decoder", config, "mouth")
-    assert flops.training_step(config, "synthesis", 2) == 2 * flops.training_step(config, "synthesis", 1)
-    assert flops.training_step(config, "synthesis", 1, gan=False) < flops.training_step(config, "synthesis", 1)
+    assert work_operations(config, everything) == face_operations(config)
+    assert work_operations(config, {"decode": {"mouth": 2}}) == 2 * network_operations("image_decoder", config, "mouth")
+    assert training_operations(config, "synthesis", 2) == 2 * training_operations(config, "synthesis", 1)
+    assert training_operations(config, "synthesis", 1, gan=False) < training_operations(config, "synthesis", 1)
 
 
 @pytest.mark.parametrize("canvas", (64, 256, 512))

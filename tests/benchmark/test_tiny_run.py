@@ -5,7 +5,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from jt_dfd.benchmark import flops
+from jt_dfd.benchmark.stages import face_operations, work_operations
 from jt_dfd.components import COMPONENTS
 from jt_dfd.config import preset
 
@@ -38,14 +38,14 @@ def test_the_work_that_is_timed_is_the_work_that_is_meant(measured):
     for call in face["calls"]:
         assert {k: v for k, v in call["work"].items() if k != "decode"} == FACE
         assert all(0 < n <= 15 for n in call["work"]["decode"].values()) and len(call["work"]["decode"]) == 5
-        assert call["flops"] == flops.of_work(preset("tiny"), call["work"])
+        assert call["flops"] == work_operations(preset("tiny"), call["work"])
     for call in stroke["calls"]:  # the mouth alone, whatever was remembered of its neighbours
         assert call["work"]["encode"] == call["work"]["features"] == {"mouth": 1}
         assert call["work"]["generator"] == {"rest": 1} and set(call["work"].get("decode", {})) <= {"mouth"}
     for stage in ("face", "stroke.mouth"):
         for call in measured.rows[stage, "release"]["calls"]:  # all of it, whatever changed
             assert call["work"] == dict(FACE, decode={c: 15 for c in COMPONENTS})
-    assert measured.rows["face", "release"]["flops"] == flops.face(preset("tiny"))
+    assert measured.rows["face", "release"]["flops"] == face_operations(preset("tiny"))
 
 
 def test_ratios_and_speeds(measured):
@@ -93,7 +93,7 @@ def test_the_header_names_machine_and_command(measured):
     for word in ("machine", "load", "versions", "jittor", "release", "seeded, preset tiny", m["cpu"]):
         assert word in measured.done.stdout
     assert measured.data["state"] == "finished" and measured.data["sides"]["jittor"]["version"]
-    assert measured.data["flops"]["face"] == flops.face(preset("tiny"))
+    assert measured.data["flops"]["face"] == face_operations(preset("tiny"))
 
 
 def test_the_table_holds_every_row(measured):

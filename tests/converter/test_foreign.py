@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from jt_dfd.checkpoints import CheckpointError, formats, read_arrays, write_arrays
-from jt_dfd.checkpoints.foreign import read_vgg
-from jt_dfd.checkpoints.recognise import recognise
+from jt_dfd.checkpoints.recognise import read_vgg, recognise
 from jt_dfd.config import preset
 from jt_dfd.converter.convert import convert_file
 from jt_dfd.networks import specification

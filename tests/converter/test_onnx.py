@@ -11,7 +11,7 @@ from jt_dfd.pictures import to_pixels
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'jt_dfd[torch]')")
 pytest.importorskip("onnx", reason="onnx is not installed (pip install 'jt_dfd[torch]')")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install 'jt_dfd[torch]')")
-from jt_dfd.converter import onnx_export, torch_modules  # noqa: E402
+from jt_dfd.converter import convert, torch_modules  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -31,13 +31,13 @@ def test_it_gives_the_same_picture(tiny_params, parity, tmp_path, capsys):
         expected = to_pixels(pipeline(sketch, refine=0).numpy())
     assert np.abs(run(tmp_path / "face.onnx", sketch.numpy()).astype(int) - expected).max() <= 1
     with pytest.raises(CheckpointError, match="--force"):
-        onnx_export.export_onnx(tiny_params, tmp_path / "face.onnx")
+        convert.export_onnx(tiny_params, tmp_path / "face.onnx")
 
 
 def test_a_model_that_differs_is_refused(tiny_params, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_export, "_difference", lambda *_: 2)
+    monkeypatch.setattr(convert, "_difference", lambda *_: 2)
     with pytest.raises(CheckpointError, match="2 grey levels"):
-        onnx_export.export_onnx(tiny_params, tmp_path / "face.onnx")
+        convert.export_onnx(tiny_params, tmp_path / "face.onnx")
     assert os.listdir(tmp_path) == []
 
 
@@ -45,7 +45,7 @@ def test_a_model_that_differs_is_refused(tiny_params, tmp_path, monkeypatch):
 def test_the_releases_face_comes_out_of_onnx_runtime(release_params, parity, tmp_path):
     from PIL import Image
 
-    onnx_export.export_onnx(release_params, tmp_path / "face.onnx", verify=False)
+    convert.export_onnx(release_params, tmp_path / "face.onnx", verify=False)
     sketch = torch_modules.sketch_tensor(parity / "sketch_a.png").numpy()
     face = run(tmp_path / "face.onnx", sketch)[0].transpose(1, 2, 0).astype(int)
     expected = np.asarray(Image.open(parity / "case_a_face.png").convert("RGB")).astype(int)

@@ -17,7 +17,7 @@ def test_every_network_gives_what_its_layers_give(kind, component, preset):
     network = networks.build(kind, config, component)
     network.eval()
     if kind == "image_decoder":  # statistics as after training: folded as inference does it
-        from jt_dfd.networks.loading import load_arrays
+        from jt_dfd.networks import load_arrays
         from jt_dfd.networks.modules import fold
 
         arrays = {k: v.numpy() for k, v in network.state_dict().items()}

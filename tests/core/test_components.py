@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
-from jt_dfd.guidance import soft_mask
+from jt_dfd.kernels.selection import soft_mask
 
 
 def test_release_windows():

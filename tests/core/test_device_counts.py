@@ -3,12 +3,13 @@ the way a GPU takes, all components side by side, gives the CPU's faces."""
 import numpy as np
 import pytest
 
-from jt_dfd import Synthesizer, pipeline, synthesizer
+from jt_dfd import Synthesizer, synthesizer
 from jt_dfd.backend import jt
 from jt_dfd.benchmark import inputs
 from jt_dfd.benchmark.jittor_side import counted
 from jt_dfd.components import COMPONENTS
 from jt_dfd.config import preset
+from jt_dfd.inference import pipeline
 from jt_dfd.runtime import ways
 
 #: operators of a face and of a stroke in one component, as counted; fewer is progress, and goes here; more needs a

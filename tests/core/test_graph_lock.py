@@ -4,7 +4,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-from jt_dfd.runtime import graph_lock
+from jt_dfd.runtime import locks
 
 MANY = """
 import numpy as np
@@ -38,7 +38,7 @@ def test_the_lock_is_in_place_wherever_our_runtime_started_jittor():
         #include "op_compiler.h"
         namespace jittor { extern jit_op_entry_t (*do_compile_hook)(Op*); }""", cpu_src="@out(0) = !!do_compile_hook;")
     assert found.numpy()[0] == 1
-    assert graph_lock.install(jt) and jt.flags.use_parallel_op_compiler > 1
+    assert locks.guard_graph(jt) and jt.flags.use_parallel_op_compiler > 1
 
 
 def test_a_jittor_that_does_not_take_it_compiles_on_one_thread():
@@ -49,4 +49,4 @@ def test_a_jittor_that_does_not_take_it_compiles_on_one_thread():
 
     fake = SimpleNamespace(code=refuse, flag_scope=lambda **_: contextlib.nullcontext(),
                            flags=SimpleNamespace(use_parallel_op_compiler=16))
-    assert not graph_lock.install(fake) and fake.flags.use_parallel_op_compiler == 1
+    assert not locks.guard_graph(fake) and fake.flags.use_parallel_op_compiler == 1

@@ -81,7 +81,7 @@ def test_statistics_are_float32():
 
 
 def test_the_face_stays_within_two_grey_levels_and_the_neighbours_are_the_same(tiny_params, root):
-    from jt_dfd import pipeline
+    from jt_dfd.inference import pipeline
 
     single, rounded = (Synthesizer(tiny_params, device="cpu") for _ in range(2))
     rounded.networks = pipeline.Networks(open_folder(tiny_params), "half")
@@ -103,7 +103,8 @@ def test_on_a_cpu_it_is_refused_with_the_reason(tiny_params):
 
 
 def test_on_a_gpu_without_tensor_cores_float32_is_used_and_said(tiny_params, monkeypatch):
-    from jt_dfd import pipeline, runtime
+    from jt_dfd import runtime
+    from jt_dfd.inference import pipeline
 
     monkeypatch.setattr(pipeline, "device", lambda: "cuda")
     monkeypatch.setattr(runtime, "half_precision_gains", lambda: False)

@@ -8,7 +8,6 @@ import subprocess
 import numpy as np
 import pytest
 
-from jt_dfd import selection
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, Geometry
 from jt_dfd.kernels import (
@@ -21,6 +20,7 @@ from jt_dfd.kernels import (
     picture_norm_last,
     projection,
     rows,
+    selection,
     shadow,
     source,
     winograd,

@@ -8,7 +8,7 @@ from jt_dfd import networks
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS
 from jt_dfd.config import PRESETS, preset
-from jt_dfd.networks.loading import load_arrays, to_arrays
+from jt_dfd.networks import load_arrays, to_arrays
 from jt_dfd.networks.modules import fold
 
 RELEASE_FILE = {"encoder": "encoder_{}", "image_decoder": "decoder_{}_image", "feature_decoder": "DE_{}",

@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from jt_dfd import selection
+from jt_dfd.kernels import selection
 
 PROGRAM = r"""
 #include <algorithm>

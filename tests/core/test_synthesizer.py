@@ -8,9 +8,8 @@ from jt_dfd import Synthesizer
 from jt_dfd.checkpoints import SHARED_BANK, CheckpointError, bank_path, write_config
 from jt_dfd.components import COMPONENTS, Geometry
 from jt_dfd.config import preset
-from jt_dfd.guidance import LEFT_OUT, MAX_INK, visible
-from jt_dfd.memory import Recent
-from jt_dfd.synthesizer import refine_amounts
+from jt_dfd.kernels.selection import LEFT_OUT, MAX_INK, visible
+from jt_dfd.synthesizer import Recent, refine_amounts
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jt_dfd import pipeline
 from jt_dfd.checkpoints import open_folder
 from jt_dfd.components import COMPONENTS
+from jt_dfd.inference import pipeline
 from jt_dfd.kernels import narrow_convolution, source
 from jt_dfd.networks import channels_last
 from jt_dfd.runtime import ways

@@ -5,7 +5,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _HELD = """
 import runpy, sys, time
 sys.path.insert(0, {root!r})
-from jt_dfd.data.journal import Journal
+from jt_dfd.data.index import Journal
 add = Journal.add
 def held(self, key, **entry):
     add(self, key, **entry)

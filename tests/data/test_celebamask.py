@@ -8,7 +8,7 @@ from conftest import SAMPLES
 from hq import celebamask_hq
 
 from jt_dfd.cli import run
-from jt_dfd.data import celebamask, index, sources
+from jt_dfd.data import index, sources
 from jt_dfd.data.command import prepare_data
 from jt_dfd.pictures import read_picture
 
@@ -35,7 +35,7 @@ def test_the_papers_recipe_in_one_command(tmp_path, capsys):
 
 def test_what_is_not_the_datasets_layout_is_named(tmp_path, capsys):
     source = celebamask_hq(tmp_path / "hq")
-    poses = source / celebamask.POSES
+    poses = source / sources.POSES
     for text, wrong in (("8\nYaw Pitch Raw\n0.jpg 1.0\n", "line 3: expected a file name and 3 numbers"),
                         ("0.jpg 1 2 3\n", "Yaw among them"), (None, "missing; --celebamask-hq takes")):
         poses.write_text(text) if text else poses.unlink()

@@ -1,6 +1,6 @@
 """What a killed run leaves behind."""
 from jt_dfd import atomic
-from jt_dfd.data.journal import Journal
+from jt_dfd.data.index import Journal
 
 
 def test_files_that_a_kill_left_half_written_are_cleared_away(tmp_path):

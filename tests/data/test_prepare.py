@@ -15,7 +15,7 @@ import pytest
 from held import held
 
 from jt_dfd.data import checking, index, sources
-from jt_dfd.data.journal import Journal, JournalError
+from jt_dfd.data.index import Journal, JournalError
 from jt_dfd.data.portrait import Options
 from jt_dfd.data.prepare import prepare_folder
 from jt_dfd.pictures import read_picture, write_png

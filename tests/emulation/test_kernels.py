@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from stand_in import variable
 
-from jt_dfd import guidance, selection
 from jt_dfd.components import COMPONENTS, MERGE_ORDER, PARTS, Geometry
-from jt_dfd.kernels import linear, merge, normalise, picture_norm, projection, rows, shadow
+from jt_dfd.kernels import linear, merge, normalise, picture_norm, projection, rows, selection, shadow
 
 
 def random(*shape, seed=0):
@@ -253,15 +252,15 @@ def check_shadow(canvas, counts, not_a_number=False):
     got_page, got = shadow.pictures(shadow.shadow(stored, weights, geometry, which), geometry)
     want = {}
     for c in COMPONENTS:
-        w = np.clip(np.nan_to_num(weights[c]).astype(np.float64), 0, guidance.WEIGHT_LIMIT)
+        w = np.clip(np.nan_to_num(weights[c]).astype(np.float64), 0, selection.WEIGHT_LIMIT)
         want[c] = 255 * np.clip(1 - (w[:, None, None] * (1 - decoded[c]) / 2).sum(0), 0, 1)
     page = 255 - want["rest"]
     for part in PARTS:
-        mask = guidance.soft_mask(geometry.window(part).size)
-        page[geometry.window(part).slices] *= 1 - (1 - mask) * guidance.REST_FADE
+        mask = selection.soft_mask(geometry.window(part).size)
+        page[geometry.window(part).slices] *= 1 - (1 - mask) * selection.REST_FADE
     for part in PARTS:
-        mask = guidance.soft_mask(geometry.window(part).size)
-        page[geometry.window(part).slices] += (255 - want[part]) * (1 - mask) * guidance.PART_SHARE
+        mask = selection.soft_mask(geometry.window(part).size)
+        page[geometry.window(part).slices] += (255 - want[part]) * (1 - mask) * selection.PART_SHARE
     page = 255 - np.clip(page, 0, 255)
     # sums in another order may fall on the other side of a whole number
     assert np.abs(got_page.astype(int) - page.astype(np.uint8)).max() <= 1

@@ -11,7 +11,7 @@ import pytest
 from jt_dfd.checkpoints import CheckpointError
 from jt_dfd.data import index
 from jt_dfd.evaluation import judges
-from jt_dfd.networks.inception import PUBLISHED_SHA256, check, read_inception
+from jt_dfd.evaluation.judges import PUBLISHED_SHA256, check_inception, read_inception
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +59,17 @@ def test_averages_leave_the_padding_out():
 
 @pytest.fixture(scope="module")
 def zeros():
-    from jt_dfd.networks.inception import specification
+    from jt_dfd.evaluation.judges import inception_shapes
 
-    return {name: np.zeros(shape, np.float32) for name, shape in specification().items()}
+    return {name: np.zeros(shape, np.float32) for name, shape in inception_shapes().items()}
 
 
 def test_the_layout_is_the_published_one(zeros):
     """94 convolutions with their norms, and the size of the published file: 95,628,359 bytes with its names."""
     assert len(zeros) == 94 * 5 + 2
     assert 0.998 < sum(a.nbytes for a in zeros.values()) / 95628359 < 1
-    assert len(check({**zeros, "Mixed_7c.branch1x1.bn.num_batches_tracked": np.zeros((), np.int64)}, "x")) == 472
+    counted = {**zeros, "Mixed_7c.branch1x1.bn.num_batches_tracked": np.zeros((), np.int64)}
+    assert len(check_inception(counted, "x")) == 472
 
 
 @pytest.mark.parametrize("change, said", [
@@ -84,7 +85,7 @@ def test_the_layout_is_the_published_one(zeros):
 def test_other_networks_are_refused(zeros, change, said):
     arrays = {name: a for name, a in {**zeros, **change}.items() if a is not None}
     with pytest.raises(CheckpointError, match=said) as error:
-        check(arrays, "mine.pth")
+        check_inception(arrays, "mine.pth")
     assert str(error.value).startswith("mine.pth: ") and "xpected FID's Inception" in str(error.value)
 
 

@@ -57,10 +57,10 @@ def released(parity, case):
 @pytest.mark.parametrize("case", ["a", "b"])
 def test_the_cpu_s_face_within_a_grey_level(jt, single, cpu, parity, case):
     """float32 throughout: latents, neighbours, vectors, shadow, face."""
-    from jt_dfd.runtime import tf32
+    from jt_dfd.runtime import gpu
 
     single.forget()
-    with tf32.exact(jt):
+    with gpu.exact(jt):
         r = single.synthesize(parity / f"sketch_{case}.png", gender=GENDER[case])
     for c in COMPONENTS:
         for kind, bound in (("latents", 1e-4), ("vectors", 1e-4)):
@@ -86,11 +86,11 @@ def test_tf32_chooses_the_same_neighbours(jt, single, cpu, parity, case):
 @pytest.mark.parametrize("case", ["a", "b"])
 def test_the_release_s_face_from_its_vectors(jt, single, parity, case):
     """Needs no oneDNN: the release's vectors to the release's photograph, within a grey level."""
-    from jt_dfd.runtime import tf32
+    from jt_dfd.runtime import gpu
 
     vectors, face = released(parity, case)
     single.forget()
-    with tf32.exact(jt):
+    with gpu.exact(jt):
         assert levels(single.face_from_vectors(vectors), face)[1] <= 1
 
 

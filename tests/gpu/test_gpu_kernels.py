@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from conftest import CANVAS, CHANNELS, ROWS, WIDTH, K, random
 
-from jt_dfd import selection
 from jt_dfd.components import COMPONENTS, Geometry
+from jt_dfd.kernels import selection
 
 pytestmark = pytest.mark.gpu
 
@@ -112,7 +112,7 @@ def test_half_convolutions_sum_in_float32(jt):
 
 def test_the_switch_of_tf32_works(jt):
     """float32 throughout is a hundred times closer to float64 than 10 bits of mantissa; both are what they say."""
-    from jt_dfd.runtime import tf32
+    from jt_dfd.runtime import gpu
 
     x, w = random(1, 256, 32, 32), random(256, 256, 3, 3, seed=1)
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -123,7 +123,7 @@ def test_the_switch_of_tf32_works(jt):
         found = jt.nn.conv2d(jt.array(x), jt.array(w), None, 1, 1).numpy()
         return np.abs(found - right).mean() / np.abs(right).mean()
 
-    with tf32.exact(jt):
+    with gpu.exact(jt):
         exact = error()
     loose = error()
     print(f"\nmean relative error of a convolution: {exact:.2g} in float32, {loose:.2g} as chosen")

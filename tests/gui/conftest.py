@@ -11,9 +11,9 @@ for path in (str(ROOT), str(HERE)):
     if path not in sys.path:
         sys.path.insert(0, path)
 
-from jt_dfd.gui import qt_platform  # noqa: E402
+from jt_dfd.gui import app  # noqa: E402
 
-qt_platform.prepare()
+app.prepare_qt()
 
 import pytest  # noqa: E402
 from PyQt5.QtCore import QSettings  # noqa: E402

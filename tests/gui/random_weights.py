@@ -2,7 +2,7 @@
 import numpy as np
 
 from jt_dfd import config
-from jt_dfd.checkpoints import folder, formats, pickle_file
+from jt_dfd.checkpoints import folder, formats
 from jt_dfd.components import COMPONENTS
 from jt_dfd.layout import specification
 
@@ -21,7 +21,7 @@ def write(path, preset="tiny", rows=80, genders=("male", "female")):
             shapes = specification(kind, sizes, component)
             target = path / folder.network_path(kind, component)
             target.parent.mkdir(parents=True, exist_ok=True)
-            pickle_file.write_arrays(target, {n: array(n, s).astype(np.float32) for n, s in shapes.items()})
+            formats.write_arrays(target, {n: array(n, s).astype(np.float32) for n, s in shapes.items()})
         for gender in genders or (folder.SHARED_BANK,):
             formats.write_bank(path / folder.bank_path(component, gender),
                              rng.normal(0, 1, (rows, sizes.latent)).astype(np.float32))

@@ -26,7 +26,7 @@ sys.path.insert(0, str(_ROOT))
 
 from jt_dfd.cli import run  # noqa: E402
 from jt_dfd.errors import UserError  # noqa: E402
-from jt_dfd.gui import svg  # noqa: E402
+from jt_dfd.gui import files  # noqa: E402
 from jt_dfd.gui.words import TEXTS  # noqa: E402
 
 _EXAMPLES = _ROOT / "jt_dfd" / "gui" / "examples"
@@ -252,7 +252,7 @@ def picture(args) -> None:
 def pose(screen, args, page, main: str) -> None:
     """Until there is to be seen what the scene is to show."""
     (x, y, side), scene = page, args.scene
-    example = [[point[:2] for point in stroke.points] for stroke in svg.load(_EXAMPLES / "1.svg")[0]]  # type: ignore
+    example = [[point[:2] for point in stroke.points] for stroke in files.load_svg(_EXAMPLES / "1.svg")[0]]  # type: ignore
     away = (x + side // 2, y + side + 40)
     screen.wait_for_engine(page)
     if scene == "empty":

@@ -9,7 +9,7 @@ from PyQt5.QtWidgets import QInputDialog
 from test_place_to_draw import a_face, menu_entry
 from test_window import LINE
 
-from jt_dfd.gui import album, history
+from jt_dfd.gui import history
 
 
 def close(w):
@@ -92,10 +92,10 @@ def test_no_more_are_kept_than_in_the_window_and_a_damaged_one_is_left_out(windo
     assert len(paths) == 3 and len(list(folder.iterdir())) == 6
     paths[0].write_bytes(paths[0].read_bytes()[:2000])
     paths[1].with_suffix(".json").unlink()  # a window killed in between
-    found = album.read(folder)
+    found = history.read_album(folder)
     assert [entry.path for entry in found] == [paths[2], paths[1]] and not found[1].pinned
     paths[2].with_suffix(".json").write_text("[1]")
-    assert [entry.path for entry in album.read(folder)] == [paths[1]]
+    assert [entry.path for entry in history.read_album(folder)] == [paths[1]]
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_drawing_goes_on(window, qtbot, tmp_path):

@@ -18,7 +18,7 @@ from PyQt5.QtWidgets import (
 from test_window import LINE, faces, key, settle
 
 from jt_dfd.errors import UserError
-from jt_dfd.gui import app, files, filing, messages, svg
+from jt_dfd.gui import app, files, filing, messages
 from jt_dfd.gui.canvas import Canvas
 from jt_dfd.gui.faceview import FaceView
 from jt_dfd.gui.filing import ask_unsaved
@@ -161,8 +161,8 @@ def test_a_drawing_of_all_kinds_comes_back_from_svg_stroke_by_stroke(tmp_path):
              Stroke(9.0, mirror=True, points=[(50, 60, 0.2), (90, 99, 0.9)]),
              Stroke(20.0, erase=True, points=[(100, 100, 1.0)])]
     path = tmp_path / "d.svg"
-    svg.save(path, items, FaceSettings("male", k=4))
-    found, settings = svg.load(path)
+    files.save_svg(path, items, FaceSettings("male", k=4))
+    found, settings = files.load_svg(path)
     assert len(found) == 4 and (settings.gender, settings.k) == ("male", 4)
     assert np.abs(page(found).astype(int) - page(items)).max() <= 3
     assert [p.name for p in tmp_path.iterdir()] == ["d.svg"]
@@ -174,7 +174,7 @@ def test_a_drawing_of_all_kinds_comes_back_from_svg_stroke_by_stroke(tmp_path):
 def test_what_is_no_drawing_of_ours_is_named(tmp_path, text):
     (tmp_path / "x.svg").write_text(text)
     with pytest.raises(UserError, match="x.svg"):
-        svg.load(tmp_path / "x.svg")
+        files.load_svg(tmp_path / "x.svg")
 
 
 def test_strokes_saved_as_svg_can_be_undone_after_opening(window, qtbot, tmp_path, monkeypatch):
@@ -197,7 +197,7 @@ def test_strokes_saved_as_svg_can_be_undone_after_opening(window, qtbot, tmp_pat
     w.document.stack.redo()
     assert not w.isWindowModified()
     w.actions["save"].trigger()  # to where it came from, without asking
-    assert len(svg.load(tmp_path / "mine.svg")[0]) == 2
+    assert len(files.load_svg(tmp_path / "mine.svg")[0]) == 2
 
 
 # -- past faces --------------------------------------------------------------------------------------------------------
@@ -423,7 +423,7 @@ def test_a_quick_save_asks_nothing_and_leaves_the_drawing_s_own_file(window, qtb
     folder = sorted((tmp_path / "faces").iterdir())[0]
     assert sorted(f.name for f in folder.iterdir()) == ["drawing.png", "drawing.svg", "face.png"]
     assert np.array_equal(files.open_picture(folder / "face.png").pixels, w.document.pixels())
-    assert len(svg.load(folder / "drawing.svg")[0]) == 1 and w.document.path == "" and w.isWindowModified()
+    assert len(files.load_svg(folder / "drawing.svg")[0]) == 1 and w.document.path == "" and w.isWindowModified()
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".mp4", ".webm"])

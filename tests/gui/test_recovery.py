@@ -17,7 +17,7 @@ from jt_dfd.gui.strokes import Stroke
 
 CHILD = """
 import sys; sys.path[:0] = [{root!r}, {tests!r}]
-from jt_dfd.gui import qt_platform; qt_platform.prepare()
+from jt_dfd.gui.app import prepare_qt; prepare_qt()
 from PyQt5.QtCore import QSettings, QTimer
 from PyQt5.QtWidgets import QApplication
 app = QApplication([])

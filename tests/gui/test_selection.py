@@ -12,7 +12,7 @@ from PyQt5.QtGui import QImage
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QFileDialog
 
-from jt_dfd.gui import files, svg
+from jt_dfd.gui import files
 from jt_dfd.gui.selection import parts
 from jt_dfd.gui.settings import FaceSettings
 from jt_dfd.gui.strokes import Picture, Raster, Stroke, to_array
@@ -223,7 +223,7 @@ def test_moved_strokes_come_back_from_svg_and_are_objects_still(drawn, qtbot, tm
     w.filing.open(str(tmp_path / "m.svg"))
     qtbot.waitUntil(lambda: not w.document.is_blank(), timeout=PATIENCE)
     assert np.array_equal(w.document.pixels(), pixels), "to the last pixel"
-    assert len(w.canvas.selection.found) == 4 and len(svg.load(tmp_path / "m.svg")[0]) == 4
+    assert len(w.canvas.selection.found) == 4 and len(files.load_svg(tmp_path / "m.svg")[0]) == 4
     draw(w.canvas, [(140, 200), (140, 260)])
     assert w.document.pixels()[260, 140] < 128 and w.isWindowModified()
 

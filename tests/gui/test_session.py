@@ -13,7 +13,7 @@ import screen
 from conftest import ENVIRONMENT, FAKE, PATIENCE, ROOT
 from PIL import Image
 
-from jt_dfd.gui import files, svg
+from jt_dfd.gui import files
 from jt_dfd.gui.strokes import Raster, to_array
 
 STROKES = [[(120, 150), (250, 130), (390, 150)], [(150, 300), (250, 330), (360, 300)], [(60, 450), (440, 460)]]
@@ -57,7 +57,7 @@ def test_made_undone_saved_opened_moved_morphed_and_exported(session, weights, t
     path = tmp_path / "mine.svg"
     s.answer("Save the drawing", path)
     s.until(path.exists)
-    kept = svg.load(path)[0]
+    kept = files.load_svg(path)[0]
     assert len(kept) == 2, "three drawn, one undone"
     assert abs(kept[0].points[0][0] - 120) < 3 and abs(kept[0].points[-1][1] - 150) < 3
 
@@ -73,8 +73,8 @@ def test_made_undone_saved_opened_moved_morphed_and_exported(session, weights, t
     s.until(lambda: weights.faces > made)
     time.sleep(1.5)
     s.press("ctrl+s")
-    s.until(lambda: svg.load(path)[0] != kept)
-    moved = svg.load(path)[0]
+    s.until(lambda: files.load_svg(path)[0] != kept)
+    moved = files.load_svg(path)[0]
     assert len(moved) == 2 and abs(moved[-1].points[0][1] - 220) < 4, "what was moved lies on top"
     assert moved[0].points == kept[1].points
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import ENVIRONMENT, FAKE, PATIENCE, ROOT
 
 from jt_dfd.errors import UserError
-from jt_dfd.gui import app, qt_platform
+from jt_dfd.gui import app
 
 DRAW = str(ROOT / "tools" / "draw.py")
 
@@ -96,7 +96,7 @@ def test_opencv_s_plugins_are_not_used():
     env = {"QT_QPA_PLATFORM_PLUGIN_PATH": "/x/cv2/qt/plugins", "QT_QPA_FONTDIR": "/x/cv2/qt/fonts", "DISPLAY": ":0",
            "QT_PLUGIN_PATH": "/opt/mine"}
     try:
-        qt_platform.prepare(env)
+        app.prepare_qt(env)
     except UserError:
         pytest.skip("Qt's X11 plugin lacks system libraries here")
     assert "cv2" not in env["QT_QPA_PLATFORM_PLUGIN_PATH"] and "QT_QPA_FONTDIR" not in env
@@ -111,7 +111,7 @@ def test_opencv_s_plugins_are_not_used():
     ({"QT_QPA_PLATFORM": "offscreen"}, "offscreen")])
 def test_the_kind_of_screen(given, wanted):
     env = dict(given)
-    qt_platform.prepare(env)
+    app.prepare_qt(env)
     assert env["QT_QPA_PLATFORM"] == wanted
 
 

@@ -362,8 +362,7 @@ def test_the_first_process_says_so_at_the_start(ranks, capsys, rank):
 @pytest.mark.parametrize("card, tf32, half", [("GTX 1080", False, False), ("V100", False, True), ("T4", False, True),
                                               ("A100", True, True), ("RTX 5090", True, True)])
 def test_precision_goes_by_the_card(tmp_path, machine, monkeypatch, card, tf32, half):
-    from jt_dfd import runtime
-    from jt_dfd.doctor import report as doctor
+    from jt_dfd import doctor, runtime
 
     monkeypatch.delenv("JT_DFD_TF32", raising=False)
     monkeypatch.setenv("CUDA_HOME", str(toolkit(tmp_path / "cuda", (12, 9), 15)))

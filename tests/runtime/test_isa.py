@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from jt_dfd.doctor import report as doctor
+from jt_dfd import doctor
 from jt_dfd.runtime import first_compile, host, isa, plan
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="sets of x86")

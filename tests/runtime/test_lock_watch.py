@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jt_dfd.runtime import host, lock_watch, priority
+from jt_dfd.runtime import host, locks, process
 from jt_dfd.runtime.display import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,8 +17,8 @@ WAITER = f"""
 import ctypes, os, sys
 sys.path.insert(0, {str(ROOT)!r})
 sys.argv[0] = "train.py"
-from jt_dfd.runtime import lock_watch
-print("told" if lock_watch.start() else "cannot", flush=True)
+from jt_dfd.runtime import locks
+print("told" if locks.tell_waiting() else "cannot", flush=True)
 ctypes.PyDLL(None).flock(os.open(sys.argv[1], os.O_RDWR), 2)
 print("mine", flush=True)
 """
@@ -47,10 +47,10 @@ def waiter(tmp_path, monkeypatch):
 def test_a_process_that_waits_says_so_and_others_can_see_it(waiter, tmp_path):
     child, held = waiter(tmp_path / "jittor.lock")
     assert child.stderr.readline() == f"train.py: {STEPS['lock']}\n"
-    assert lock_watch.waits(child.pid) and not lock_watch.waits(os.getpid())
+    assert locks.waits(child.pid) and not locks.waits(os.getpid())
     held.close()
     assert child.stdout.readline() == "mine\n"
-    assert not lock_watch.waits(child.pid) and child.stderr.read() == "", "once, not every second"
+    assert not locks.waits(child.pid) and child.stderr.read() == "", "once, not every second"
     assert len(list(host.cache_folder().iterdir())) == 1, "compiled once, nothing left beside it"
 
 
@@ -58,7 +58,7 @@ def test_a_lock_of_another_kind_is_none_of_jittor_s(waiter, tmp_path):
     child, held = waiter(tmp_path / "mine.lock")
     while not any("->" in line and f" {child.pid} " in line for line in open("/proc/locks")):
         time.sleep(0.05)
-    assert not lock_watch.waits(child.pid)
+    assert not locks.waits(child.pid)
     time.sleep(3)  # longer than what it would be told after
     held.close()
     assert child.communicate(timeout=60) == ("mine\n", "")
@@ -67,7 +67,7 @@ def test_a_lock_of_another_kind_is_none_of_jittor_s(waiter, tmp_path):
 def test_without_a_compiler_nothing_is_told_and_nothing_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("JITTOR_HOME", str(tmp_path))
     monkeypatch.setenv("cc_path", str(tmp_path / "no-compiler"))
-    assert lock_watch.start() is False
+    assert locks.tell_waiting() is False
 
 
 def test_a_session_of_its_own_gets_the_nice_value_of_who_started_it():
@@ -77,13 +77,13 @@ def test_a_session_of_its_own_gets_the_nice_value_of_who_started_it():
     try:
         group = Path(f"/proc/{child.pid}/autogroup")
         assert group.read_text().split()[-1] == "0", "nice of a process says nothing to its group"
-        priority.pass_on(child.pid)
+        process.pass_on(child.pid)
         assert int(group.read_text().split()[-1]) == os.nice(0)
-        code = (f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); from jt_dfd.runtime import priority; os.nice(4)\n"
-                f"priority.pass_on({child.pid})")
+        code = (f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); from jt_dfd.runtime import process; os.nice(4)\n"
+                f"process.pass_on({child.pid})")
         subprocess.run([sys.executable, "-c", code], check=True)
         assert int(group.read_text().split()[-1]) == min(19, os.nice(0) + 4)
     finally:
         child.kill()
         child.wait()
-    priority.pass_on(child.pid)  # of a process that is gone: nothing happens
+    process.pass_on(child.pid)  # of a process that is gone: nothing happens

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from machines import ROOT
 
-from jt_dfd.runtime import host, tf32
+from jt_dfd.runtime import gpu, host
 from jt_dfd.runtime.plan import make_plan
 
 #: before a test gets a home of its own; not the one of the user's record, which may be another or nowhere
@@ -96,7 +96,7 @@ def test_what_is_said(machine, monkeypatch, capability, environment, allowed, wo
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    state = tf32.state(capability)
+    state = gpu.tf32_state(capability)
     assert state["convolutions"] is allowed and word in state["words"]
 
 
@@ -108,7 +108,7 @@ def test_what_is_set(monkeypatch, environment, flag):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     jittor = SimpleNamespace(flags=SimpleNamespace(use_tensorcore=int(environment.get("use_tensorcore", 0))))
-    tf32.apply(jittor)
+    gpu.apply_tf32(jittor)
     assert jittor.flags.use_tensorcore == flag
 
 
@@ -120,12 +120,12 @@ def test_another_word_is_a_problem_with_its_fix(machine, monkeypatch):
 
 def test_jittor_itself_takes_the_flag(run):
     """In the home that the tests were started in: compiling Jittor for this alone would take minutes."""
-    status, out, err = run("from jt_dfd.runtime import first_compile, prepare, start, tf32\n"
+    status, out, err = run("from jt_dfd.runtime import first_compile, gpu, prepare, start\n"
                            "report = prepare('cpu')\n"
                            "if not report['compiled']: print('not compiled'); raise SystemExit\n"
                            "jt = start('cpu')\n"
                            "print(jt.flags.use_tensorcore)\n"
-                           "with jt.flag_scope(use_tensorcore=tf32.EXACT): print(jt.flags.use_tensorcore)\n"
+                           "with jt.flag_scope(use_tensorcore=gpu.EXACT): print(jt.flags.use_tensorcore)\n"
                            "print(jt.flags.use_tensorcore)", HOME=HOME, JT_DFD_TF32="0")
     if "not compiled" in out:
         pytest.skip("Jittor is not compiled on this machine yet")

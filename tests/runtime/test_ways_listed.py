@@ -1,5 +1,5 @@
 """tools/doctor.py lists which way of each network was measured as the quicker one."""
-from jt_dfd.doctor import report as doctor
+from jt_dfd import doctor
 from jt_dfd.runtime import make_report_plan, ways
 
 

@@ -28,13 +28,12 @@ def test_each_row_is_the_encoded_sketch_that_the_index_names(pairs, embedding):
     genders = {row.file: row for row in index.read(pairs)}
     from jt_dfd import networks
     from jt_dfd.backend import jt
-    from jt_dfd.networks import loading as named
     from jt_dfd.training.embedding import EmbeddingTrainer  # noqa: F401  starts Jittor
 
     for gender, entries in table.items():
         for component in ("eye1", "rest"):
             encoder = networks.build("encoder", folder.config, component)
-            named.into_network(encoder, folder.network("encoder", component), "")
+            networks.into_network(encoder, folder.network("encoder", component), "")
             encoder.eval()
             bank = folder.bank(component, gender)
             for row, entry in zip(bank, entries):

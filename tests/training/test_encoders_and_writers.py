@@ -13,9 +13,9 @@ import pytest
 from conftest import embedding_trainer, synthesis_trainer
 from test_kill import command
 
+from jt_dfd import networks
 from jt_dfd.backend import jt
 from jt_dfd.errors import UserError
-from jt_dfd.networks import loading as named
 from jt_dfd.training import export, feed, loop
 from jt_dfd.training.log import read
 from jt_dfd.training.run_folder import RunFolder
@@ -181,10 +181,10 @@ def test_a_batch_in_pieces_is_the_whole_batch_in_stage_two(pairs, embedding, tmp
 def test_parts_that_are_not_trained_stay_as_they_are(pairs, embedding, tmp_path):
     trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", train="generator,feature_decoder_nose",
                                          steps=1, gan=0.0)
-    before = {name: named.to_arrays(network) for name, network in trainer._parts()}
+    before = {name: networks.to_arrays(network) for name, network in trainer._parts()}
     batch = next(feed.batches(feed.training_data(options, trainer.config, "synthesis"), 0))
     trainer.step(batch, 0)[2]()
     jt.sync_all()
     moved = {name for name, network in trainer._parts()
-             if any(not np.array_equal(a, before[name][n]) for n, a in named.to_arrays(network).items())}
+             if any(not np.array_equal(a, before[name][n]) for n, a in networks.to_arrays(network).items())}
     assert moved == {"generator", "feature_decoder_nose"}

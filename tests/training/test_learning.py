@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from conftest import embedding_trainer, synthesis_trainer
 
+from jt_dfd import networks as named
 from jt_dfd.backend import jt
 from jt_dfd.components import COMPONENTS
-from jt_dfd.networks import loading as named
 from jt_dfd.training import feed, losses
 
 

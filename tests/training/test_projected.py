@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from conftest import embedding_trainer, synthesis_trainer
 
-from jt_dfd import checkpoints, selection
+from jt_dfd import checkpoints
 from jt_dfd.components import COMPONENTS
+from jt_dfd.kernels import selection
 from jt_dfd.training import feed, loop
-from jt_dfd.training.bank import ROWS_FILE, banks_of, build_banks
+from jt_dfd.training.bank import MAX_NEIGHBOURS, MIN_NEIGHBOURS, ROWS_FILE, banks_of, build_banks
 from jt_dfd.training.log import read
 from jt_dfd.training.options import OptionsError
-from jt_dfd.training.projected import MAX_NEIGHBOURS, MIN_NEIGHBOURS
 from jt_dfd.training.weights import open_weights
 
 

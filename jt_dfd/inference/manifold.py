@@ -1,14 +1,15 @@
-"""The manifold of plausible faces: feature banks, and the projection of a sketch's latents onto them."""
+"""The manifold of plausible faces: feature banks, and the projection of a sketch's latents onto them.
+"""
 from __future__ import annotations
 
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from .backend import jt
-from .checkpoints import Folder
-from .components import COMPONENTS
-from .kernels import linear, projection
+from ..backend import jt
+from ..checkpoints import Folder
+from ..components import COMPONENTS
+from ..kernels import linear, projection
 
 
 class Neighbours(NamedTuple):

@@ -1,17 +1,22 @@
-"""Which K rows are a query's neighbours, and which of them is the anchor: two rules, in NumPy.
+"""Which K rows are a query's neighbours, which of them is the anchor (two rules), the weights that rebuild the query,
+and what a shadow shows of them: in NumPy, needing no Jittor.
 
 ``nearest``  the K rows of smallest squared distance, nearest first, ties by row number; the anchor is the nearest.
 ``release``  the same K rows in the order in which C++ ``std::nth_element`` leaves them at the front of
              (distance, row) pairs; the anchor is whichever comes first.  Arbitrary, but reproducible, and the
              release's pictures depend on it: another anchor leads to other weights.
 
-This is the readable statement that the kernel in ``kernels/projection.py`` is tested against; it needs no Jittor.
+This is the readable statement that the kernel in ``projection.py`` is tested against.
+
+A shadow, the guidance under the strokes, is what the neighbours of a sketch look like, laid over one another: a hint
+where to draw.  Parts lie under soft masks of their windows.
 """
 from __future__ import annotations
 
 import numpy as np
 
-from .errors import InputError
+from ..components import PARTS, Geometry
+from ..errors import InputError
 
 ANCHORS = ("nearest", "release")
 #: refinement that window and command line start with: our own drawings looked best there, with hair and expression as
@@ -158,3 +163,43 @@ def solve_semidefinite(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
         if used[i]:
             x[i] = (y[i] - lower[i + 1:, i] @ x[i + 1:]) / lower[i, i]
     return x
+
+
+#: how much of a decoded neighbour's weight may count (release)
+WEIGHT_LIMIT = 0.5
+#: share of the remainder's shadow that is taken away at the middle of a part's window (release)
+REST_FADE = 0.2
+#: share of a part's shadow that is added to the remainder's (release)
+PART_SHARE = 0.5
+#: how far a component's shadow may be from that of all its neighbours, in grey levels: a pixel of the page lies under
+#: the remainder and two parts at most, which count half, so it is not half a level off (ours)
+LEFT_OUT = 0.25
+#: the most ink that a decoded pixel holds, 1 being black, where it would be 0.5 * (1 + 2): the decoders are not bounded
+#: (ours, generous)
+MAX_INK = 1.5
+#: where a mask starts to fade and where it has faded, as a radius with the window's edge at 1 (ours: the release's
+#: mask pictures are its own; these have their look, a dark centre and a light rim)
+_INNER, _OUTER = 0.55, 1.0
+
+
+def soft_mask(size: int) -> np.ndarray:
+    """(size, size) float32: 0 in the middle of a window, 1 at its rim, smooth between, on rounded squares."""
+    axis = np.abs((np.arange(size) + 0.5) / size * 2 - 1)
+    radius = (axis[:, None] ** 4 + axis[None, :] ** 4) ** 0.25
+    t = np.clip((radius - _INNER) / (_OUTER - _INNER), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+def part_masks(geometry: Geometry) -> np.ndarray:
+    """The four parts' masks flattened one after the other in the order of ``PARTS``, float32."""
+    return np.concatenate([soft_mask(geometry.window(part).size).ravel() for part in PARTS])
+
+
+def visible(weights: np.ndarray) -> np.ndarray:
+    """(k,) weights of a component's neighbours -> (k,) bool: those that have to be decoded for its shadow.  The others
+    have no positive weight, or so little, all together, that no grey level changes (LEFT_OUT)."""
+    least_first = np.argsort(weights, kind="stable")
+    ink = 255 * MAX_INK * np.cumsum(np.clip(weights[least_first].astype(np.float64), 0, WEIGHT_LIMIT))
+    out = np.zeros(len(weights), bool)
+    out[least_first] = ink >= LEFT_OUT
+    return out & (weights > 0)

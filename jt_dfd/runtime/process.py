@@ -1,10 +1,14 @@
-"""Signals as Python has them: Jittor, once imported, ends its process at once on Ctrl-C and when a child is killed."""
+"""What this process is to others: its signals as Python has them (Jittor, once imported, ends its process at once on
+Ctrl-C and when a child is killed), and letting other programs come first, also where the kernel deals out the processor
+by sessions."""
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 
@@ -39,3 +43,21 @@ def _end_compile_pool() -> None:
         atexit.unregister(utilities.pool_cleanup)
         utilities.pool_cleanup()
         utilities.pool_size = 0
+
+
+def pass_on(pid: int) -> None:
+    """Give the session that ``pid`` leads the nice value of this process.
+
+    With the kernel's automatic groups, the rule on desktops, ``nice`` orders the processes of one session only: between
+    sessions their groups' own nice values count, and a new session begins with 0.  SCHED_BATCH and SCHED_IDLE too act
+    within a group.  Where there are no such groups, or a control group has taken their place, this does nothing.
+    """
+    for _ in range(10):
+        try:
+            with open(f"/proc/{pid}/autogroup", "w") as f:
+                f.write(str(os.nice(0)))
+            return
+        except BlockingIOError:
+            time.sleep(0.12)  # the kernel takes one such change in a tenth of a second, of all users
+        except OSError:
+            return

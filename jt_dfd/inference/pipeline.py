@@ -1,4 +1,5 @@
-"""The networks of one folder in memory, and each step from arrays to arrays.  Importing this starts Jittor."""
+"""The networks of one folder in memory, and each step from arrays to arrays.  Importing this starts Jittor.
+"""
 from __future__ import annotations
 
 import ctypes
@@ -6,17 +7,16 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from . import networks
-from .backend import jt, nn
-from .checkpoints import Folder
-from .components import COMPONENTS, GRID
-from .kernels import linear, merge, rows, shadow
-from .kernels.linear import Row
-from .networks import channels_last, fused, half
-from .networks.loading import load_arrays
-from .networks.modules import Res, Up, fold
-from .pictures import resized, to_input
-from .runtime import tf32, ways
+from .. import networks
+from ..backend import jt, nn
+from ..checkpoints import Folder
+from ..components import COMPONENTS, GRID
+from ..kernels import linear, merge, rows, shadow
+from ..kernels.linear import Row
+from ..networks import channels_last, fused, half, load_arrays
+from ..networks.modules import Res, Up, fold
+from ..pictures import resized, to_input
+from ..runtime import gpu, ways
 
 #: bytes of one layer's output up to which pictures are decoded together (ours, measured: more in one batch falls out
 #: of the processor's caches and gets slower)
@@ -210,7 +210,7 @@ class Networks:
         if not crops:
             return {}
         # without TF32: a latent that is off by a thousandth has other neighbours
-        with jt.no_grad(), tf32.exact(jt):
+        with jt.no_grad(), gpu.exact(jt):
             packed, at, entering = jt.array(np.concatenate([to_input(c).ravel() for c in crops.values()])), 0, {}
             for component, crop in crops.items():
                 entering[component] = packed[at:at + crop.size].reshape((1, 1, *crop.shape))
