@@ -12,6 +12,7 @@ PYTHON="$VENV/bin/python"
 [ -n "${HOME:-}" ] || { unset HOME; HOME=~; export HOME; }   # not set in some containers and services
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_USER=0   # whatever pip's own settings say
 
+trap 'printf "\nstopped; the same command goes on from here\n" >&2; exit 130' INT
 say() { printf '== %s\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
 
@@ -171,7 +172,9 @@ make_venv() {
     fi
     say "virtual environment: $VENV ($BASE)"
     rm -rf "$VENV"
-    "$BASE" -m venv "$VENV" || fail "The environment could not be made; the reason is above. It lies in this folder, which has to be yours and have room."
+    local said
+    said="$("$BASE" -m venv "$VENV" 2>&1)" || fail "$said
+The environment could not be made: it lies in this folder, which has to be yours and have room."
 }
 
 # pip install -e . with extras, unless this very setup.py was installed with them before

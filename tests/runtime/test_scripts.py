@@ -172,3 +172,8 @@ def test_two_set_ups_of_one_folder_wait_for_one_another(tmp_path):
     assert child.stdout.readline() == "== waiting for another set-up of this folder\n"
     os.close(folder)
     assert child.communicate(timeout=1200)[0] == "done\n" and child.returncode == 0
+
+
+def test_ctrl_c_says_how_to_go_on():
+    status, said = shell(STUBS % "kill -INT $$; echo went on")
+    assert status == 130 and "stopped" in said and "went on" not in said
