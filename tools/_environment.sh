@@ -9,9 +9,10 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="$ROOT/.venv"
 PYTHON="$VENV/bin/python"
-export HOME="${HOME:-$(echo ~)}"   # not set in some containers and services
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+[ -n "${HOME:-}" ] || { unset HOME; HOME=~; export HOME; }   # not set in some containers and services
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_USER=0   # whatever pip's own settings say
 
+trap 'printf "\nstopped; the same command goes on from here\n" >&2; exit 130' INT
 say() { printf '== %s\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
 
@@ -147,7 +148,8 @@ system_packages() {
     say "installing system packages:$needed$wanted"
     local said package
     said="$(mktemp)"
-    apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >"$said" 2>&1; }
+    # a new machine may be updating itself: waited for
+    apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" >"$said" 2>&1; }
     apt update || say "apt-get update failed ($(tail -n 1 "$said")); trying with the lists that are there"
     # shellcheck disable=SC2086
     if [ -n "$needed" ]; then
@@ -170,7 +172,9 @@ make_venv() {
     fi
     say "virtual environment: $VENV ($BASE)"
     rm -rf "$VENV"
-    "$BASE" -m venv "$VENV" || fail "$BASE -m venv failed."
+    local said
+    said="$("$BASE" -m venv "$VENV" 2>&1)" || fail "$said
+The environment could not be made: it lies in this folder, which has to be yours and have room."
 }
 
 # pip install -e . with extras, unless this very setup.py was installed with them before
@@ -229,6 +233,7 @@ set_up() {
             fail "$ROOT: Jittor cannot compile out of a folder whose path holds spaces or quotes. Move this one to a path without them." ;;
     esac
     cd "$ROOT" || exit 1
+    unset PYTHONHOME PYTHONPATH   # of a conda, a ROS: other packages than the environment's
     if ! find_python; then
         BASE=""
         # before anything is installed: the system's own Python does not fit, and installing it again changes nothing
@@ -236,7 +241,18 @@ set_up() {
     fi
     system_packages
     [ -n "$BASE" ] || find_python || no_python
+    if command -v flock >/dev/null 2>&1; then   # one at a time; pip has it too, where this script alone is killed
+        exec 9<"$ROOT"
+        flock -n 9 || { say "waiting for another set-up of this folder"; flock 9; }
+    fi
     make_venv
+    # pip unpacks there, and g++ keeps what it passes on
+    if [ "$(df -k --output=avail "${TMPDIR:-/tmp}" 2>/dev/null | tail -n 1)" -lt 500000 ] 2>/dev/null; then
+        export TMPDIR="$VENV/tmp"
+        rm -rf "$TMPDIR"
+        mkdir -p "$TMPDIR"
+    fi
     install_package "${1:-}"
     "$PYTHON" -m jt_dfd.runtime || fail "Jittor's package could not be had; the reason is above."
+    exec 9<&-
 }

@@ -6,4 +6,5 @@ from ..cli import run
 from .jittor_copy import main
 
 if __name__ == "__main__":
+    sys.argv[0] = "jt_dfd"   # whom its errors name
     sys.exit(run(main))

@@ -238,3 +238,8 @@ def test_report_changes_nothing(machine):
     assert report["device"] in ("cpu", "cuda") and json.dumps(report)
     assert dict(os.environ) == before
     assert not (machine / ".cache/jittor").exists()
+
+
+def test_the_command_that_sets_up_names_itself_in_its_errors(run):
+    status, _, said = run(["-m", "jt_dfd.runtime"], JITTOR_HOME="/proc/nowhere")
+    assert status == 2 and said.startswith("jt_dfd: Jittor cannot start here:") and "JITTOR_HOME=FOLDER" in said

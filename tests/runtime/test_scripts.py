@@ -1,7 +1,9 @@
 """The shell side of the two commands: which Python, which packages, which words."""
 from __future__ import annotations
 
+import fcntl
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -141,3 +143,37 @@ def test_an_environment_with_pips_jittor_keeps_numpy_1(tmp_path):
     assert shell(code, PYTHONPATH=str(site))[1].strip() == "numpy<2 ml_dtypes<0.6"
     (site / "numpy-1.26.4.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 2.1.0\n")
     assert shell(code, PYTHONPATH=str(site))[1].strip() == ""
+
+
+STUBS = "system_packages() { :; }; make_venv() { :; }; PYTHON=true; install_package() { %s; }; set_up ''"
+
+
+def test_a_shell_set_up_for_another_python_changes_nothing():
+    """A conda's or a ROS's variables, pip's settings for work without environments, a service without a home."""
+    told = 'echo "${PYTHONPATH-no} $PIP_USER $HOME"'
+    status, said = shell(STUBS % told, PYTHONHOME="/opt/conda", PYTHONPATH="/opt/conda/lib", PIP_USER="1", HOME="")
+    assert (status, said.split()) == (0, ["no", "0", pwd.getpwuid(os.getuid()).pw_dir])
+
+
+def test_a_small_tmp_is_not_used(tmp_path):
+    script(tmp_path / "df", "#!/bin/sh\necho Avail; echo 20000\n")
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    code = f"cd {tmp_path}; ROOT=$PWD VENV=$PWD/.venv; " + STUBS % 'ls -d "$TMPDIR"'
+    status, said = shell(code, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert (status, said.strip()) == (0, f"{tmp_path}/.venv/tmp")
+
+
+def test_two_set_ups_of_one_folder_wait_for_one_another(tmp_path):
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    code = f"set -uo pipefail; . {tmp_path}/tools/_environment.sh; " + STUBS % "echo done"
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    child = subprocess.Popen(["bash", "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
+    assert child.stdout.readline() == "== waiting for another set-up of this folder\n"
+    os.close(folder)
+    assert child.communicate(timeout=1200)[0] == "done\n" and child.returncode == 0
+
+
+def test_ctrl_c_says_how_to_go_on():
+    status, said = shell(STUBS % "kill -INT $$; echo went on")
+    assert status == 130 and "stopped" in said and "went on" not in said
