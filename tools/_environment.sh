@@ -233,7 +233,9 @@ set_up() {
             fail "$ROOT: Jittor cannot compile out of a folder whose path holds spaces or quotes. Move this one to a path without them." ;;
     esac
     cd "$ROOT" || exit 1
-    unset PYTHONHOME PYTHONPATH   # of a conda, a ROS: other packages than the environment's
+    [ -z "${PYTHONHOME:-}${PYTHONPATH:-}" ] ||   # a conda's, a ROS's
+        say "PYTHONHOME and PYTHONPATH are set, and left out here: unset them for the tools too, or another Python's packages get in the way"
+    unset PYTHONHOME PYTHONPATH
     if ! find_python; then
         BASE=""
         # before anything is installed: the system's own Python does not fit, and installing it again changes nothing

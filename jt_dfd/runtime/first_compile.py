@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 import shutil
@@ -211,10 +210,6 @@ def child_environment() -> Dict[str, str]:
     """This process's environment for the compiling child: not silent, and no rank of an MPI job."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "PMIX_", "PMI_", "PRTE_"))}
     env.update(log_silent="0", log_v="0", PYTHONUNBUFFERED="1", log_sync="1")
-    try:
-        multiprocessing.get_context("fork").Lock()
-    except (ImportError, OSError):   # no /dev/shm, or, before glibc 2.34, one that is no tmpfs: one file at a time
-        env.setdefault("DISABLE_MULTIPROCESSING", "1")
     return env
 
 

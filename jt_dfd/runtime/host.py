@@ -171,6 +171,17 @@ def locked(file: Path, show):
         yield f
 
 
+def has_semaphores() -> bool:
+    """Not without /dev/shm; before glibc 2.34 it has to be a tmpfs.  Without, Jittor's pool of compilers ends it."""
+    import multiprocessing
+
+    try:
+        multiprocessing.get_context("fork").Lock()
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 # --- compiler ---------------------------------------------------------------------------------------------------
 
 def compiler_version(path: str) -> Optional[Tuple[int, ...]]:

@@ -104,6 +104,8 @@ def make_plan(device: str = "auto", dry: bool = False) -> Plan:
     if "cache_name" not in plan.environment:
         plan.set("cache_name", "jt_dfd")
     plan.set("log_silent", "1")
+    if not host.has_semaphores():
+        plan.set("DISABLE_MULTIPROCESSING", "1")   # one file at a time
     plan.set("gdb_path", "")        # only used to print traces of crashes; looking for it costs a start-up process
     plan.set("FIX_TORCH_ERROR", "0")  # otherwise Jittor imports an installed PyTorch into this process
     plan.compiled = not plan.problems and first_compile.ready(plan.device, plan.environment)

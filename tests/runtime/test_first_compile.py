@@ -272,21 +272,6 @@ def test_an_mpi_rank_compiles_as_a_process_of_its_own(play):
     assert not {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK"} & set(first_compile.child_environment())
 
 
-def test_without_semaphores_one_file_at_a_time_is_compiled(machine, monkeypatch):
-    """A bare root, a sandbox: no /dev/shm, or one that is no tmpfs, with a C library before 2.34."""
-    from multiprocessing import synchronize
-
-    from jt_dfd.runtime import first_compile
-
-    assert "DISABLE_MULTIPROCESSING" not in first_compile.child_environment()
-
-    def refuse(*_, **__):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(synchronize, "Lock", refuse)
-    assert first_compile.child_environment()["DISABLE_MULTIPROCESSING"] == "1"
-
-
 def test_settings_that_change_the_code_have_marks_of_their_own(machine, monkeypatch):
     from jt_dfd.runtime import first_compile
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import types
+from multiprocessing import synchronize
 
 import pytest
 from machines import script
@@ -243,3 +244,14 @@ def test_report_changes_nothing(machine):
 def test_the_command_that_sets_up_names_itself_in_its_errors(run):
     status, _, said = run(["-m", "jt_dfd.runtime"], JITTOR_HOME="/proc/nowhere")
     assert status == 2 and said.startswith("jt_dfd: Jittor cannot start here:") and "JITTOR_HOME=FOLDER" in said
+
+
+def test_without_semaphores_one_file_at_a_time_is_compiled(machine, monkeypatch):
+    """A bare root, a sandbox: no /dev/shm, or one that is no tmpfs, with a C library before 2.34."""
+    assert "DISABLE_MULTIPROCESSING" not in plan.make_plan("cpu", dry=True).environment
+
+    def refuse(*_, **__):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(synchronize, "Lock", refuse)
+    assert plan.make_plan("cpu", dry=True).environment["DISABLE_MULTIPROCESSING"] == "1"
