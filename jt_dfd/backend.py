@@ -18,7 +18,7 @@ from . import runtime
 
 #: modules that start Jittor when they are imported
 DERIVING = frozenset("jt_dfd." + name for name in (
-    "networks.modules", "networks.half", "networks.fused", "networks.channels_last", "inference.pipeline",
+    "networks.modules", "networks.half", "networks.steps", "inference.pipeline",
     "data.dataset", "data.hed", "benchmark.release_side"))
 
 

@@ -122,9 +122,9 @@ class Geometry:
         rows, columns = self.window(component).slices
         return image[rows, columns]
 
-    def crops(self, image: np.ndarray, white=255) -> Dict[str, np.ndarray]:
+    def crops(self, image: np.ndarray) -> Dict[str, np.ndarray]:
         """Every component's input, by name."""
-        return {name: self.crop(image, name, white) for name in COMPONENTS}
+        return {name: self.crop(image, name) for name in COMPONENTS}
 
     def touched(self, before: np.ndarray, after: np.ndarray) -> Tuple[str, ...]:
         """The components whose input differs between two canvas pictures (H, W)."""

@@ -159,8 +159,8 @@ class Jittor(JittorSide):
         return run, make
 
     def _data(self, name, options):
-        from ..data.augment import Augmentation
         from ..data.dataset import FaceDataset
+        from ..data.items import Augmentation
 
         data = FaceDataset(self.request["data"], self.geometry, "synthesis", options["batch"],
                            augmentation=Augmentation())
@@ -173,7 +173,7 @@ class Jittor(JittorSide):
 
 
 class Plain(Jittor):
-    """What the kernels bring: a face without those of ``networks/channels_last``."""
+    """What the kernels bring: a face without those of ``networks.steps.channels_last``."""
 
     def load(self):
         from ..runtime import ways

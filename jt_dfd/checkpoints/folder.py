@@ -388,10 +388,9 @@ def read_rows(path, latent: Optional[int], stored: str, as_stored: bool = False)
     return np.require(arrays[BANK], None if as_stored else np.float32, ["C"])
 
 
-def write_config(path, config: Config, provenance: Optional[Dict[str, Any]] = None,
-                 bank_dtype: str = "float32") -> None:
+def write_config(path, config: Config, provenance: Optional[Dict[str, Any]] = None) -> None:
     """``Folder.write_config`` of a folder in the release's layout whose files are in place."""
-    Folder(path, config, {}).write_config(provenance, bank_dtype)
+    Folder(path, config, {}).write_config(provenance)
 
 
 def sha256(path) -> str:

@@ -13,7 +13,7 @@ import difflib
 import hashlib
 import json
 import struct
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Tuple
 
 import numpy as np
 
@@ -133,9 +133,8 @@ def _table(entries) -> bytes:
                       separators=(",", ":")).encode()
 
 
-def write_tensors(path, arrays: Dict[str, np.ndarray], metadata: Optional[Dict[str, str]] = None) -> None:
-    """Write name -> array in order; ``metadata`` is text for people and tools.  ValueError for element types that the
-    format does not have."""
+def write_tensors(path, arrays: Dict[str, np.ndarray]) -> None:
+    """Write name -> array in order.  ValueError for element types that the format does not have."""
     header, entries, position = {}, [], 0
     for name, array in arrays.items():
         kind = array.dtype.newbyteorder("=")
@@ -148,7 +147,7 @@ def write_tensors(path, arrays: Dict[str, np.ndarray], metadata: Optional[Dict[s
     digest = hashlib.sha256(_table(sorted(entries, key=lambda entry: entry[3:])))
     for array in arrays.values():
         digest.update(_raw(array))
-    header = {"__metadata__": {"format": "pt", **(metadata or {}), _CHECKSUM: digest.hexdigest()}, **header}
+    header = {"__metadata__": {"format": "pt", _CHECKSUM: digest.hexdigest()}, **header}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the data then begin at a multiple of eight
     with open(path, "wb") as stream:

@@ -177,16 +177,15 @@ class Jittor:
                                   "missing; --no-verify converts without it.") from error
         self._child = child
 
-    def outputs(self, layout: Layout, path, small: bool, key: Optional[str] = None, dtype: Optional[str] = None,
-                given: Optional[Saved] = None) -> Saved:
-        """Runs the network in ``path`` (any format).  dtype: round the weights to it first; given as in ``run``."""
+    def outputs(self, layout: Layout, path, small: bool, key: Optional[str] = None, dtype: Optional[str] = None
+                ) -> Saved:
+        """Runs the network in ``path`` (any format).  dtype: round the weights to it first."""
         self.start()
         folder = tempfile.mkdtemp(dir=self._scratch.name)
         try:
             names = self._child.ask(
                 "outputs", path=str(Path(path).resolve()), key=key, kind=layout.kind, component=layout.component,
-                config=layout.config.to_dict(), dtype=dtype, small=small, out=folder,
-                given=[str(given.folder), given.names] if given else None)
+                config=layout.config.to_dict(), dtype=dtype, small=small, out=folder)
         except (ChildError, UserError) as error:
             raise CheckpointError(f"{path}: Jittor could not run it: {error}") from error
         return Saved(Path(folder), names)
@@ -211,9 +210,8 @@ class JittorSide:
             jt.clean_graph()
             jt.gc()
 
-    def _run(self, path, key, kind, component, config, dtype, small, out, given) -> List[str]:
-        """Writes every layer's output into the folder ``out``, as Saved does; given: folder and names of another
-        run's."""
+    def _run(self, path, key, kind, component, config, dtype, small, out) -> List[str]:
+        """Writes every layer's output into the folder ``out``, as Saved does."""
         from ..backend import jt
         from ..networks import build, load_arrays
 
@@ -224,9 +222,8 @@ class JittorSide:
             arrays = {name: array.astype(dtype) for name, array in arrays.items()}
         load_arrays(network, arrays, consume=True)
         network.eval()
-        given = given and Saved(Path(given[0]), given[1])
         with jt.no_grad():
-            outputs = run(kind, network, config, component or "rest", jt.array, small, given)
+            outputs = run(kind, network, config, component or "rest", jt.array, small)
             return Saved.keep(((name, output.numpy()) for name, output in outputs), Path(out)).names
 
 

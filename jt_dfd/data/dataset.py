@@ -21,8 +21,7 @@ from ..components import COMPONENTS, Geometry
 from ..errors import InputError
 from ..pictures import to_input
 from . import index
-from .augment import Augmentation
-from .items import STAGES, Item, ItemLoader, Spec, files_of
+from .items import STAGES, Augmentation, Item, ItemLoader, Spec, files_of
 from .workers import Workers
 
 

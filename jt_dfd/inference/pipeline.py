@@ -13,7 +13,7 @@ from ..checkpoints import Folder
 from ..components import COMPONENTS, GRID
 from ..kernels import linear, merge, projection, rows, shadow
 from ..kernels.linear import Row
-from ..networks import channels_last, fused, half, load_arrays
+from ..networks import half, load_arrays, steps
 from ..networks.modules import Res, Up, fold
 from ..pictures import resized, to_input
 from ..runtime import gpu, ways
@@ -131,13 +131,13 @@ class Networks:
         """Those steps one way or the other; after the channels-last way the layers cannot be used plainly any more."""
         layers = list(network.model if kind == "generator" else network.conv)
         if plain:
-            return [(layer, lambda x, step=step: step([x])[0]) for layer, step in zip(layers, fused.steps([layers]))]
-        return [(None, channels_last.enter), *zip(layers, channels_last.steps(layers)), (None, channels_last.leave)]
+            return [(layer, lambda x, step=step: step([x])[0]) for layer, step in zip(layers, steps.fused([layers]))]
+        return [(None, steps.enter), *zip(layers, steps.channels_last(layers)), (None, steps.leave)]
 
     def _side_by_side(self, kind: str, pictures: Mapping[str, Any]) -> Dict[str, Any]:
         """{component: what enters the convolutional part of its network} -> {component: what leaves it}."""
         if (kind, "") not in self._runs:
-            self._runs[kind, ""] = fused.steps([list(self._of[kind, c].conv) for c in COMPONENTS])
+            self._runs[kind, ""] = steps.fused([list(self._of[kind, c].conv) for c in COMPONENTS])
         every: List = [pictures.get(c) for c in COMPONENTS]
         for step in self._runs[kind, ""]:
             every = step(every)
@@ -188,7 +188,7 @@ class Networks:
         with jt.no_grad():
             x = jt.array(np.random.default_rng(0).standard_normal(shape, np.float32))
             x.sync()
-            ours, plain = ways.pairs(*((lambda steps=steps: self._run_steps(steps, x).sync(True)) for steps in runs))
+            ours, plain = ways.pairs(*((lambda run=run: self._run_steps(run, x).sync(True)) for run in runs))
         taken = int(ways.keep(name, ours, plain) == ways.PLAIN)
         self._runs[kind, component] = runs[taken]
         if kind == "generator":
@@ -307,9 +307,9 @@ class Networks:
         """The layers one after the other; where maps are large, what a step leaves is given back before the next."""
         return self._run_steps(self._layers(kind, component), x, tidy)
 
-    def _run_steps(self, steps, x, tidy: bool = True):
+    def _run_steps(self, run, x, tidy: bool = True):
         tidy = tidy and self._frugal()
-        for layer, step in steps:
+        for layer, step in run:
             if tidy and isinstance(layer, (Res, Up, nn.Conv, nn.ConvTranspose, nn.ReflectionPad2d)):
                 x.sync()
                 if x.numel() * 4 > STEP_BYTES:

@@ -1,4 +1,4 @@
-"""Which of two ways a network is computed on this CPU: in Jittor's layout (networks/fused), or channels last.
+"""Which of two ways a network is computed on this CPU: in Jittor's layout (networks/steps), or channels last.
 
 Which one is quicker hangs on the processor, its vector instructions, the number of threads and the network's sizes, so
 both are timed where it matters (tools/doctor.py --warm) and the quicker one is kept in a small file beside the compiled

@@ -28,7 +28,7 @@ from ..backend import jt
 from ..checkpoints import SHARED_BANK, Folder
 from ..components import COMPONENTS
 from ..data import index
-from ..data.augment import Augmentation
+from ..data.items import Augmentation
 from ..errors import UserError
 from ..kernels import projection, selection
 from ..pictures import to_input

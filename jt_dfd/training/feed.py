@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
 from ..backend import jt
 from ..config import Config
 from ..data import index
-from ..data.augment import Augmentation
+from ..data.items import Augmentation
 from . import parallel
 from .options import Options, OptionsError
 

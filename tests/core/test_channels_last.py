@@ -5,7 +5,7 @@ import pytest
 from jt_dfd import networks
 from jt_dfd.backend import jt, nn
 from jt_dfd.components import GRID
-from jt_dfd.networks import channels_last
+from jt_dfd.networks import steps
 
 
 @pytest.mark.parametrize("kind, component, preset", [
@@ -30,21 +30,21 @@ def test_every_network_gives_what_its_layers_give(kind, component, preset):
     x = jt.array(np.random.default_rng(1).standard_normal(shape).astype(np.float32))
     with jt.no_grad():
         want = layers(x).numpy()
-        made = channels_last.enter(x)
-        for step in channels_last.steps(layers):
+        made = steps.enter(x)
+        for step in steps.channels_last(layers):
             made = step(made)
-        got = channels_last.leave(made).numpy()
+        got = steps.leave(made).numpy()
     assert got.shape == want.shape
     assert np.abs(got - want).max() < 1e-4 * np.abs(want).max()
 
 
 def test_padding_mirrors():
     x = np.arange(2 * 5 * 6, dtype=np.float32).reshape(1, 2, 5, 6)
-    step, = channels_last.steps(nn.Sequential(nn.ReflectionPad2d(3)))
-    got = channels_last.leave(step(channels_last.enter(jt.array(x)))).numpy()
+    step, = steps.channels_last(nn.Sequential(nn.ReflectionPad2d(3)))
+    got = steps.leave(step(steps.enter(jt.array(x)))).numpy()
     assert np.array_equal(got, np.pad(x, ((0, 0), (0, 0), (3, 3), (3, 3)), mode="reflect"))
 
 
 def test_an_unknown_layer_is_refused_by_name():
     with pytest.raises(TypeError, match="PixelShuffle"):
-        channels_last.steps(nn.Sequential(nn.PixelShuffle(2)))
+        steps.channels_last(nn.Sequential(nn.PixelShuffle(2)))

@@ -74,7 +74,7 @@ def test_feature_decoder_gives_each_picture_of_a_batch_its_own_statistics():
 
 @pytest.mark.parametrize("kind", ["encoder", "feature_decoder", "generator", "image_decoder"])
 def test_fused_layers_give_what_the_layers_give(kind):
-    from jt_dfd.networks import fused
+    from jt_dfd.networks import steps
 
     """Two networks side by side, as the components' are, and one of them left out."""
     config, rng = networks.preset("tiny"), np.random.default_rng(0)
@@ -98,10 +98,10 @@ def test_fused_layers_give_what_the_layers_give(kind):
             wanted.append(layers(x).numpy())
         sequences.append(list(layers))
         pictures.append(x)
-    steps = fused.steps(sequences)
+    made = steps.fused(sequences)
     for given in (pictures, [None, pictures[1]]):
         got = given
-        for step in steps:
+        for step in made:
             got = step(got)
         for one, want in zip(got, wanted):
             assert one is None or np.abs(one.numpy() - want).max() < 2e-5 * np.abs(want).max()

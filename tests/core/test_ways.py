@@ -10,7 +10,7 @@ from jt_dfd.checkpoints import open_folder
 from jt_dfd.components import COMPONENTS
 from jt_dfd.inference import pipeline
 from jt_dfd.kernels import narrow_convolution, source
-from jt_dfd.networks import channels_last
+from jt_dfd.networks import steps
 from jt_dfd.runtime import ways
 
 
@@ -50,7 +50,7 @@ def test_a_slow_kernel_is_not_taken(tiny_params, kept, monkeypatch, clock):
         return narrow_convolution.narrow_convolution(*arguments)
 
     want = photograph(pipeline.Networks(folder))
-    monkeypatch.setattr(channels_last, "narrow_convolution", slow)
+    monkeypatch.setattr(steps, "narrow_convolution", slow)
     networks = pipeline.Networks(folder)
     chosen = networks.choose_ways()
     for name, entry in chosen.items():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jt_dfd.components import CANONICAL_POINTS, Geometry
-from jt_dfd.data import augment, index, items, strokes
-from jt_dfd.data.augment import Augmentation
+from jt_dfd.data import index, items, strokes
+from jt_dfd.data.items import Augmentation
 from jt_dfd.pictures import read_picture, write_png
 
 STILL = Augmentation(**{name: 0.0 for name in asdict(Augmentation())})
@@ -87,9 +87,9 @@ def test_the_whole_canvas_is_mirrored_not_the_windows():
 
 def test_nothing_switched_on_leaves_a_line_sketch_in_place(samples):
     sketch = read_picture(sorted((samples / "sketches").iterdir())[0])
-    out = augment.sketch_from_paths(augment.to_paths(sketch), Augmentation(**{**asdict(STILL), "width_low": 2,
+    out = items.sketch_from_paths(items.to_paths(sketch), Augmentation(**{**asdict(STILL), "width_low": 2,
                                                                              "width_high": 2}),
-                                    augment.generator(0, 0, 0))
+                                    items.generator(0, 0, 0))
     distance = cv2.distanceTransform((sketch >= 128).astype(np.uint8), cv2.DIST_L2, 5)
     back = cv2.distanceTransform((out >= 128).astype(np.uint8), cv2.DIST_L2, 5)
     assert np.quantile(distance[out < 128], 0.99) < 2.5
@@ -97,8 +97,8 @@ def test_nothing_switched_on_leaves_a_line_sketch_in_place(samples):
 
 
 def test_the_same_numbers_give_the_same_sketch_and_others_another(samples):
-    paths = augment.to_paths(read_picture(sorted((samples / "sketches").iterdir())[2]))
-    draw = lambda *key: augment.sketch_from_paths(paths, Augmentation(), augment.generator(*key))  # noqa: E731
+    paths = items.to_paths(read_picture(sorted((samples / "sketches").iterdir())[2]))
+    draw = lambda *key: items.sketch_from_paths(paths, Augmentation(), items.generator(*key))  # noqa: E731
     first = draw(1, 2, 3)
     assert (first == draw(1, 2, 3)).all()
     for other in ((1, 2, 4), (1, 3, 3), (2, 2, 3)):
@@ -106,11 +106,11 @@ def test_the_same_numbers_give_the_same_sketch_and_others_another(samples):
 
 
 def test_wider_pens_leave_more_ink_and_dropping_leaves_less(samples):
-    paths = augment.to_paths(read_picture(sorted((samples / "sketches").iterdir())[0]))
+    paths = items.to_paths(read_picture(sorted((samples / "sketches").iterdir())[0]))
 
     def ink(**changes):
         strength = Augmentation(**{**asdict(STILL), "width_low": 2, "width_high": 2, **changes})
-        return np.mean([(augment.sketch_from_paths(paths, strength, augment.generator(0, e, 0)) < 128).mean()
+        return np.mean([(items.sketch_from_paths(paths, strength, items.generator(0, e, 0)) < 128).mean()
                         for e in range(6)])
 
     plain = ink()
@@ -121,7 +121,7 @@ def test_wider_pens_leave_more_ink_and_dropping_leaves_less(samples):
 
 
 def test_the_bend_has_the_asked_size():
-    field = np.stack([augment.bend_field(augment.generator(0, e, 0), 2.0, 48.0) for e in range(10)])
+    field = np.stack([items.bend_field(items.generator(0, e, 0), 2.0, 48.0) for e in range(10)])
     assert 1.5 < np.sqrt((field ** 2).mean()) < 2.5
     step = np.abs(np.diff(field, axis=2)).max()
     assert step < 1.5, "neighbouring pixels must go nearly the same way, or strokes tear"
@@ -131,16 +131,16 @@ def test_a_grey_sketch_is_bent_as_a_picture(samples):
     from jt_dfd.data.sketching import photocopy
 
     grey = photocopy(read_picture(sorted((samples / "faces").iterdir())[0]))
-    assert augment.to_paths(grey) is None
-    out = augment.bend_picture(grey, Augmentation(), augment.generator(0, 0, 0))
+    assert items.to_paths(grey) is None
+    out = items.bend_picture(grey, Augmentation(), items.generator(0, 0, 0))
     assert out.shape == grey.shape and 0.01 < (np.abs(out.astype(int) - grey) > 20).mean() < 0.5
 
 
 def test_sketches_are_taken_for_what_they_are(samples):
     for path in (samples / "sketches").iterdir():
-        assert augment.is_line_sketch(read_picture(path))
+        assert items.is_line_sketch(read_picture(path))
     soft = strokes.draw([np.array([[20, 20], [400, 350]], np.float32)], width=3, soft=True)
-    assert augment.is_line_sketch(soft) and augment.is_line_sketch(np.full((512, 512), 255, np.uint8))
+    assert items.is_line_sketch(soft) and items.is_line_sketch(np.full((512, 512), 255, np.uint8))
 
 
 @pytest.mark.parametrize("bad", [{"flip": 1.5}, {"wobble": -1}, {"gap": "much"}, {"width_low": 5},

@@ -5,7 +5,7 @@ import pytest
 from jt_dfd.components import COMPONENTS, Geometry
 from jt_dfd.config import preset
 from jt_dfd.data import index
-from jt_dfd.data.augment import Augmentation
+from jt_dfd.data.items import Augmentation
 from jt_dfd.pictures import PictureError, read_picture, to_sketch
 
 dataset = pytest.importorskip("jt_dfd.data.dataset", reason="Jittor does not start here")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from heads import curves, head
 
-from jt_dfd.data import augment, checking, hair, hand, index, items, outlines
+from jt_dfd.data import checking, hair, hand, index, items, outlines
 from jt_dfd.data.portrait import Options
 from jt_dfd.data.prepare import prepare_folder
 from jt_dfd.pictures import PictureError, read_picture, write_png
@@ -134,10 +134,10 @@ def test_hands_differ_in_what_they_leave_out_fill_and_press():
 
 
 def test_in_training_many_hands_make_the_skull_too_small_and_leave_the_face_where_it_is():
-    found, still = curves("short"), {**{f.name: 0.0 for f in dataclasses.fields(augment.Augmentation)}, "crown": 0.4}
+    found, still = curves("short"), {**{f.name: 0.0 for f in dataclasses.fields(items.Augmentation)}, "crown": 0.4}
     tops, plain = [], hand.draw(found, np.random.default_rng(5))
     for seed in range(30):
-        picture = hand.draw(found, np.random.default_rng(5), augment.bend_of_drawn(augment.Augmentation(**still),
+        picture = hand.draw(found, np.random.default_rng(5), items.bend_of_drawn(items.Augmentation(**still),
                                                                                     np.random.default_rng(seed)))
         tops.append(int(np.argwhere(picture < 128)[:, 0].min()))
         assert np.array_equal(picture[225:], plain[225:]), "what lies below the brows' ends"
@@ -187,7 +187,7 @@ def mixed(a_set):
     return a_set
 
 
-def spec_of(folder, styles=None, strength=augment.Augmentation(), seed=5):
+def spec_of(folder, styles=None, strength=items.Augmentation(), seed=5):
     rows = index.read(folder)
     files, drawn = items.files_of(rows, folder, styles)
     return items.Spec(str(folder), 256, "embedding", seed, strength, files, style=index.sketch_style(folder),
@@ -259,8 +259,8 @@ def test_the_dataset_takes_styles(mixed):
     assert {s for batch in make(styles=("lines",)) for s in batch.styles} == {"lines"}
     with pytest.raises(index.SetError, match="no sketches of style photocopy; the set has lines, drawn"):
         make(styles=("photocopy",))
-    workers = make(workers=2, augmentation=augment.Augmentation(), seed=3)
-    alone = make(augmentation=augment.Augmentation(), seed=3)
+    workers = make(workers=2, augmentation=items.Augmentation(), seed=3)
+    alone = make(augmentation=items.Augmentation(), seed=3)
     for a, b in zip(workers, alone):
         assert a.styles == b.styles and np.array_equal(a.sketch.numpy(), b.sketch.numpy())
     workers.close()
