@@ -7,6 +7,7 @@ A command is a function ``main(arguments=None) -> int`` that parses its argument
 
     UserError       one line on stderr, status 2 (argparse's own for wrong options)
     OSError         the same where it names a file, or where the disk is full: a path that cannot be read or written
+    ImportError     the same where a library of the system is missing
     Ctrl-C          status 130, and the line that the command has for it (``when_stopped``)
     anything else   is a bug: its traceback, status 1
 """
@@ -39,6 +40,12 @@ def run(main: Callable[..., int], arguments: list[str] | None = None) -> int:
         if error.filename is None and error.errno not in _DISK:
             raise
         print(f"{name}: {words(error)}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        if "cannot open shared object" not in str(error):
+            raise
+        print(f"{name}: {error}; a package needs this library of the system: bash tools/quickstart.sh  names or "
+              "installs what is missing", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(f"\n{name}: {stop.args[0] if stop.args else 'stopped'}", file=sys.stderr)

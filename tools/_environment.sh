@@ -181,7 +181,7 @@ The environment could not be made: it lies in this folder, which has to be yours
 install_package() {
     local extras="$1" stamp="$VENV/.jt_dfd-installed" state
     state="$(cksum <"$ROOT/setup.py") $extras $ROOT"
-    if [ -f "$stamp" ] && grep -qxF "$state" "$stamp" && "$PYTHON" -c 'import jt_dfd' 2>/dev/null; then return 0; fi
+    if [ -f "$stamp" ] && grep -qxF "$state" "$stamp" && "$PYTHON" -c 'import jt_dfd, cv2' 2>/dev/null; then return 0; fi
     say "installing jt_dfd${extras:+ with $extras} and what it needs (about 250 MB the first time)"
     # older ones cannot read the tags of today's wheels, or build source packages by a way that is no longer kept up
     "$PYTHON" -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (23, 1))' ||
@@ -191,6 +191,11 @@ install_package() {
     # shellcheck disable=SC2086
     # (warnings: newest pip passes on what setuptools says of every installation with -e)
     PYTHONWARNINGS=ignore "$PYTHON" -m pip install $quiet -e "$ROOT${extras:+[$extras]}" || fail "pip could not install jt_dfd; its message is above."
+    if ! "$PYTHON" -c 'import cv2' 2>/dev/null; then   # without libGL: the same OpenCV without windows, which nothing here opens
+        "$PYTHON" -m pip install -q --no-deps --force-reinstall \
+            "opencv-python-headless==$("$PYTHON" -c 'from importlib import metadata; print(metadata.version("opencv-python"))')" &&
+            "$PYTHON" -c 'import cv2' || fail "OpenCV does not start here; the reason is above."
+    fi
     echo "$state" >>"$stamp"
 }
 

@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import MutableMapping, Optional
 
@@ -62,6 +63,39 @@ def _check_xcb(plugin: Path) -> None:
                         "libxcb-shape0 libxkbcommon-x11-0 libgl1 libdbus-1-3") from None
 
 
+def _check_screen() -> None:
+    """Qt aborts, too, where nobody answers at DISPLAY or WAYLAND_DISPLAY (a container, a broken `ssh -X`)."""
+    asks = {"xcb": _x11_answers, "wayland": _wayland_answers}
+    wanted = os.environ["QT_QPA_PLATFORM"].split(";")
+    if not set(wanted) <= set(asks) or any(asks[name]() for name in wanted):
+        return
+    places = [f"{name}={os.environ[name]}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
+    raise UserError(f"no screen answers at {' or '.join(places) or 'all'}. Start the drawing window in a desktop "
+                    "session, over `ssh -X`, or under `xvfb-run`.")
+
+
+def _x11_answers() -> bool:
+    with suppress(OSError):
+        xcb = ctypes.CDLL("libxcb.so.1")
+        xcb.xcb_connect.restype = ctypes.c_void_p
+        connection = ctypes.c_void_p(xcb.xcb_connect(None, None))
+        failed = xcb.xcb_connection_has_error(connection)
+        xcb.xcb_disconnect(connection)
+        return not failed
+    return True
+
+
+def _wayland_answers() -> bool:
+    with suppress(OSError):
+        wayland = ctypes.CDLL("libwayland-client.so.0")
+        wayland.wl_display_connect.restype = ctypes.c_void_p
+        display = ctypes.c_void_p(wayland.wl_display_connect(None))
+        if display:
+            wayland.wl_display_disconnect(display)
+        return bool(display)
+    return True
+
+
 _ROOT = Path(__file__).resolve().parents[2]
 _LANGUAGES = Path(__file__).parent / "languages"
 
@@ -107,6 +141,7 @@ def parse(argv):
 def main(argv=None) -> int:
     args = parse(argv)
     prepare_qt()
+    _check_screen()
     from PyQt5.QtCore import QCoreApplication, QSettings, Qt, QTimer
     from PyQt5.QtWidgets import QApplication
 

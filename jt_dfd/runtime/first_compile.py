@@ -12,12 +12,14 @@ combination of settings that came out well; with it, later starts go straight to
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -104,6 +106,7 @@ def ensure(device: str, progress: Optional[Progress] = None) -> Optional[str]:
     RuntimeProblem with Jittor's words if it fails."""
     show = progress if isinstance(progress, Display) else Display(progress)
     place = jittor_copy.provide(show)
+    _mend(device, show)
     if ready(device):
         return place
     with host.locked(host.cache_folder() / "first_compile.lock", show) as lock:
@@ -177,7 +180,34 @@ def _take_over(device: str, show) -> bool:
                  "compiling here")
     except (OSError, ValueError, KeyError, TypeError, shutil.Error) as error:
         show.say(f"JT_DFD_CACHE={shared} cannot be copied ({error}); compiling here")
+    _mend(device, show)
     return ready(device)
+
+
+def _mend(device: str, show) -> None:
+    """Remove objects that are cut off (a machine went down, a disk was full, a copy was broken off) and would end the
+    process that loads them; what is missing Jittor compiles."""
+    try:
+        objects = host.jittor_home() / json.loads(_mark(device).read_text())["objects"]
+        with open(str(objects.parent / "jittor.lock"), "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)   # Jittor's: else another process is writing them
+            cut = [path for path in [*objects.glob("*.so"), *objects.glob("*/*.so")] if not _whole(path)]
+            for path in cut:
+                path.unlink()
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if cut:
+        show.say(f"Damaged objects under {objects} are compiled anew ({len(cut)}).")
+
+
+def _whole(path: Path) -> bool:
+    """Whether a file has all that its ELF header (elf.h, 64 bits) promises: the sections' table comes last."""
+    with open(str(path), "rb") as f:
+        head = f.read(64)
+    if len(head) < 64:
+        return False
+    (table,), (size, count) = struct.unpack_from("<Q", head, 40), struct.unpack_from("<HH", head, 58)
+    return head[:4] == b"\x7fELF" and table + size * count <= path.stat().st_size
 
 
 def try_import(device: str, seconds: float = 600) -> Optional[str]:

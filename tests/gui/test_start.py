@@ -121,6 +121,14 @@ def test_without_a_screen_it_says_so_and_does_not_abort():
     assert done.returncode == 2 and "DISPLAY" in done.stderr and "xvfb-run" in done.stderr
 
 
+@pytest.mark.parametrize("where", [{"DISPLAY": ":97"}, {"WAYLAND_DISPLAY": "nobody-9"},
+                                   {"DISPLAY": ":97", "WAYLAND_DISPLAY": "nobody-9"}])
+def test_where_nobody_answers_it_says_so_and_does_not_abort(where):
+    done = subprocess.run([sys.executable, DRAW], env=environment(**where), capture_output=True, text=True,
+                          timeout=PATIENCE / 1000)
+    assert done.returncode == 2 and all(f"{name}={value}" in done.stderr for name, value in where.items())
+
+
 def test_help_needs_no_screen():
     done = subprocess.run([sys.executable, DRAW, "--help"], env=environment(), capture_output=True, text=True,
                           timeout=PATIENCE / 1000)

@@ -30,14 +30,17 @@ def name(monkeypatch):
     (errors.UserError("a.pkl: cut off"), "sketch: a.pkl: cut off"),
     (errors.InputError("k must be 1"), "sketch: k must be 1"),
     (PermissionError(13, "Permission denied", "out/set"), "sketch: out/set: Permission denied"),
-    (OSError(28, "No space left on device"), "sketch: No space left on device")])
+    (OSError(28, "No space left on device"), "sketch: No space left on device"),
+    (ImportError("libGL.so.1: cannot open shared object file: No such file or directory"),
+     "sketch: libGL.so.1: cannot open shared object file: No such file or directory; a package needs this library of "
+     "the system: bash tools/quickstart.sh  names or installs what is missing")])
 def test_what_the_user_can_fix_is_one_line_and_status_2(error, line, capsys):
     assert run(raising(error)) == 2
     assert capsys.readouterr().err.splitlines() == [line]
 
 
 @pytest.mark.parametrize("error", [ValueError("shapes"), RuntimeError("x"), KeyError("x"), OSError("handle is closed"),
-                                   BrokenPipeError(32, "Broken pipe")])
+                                   ImportError("no x"), BrokenPipeError(32, "Broken pipe")])
 def test_a_bug_keeps_its_traceback(error):
     with pytest.raises(type(error)) as caught:
         run(raising(error))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import fake_jittor
 import pytest
@@ -228,19 +229,40 @@ def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
     assert "again" in told and told[-1] == "ready"
 
 
+def test_objects_that_are_cut_off_are_compiled_anew_at_any_later_start(play, tmp_path):
+    """A machine that went down, a disk that was full: loading one is a segmentation fault or a traceback, for ever."""
+    play()
+    whole, cut = (tmp_path / f"home/.cache/jittor/fake/jit/{name}.so" for name in ("whole", "cut"))
+    whole.parent.mkdir()
+    program = Path(sys.executable).read_bytes()
+    whole.write_bytes(program)
+    cut.write_bytes(program[:5000])
+    with open(str(tmp_path / "home/.cache/jittor/jittor.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)   # another process may be writing it
+        status, out, err = play()
+        assert (status, err) == (0, "") and cut.exists()
+    status, out, err = play()
+    assert status == 0 and whole.exists() and not cut.exists()
+    assert "compiled anew (1)" in err and play.count("compiles") == 1
+    play.core.write_bytes(b"")
+    status, out, err = play()
+    assert status == 0 and play.count("compiles") == 2, err
+
+
 def test_a_prepared_folder_is_taken_over_in_any_home_and_not_touched(play, tmp_path):
     """An image's, or a cluster's: made by one, read by all."""
     shared = tmp_path / "somewhere/shared"
     status, out, err = play(JITTOR_HOME=str(shared))
     assert status == 0 and play.count("compiles") == 1, err
     (shared / ".cache/jittor/fake/jit").mkdir()
-    (shared / ".cache/jittor/fake/jit/kernel.so").write_text("kernel")
+    kernel = b"\x7fELF" + bytes(60)
+    (shared / ".cache/jittor/fake/jit/kernel.so").write_bytes(kernel)
     moved = tmp_path / "elsewhere"
     shared.rename(moved)
     before = sorted(p for p in moved.rglob("*"))
     status, out, err = play(JT_DFD_CACHE=str(moved))
     assert status == 0 and play.count("compiles") == 1, "nothing is compiled again: " + err
-    assert (tmp_path / "home/.cache/jittor/fake/jit/kernel.so").read_text() == "kernel"
+    assert (tmp_path / "home/.cache/jittor/fake/jit/kernel.so").read_bytes() == kernel
     assert sorted(p for p in moved.rglob("*")) == before
 
 
