@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor
-from typing import TYPE_CHECKING, Dict, Tuple
 
-if TYPE_CHECKING:   # who only reads options waits for no numpy
+TYPE_CHECKING = False   # importing typing would cost every --help 4 ms
+if TYPE_CHECKING:   # who only reads options waits for no numpy either
     import numpy as np
 
 #: every component, in the order used for storage, sliders and reports
-COMPONENTS: Tuple[str, ...] = ("eye1", "eye2", "nose", "mouth", "rest")
+COMPONENTS: tuple[str, ...] = ("eye1", "eye2", "nose", "mouth", "rest")
 #: the four components that are windows of the canvas
-PARTS: Tuple[str, ...] = COMPONENTS[:4]
+PARTS: tuple[str, ...] = COMPONENTS[:4]
 #: parts overwrite the remainder in this order, the last one wins (release)
-MERGE_ORDER: Tuple[str, ...] = ("mouth", "nose", "eye1", "eye2")
+MERGE_ORDER: tuple[str, ...] = ("mouth", "nose", "eye1", "eye2")
 #: what a component becomes when the picture is flipped left to right
-MIRROR: Dict[str, str] = {"eye1": "eye2", "eye2": "eye1", "nose": "nose", "mouth": "mouth", "rest": "rest"}
+MIRROR: dict[str, str] = {"eye1": "eye2", "eye2": "eye1", "nose": "nose", "mouth": "mouth", "rest": "rest"}
 
 #: edge of the release's canvas in pixels
 RELEASE_CANVAS = 512
@@ -36,10 +36,10 @@ _RELEASE_WINDOWS = {
 #: rows at the foot of the nose window that the mouth keeps when feature maps are merged (release)
 _RELEASE_NOSE_CUT = 36
 #: latent grid (size / 2**downs) of each component; the same in every preset
-GRID: Dict[str, int] = {"eye1": 4, "eye2": 4, "nose": 5, "mouth": 6, "rest": 16}
+GRID: dict[str, int] = {"eye1": 4, "eye2": 4, "nose": 5, "mouth": 6, "rest": 16}
 
 #: where alignment puts the face on the 512 canvas, as in the authors' drawings and CelebA-HQ/FFHQ (ours)
-CANONICAL_POINTS: Dict[str, Tuple[float, float]] = {
+CANONICAL_POINTS: dict[str, tuple[float, float]] = {
     "left_eye": (190.0, 241.0),
     "right_eye": (322.0, 241.0),
     "nose": (256.0, 327.0),
@@ -61,7 +61,7 @@ class Window:
     size: int
 
     @property
-    def slices(self) -> Tuple[slice, slice]:
+    def slices(self) -> tuple[slice, slice]:
         """(rows, columns) for indexing an (H, W) array."""
         return slice(self.y, self.y + self.size), slice(self.x, self.x + self.size)
 
@@ -81,7 +81,7 @@ class Geometry:
         self.canvas = canvas
         self.downs = (canvas // GRID["rest"]).bit_length() - 1  # 512 -> 5, 256 -> 4, 64 -> 2
         scale = canvas / RELEASE_CANVAS
-        self.windows: Dict[str, Window] = {}
+        self.windows: dict[str, Window] = {}
         for name, (x, y, _size) in _RELEASE_WINDOWS.items():
             self.windows[name] = Window(_half_up(x * scale), _half_up(y * scale), GRID[name] << self.downs)
         self.nose_cut = _half_up(_RELEASE_NOSE_CUT * scale)
@@ -98,7 +98,7 @@ class Geometry:
         except KeyError:
             raise ValueError(f"no component {component!r}; they are {', '.join(COMPONENTS)}") from None
 
-    def merge_window(self, component: str) -> Tuple[int, int, int, int]:
+    def merge_window(self, component: str) -> tuple[int, int, int, int]:
         """(x, y, width, height) that a part's feature map covers when merged: the nose gives up its foot."""
         w = self.window(component)
         height = w.size - (self.nose_cut if component == "nose" else 0)
@@ -122,11 +122,11 @@ class Geometry:
         rows, columns = self.window(component).slices
         return image[rows, columns]
 
-    def crops(self, image: np.ndarray) -> Dict[str, np.ndarray]:
+    def crops(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Every component's input, by name."""
         return {name: self.crop(image, name) for name in COMPONENTS}
 
-    def touched(self, before: np.ndarray, after: np.ndarray) -> Tuple[str, ...]:
+    def touched(self, before: np.ndarray, after: np.ndarray) -> tuple[str, ...]:
         """The components whose input differs between two canvas pictures (H, W)."""
         import numpy as np
 

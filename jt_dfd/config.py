@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Dict, Tuple
 
 from .components import COMPONENTS, Geometry
 from .errors import UserError
+
+TYPE_CHECKING = False   # importing typing would cost every --help 4 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 FORMAT = 1  # of config.json
 
@@ -42,9 +45,9 @@ class Config:
     preset: str = "release"
     canvas: int = 512
     latent: int = 512
-    encoder_widths: Tuple[int, ...] = (32, 64, 128, 256, 512)
-    image_widths: Tuple[int, ...] = (256, 128, 64, 32, 32)
-    feature_widths: Tuple[int, ...] = (256, 256, 128, 64, 64)
+    encoder_widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    image_widths: tuple[int, ...] = (256, 128, 64, 32, 32)
+    feature_widths: tuple[int, ...] = (256, 256, 128, 64, 64)
     feature_channels: int = 32
     generator_width: int = 56
     generator_downs: int = 4
@@ -80,7 +83,7 @@ class Config:
     def geometry(self) -> Geometry:
         return Geometry(self.canvas)
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
@@ -106,7 +109,7 @@ class Config:
 
     def with_words(self, text: str) -> "Config":
         """The configuration changed by "generator_width=48 encoder_widths=8,12".  ConfigError names the field."""
-        changes: Dict[str, Any] = {}
+        changes: dict[str, Any] = {}
         for word in text.split():
             name, _, value = word.partition("=")
             known = [f.name for f in fields(self) if f.name != "preset"]
@@ -128,7 +131,7 @@ def _positive(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 65536
 
 
-PRESETS: Dict[str, Config] = {
+PRESETS: dict[str, Config] = {
     "release": Config(),
     # 24.1 M inference parameters: 48 MB in float16, which leaves room for banks of 2,000 rows under 60 MB. Channels
     # are spent where the maps are small: a training step of the full-size ones costs a CPU the most
@@ -153,7 +156,7 @@ def preset(name: str) -> Config:
         raise ConfigError(f"no preset {name!r}; there are {', '.join(PRESETS)}") from None
 
 
-def load(path) -> Dict[str, Any]:
+def load(path) -> dict[str, Any]:
     """A ``config.json`` as a dict with the key ``"network"`` turned into a :class:`Config`.
 
     ConfigError names the file where it is unreadable, of another format or unbuildable.

@@ -3,9 +3,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 from ..cli import when_stopped
 
@@ -62,7 +60,7 @@ def _examine(options) -> int:
     return 0
 
 
-def examine(device: str = "auto", warming: bool = False) -> Dict:
+def examine(device: str = "auto", warming: bool = False) -> dict:
     """``runtime.report`` and, where Jittor is compiled already, a start of it in a process of its own.
 
     warming  what does not start is about to be compiled again, and so is not missing
@@ -88,7 +86,7 @@ def examine(device: str = "auto", warming: bool = False) -> Dict:
     return report
 
 
-def _start(plan) -> Optional[str]:
+def _start(plan) -> str | None:
     from ..runtime import first_compile
 
     before = dict(os.environ)
@@ -100,8 +98,10 @@ def _start(plan) -> Optional[str]:
         os.environ.update(before)
 
 
-def words(report: Dict, warming: bool = False) -> str:
+def words(report: dict, warming: bool = False) -> str:
     """The report for people; ``warming``: what is missing only because nothing is compiled yet is coming."""
+    import platform
+
     from .. import __version__
     from ..runtime.problems import word
 
@@ -127,7 +127,7 @@ def words(report: Dict, warming: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _found_rows(found: Dict) -> List[Tuple[str, str]]:
+def _found_rows(found: dict) -> list[tuple[str, str]]:
     rows = [("Python", found.get("python", "?"))]
     source, place = found.get("jittor_source"), found.get("jittor_place")
     rows.append(("jittor", f"{found['jittor']} at {source}, {_used(place)}" if found.get("jittor") else
@@ -161,11 +161,11 @@ def _found_rows(found: Dict) -> List[Tuple[str, str]]:
     return rows
 
 
-def _used(place: Optional[str]) -> str:
+def _used(place: str | None) -> str:
     return "used as it is" if place == "as installed" else f"used by a changed copy in {place}"
 
 
-def _chosen_rows(report: Dict) -> List[Tuple[str, str]]:
+def _chosen_rows(report: dict) -> list[tuple[str, str]]:
     from ..runtime import host, ways
 
     found = report["found"]
@@ -189,12 +189,12 @@ def _chosen_rows(report: Dict) -> List[Tuple[str, str]]:
     return rows
 
 
-def _table(rows: List[Tuple[str, str]]) -> List[str]:
+def _table(rows: list[tuple[str, str]]) -> list[str]:
     width = max([len(name) for name, _ in rows] or [0])
     return [f"  {name.ljust(width)}  {value}" for name, value in rows]
 
 
-def warm(device: str = "auto", params=None, choose: bool = True) -> List[str]:
+def warm(device: str = "auto", params=None, choose: bool = True) -> list[str]:
     """Compile what first use would: Jittor's core, and with weights at hand the operators of a synthesis.
 
     params: folder of weights; None takes the repository's Params/demo.  choose: time two ways to compute each network

@@ -11,11 +11,14 @@ import re
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Dict, List, Type
 
 from ..components import COMPONENTS
 from ..config import PRESETS
 from ..errors import UserError
+
+TYPE_CHECKING = False   # importing typing would cost every --help 4 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 OPTIONS_FILE = "options.json"
 #: most scales of stage I's loss, the full one among them: the last is blurred by 16 pixels
@@ -77,7 +80,7 @@ class Options:
                                        "nothing); 0: float32 throughout")
 
     def __post_init__(self):
-        self.notes: List[str] = []   # what the user should know of how these came about
+        self.notes: list[str] = []   # what the user should know of how these came about
 
     def check(self) -> None:
         """OptionsError where a value cannot be used."""
@@ -174,7 +177,7 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def add_arguments(parser: argparse.ArgumentParser, kind: Type[Options], prefix: str = "", without=()) -> None:
+def add_arguments(parser: argparse.ArgumentParser, kind: type[Options], prefix: str = "", without=()) -> None:
     """One ``--option`` a field; unset ones stay None, so that a resumed run keeps what it was started with.  An
     option's former name works too, without being shown, and so do all of them with a ``prefix``."""
     for f in fields(kind):
@@ -183,7 +186,7 @@ def add_arguments(parser: argparse.ArgumentParser, kind: Type[Options], prefix: 
         dest, default = prefix + f.name, f.default
         shown = f" (default: {'yes' if default else 'no'})" if isinstance(default, bool) else (
             "" if default == "" else f" (default: {default})")
-        how: Dict[str, Any] = {"type": type(default), "metavar": {int: "N", float: "X", str: "TEXT"}.get(type(default))}
+        how: dict[str, Any] = {"type": type(default), "metavar": {int: "N", float: "X", str: "TEXT"}.get(type(default))}
         if isinstance(default, bool):
             how = {"type": _boolean, "metavar": "yes|no"}
         elif "choices" in f.metadata:
@@ -212,7 +215,7 @@ def parse(parser: argparse.ArgumentParser, arguments=None):
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--config")
     file = early.parse_known_args(arguments)[0].config
-    words: List[str] = []
+    words: list[str] = []
     for name, value in (_read_config(file) if file else {}).items():
         option = f"--{_dashed(name)}"
         if option not in parser._option_string_actions:
@@ -222,7 +225,7 @@ def parse(parser: argparse.ArgumentParser, arguments=None):
     return parser.parse_args([*words, *(sys.argv[1:] if arguments is None else arguments)])
 
 
-def _read_config(file) -> Dict[str, Any]:
+def _read_config(file) -> dict[str, Any]:
     try:
         text = Path(file).read_text(encoding="utf-8")
         if text.lstrip().startswith("{"):
@@ -244,9 +247,9 @@ def _boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"yes or no, not {text!r}")
 
 
-def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> Options:
+def gather(kind: type[Options], given: dict[str, Any], resume: bool = False) -> Options:
     """Options out of what the user gave (None: not given), on top of the run folder's own where it is resumed."""
-    values: Dict[str, Any] = {f.name: f.default for f in fields(kind)}
+    values: dict[str, Any] = {f.name: f.default for f in fields(kind)}
     given = {k: v for k, v in given.items() if k in values and v is not None}
     out, notes, kept = given.get("out"), [], None
     file = Path(out or "") / OPTIONS_FILE
@@ -281,7 +284,7 @@ def gather(kind: Type[Options], given: Dict[str, Any], resume: bool = False) -> 
     return options
 
 
-def read(kind: Type[Options], path) -> Options:
+def read(kind: type[Options], path) -> Options:
     """Options as a run folder keeps them.  OptionsError names the file."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
