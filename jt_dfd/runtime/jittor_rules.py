@@ -293,5 +293,5 @@ def apply(texts: Dict[str, str], rules: List[Rule] = RULES) -> Dict[str, str]:
     return changed
 
 
-def files() -> List[str]:
-    return sorted({rule.file for rule in RULES})
+def files(rules: List[Rule] = RULES) -> List[str]:
+    return sorted({rule.file for rule in rules})

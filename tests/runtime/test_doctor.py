@@ -69,7 +69,7 @@ def test_warm_compiles_and_the_next_look_says_so(run, tmp_path):
     place = dict(PYTHONPATH=str(tmp_path / "site"), FAKE_CACHE=str(tmp_path / "cache"), JT_DFD_JITTOR="installed")
     assert "not compiled yet" in run([DOCTOR, "--device", "cpu"], **place)[1]
     (tmp_path / "site/sitecustomize.py").write_text(   # a repository without weights, whatever this one has
-        "from jt_dfd.doctor import report as doctor\ndoctor.has_weights = lambda folder: False\n")
+        "from jt_dfd import doctor\ndoctor.has_weights = lambda folder: False\n")
     status, out, err = run([DOCTOR, "--warm", "--device", "cpu"], **place)
     assert status == 0 and "Jittor starts on the CPU" in out and "No weights" in out, out + err
     status, out, err = run([DOCTOR, "--device", "cpu"], **place)
@@ -92,7 +92,7 @@ def test_warming_compiles_again_what_does_not_start(run, tmp_path):
     place = dict(PYTHONPATH=str(site), FAKE_CACHE=str(tmp_path / "cache"), JT_DFD_JITTOR="installed")
     run("from jt_dfd import runtime; runtime.start('cpu')", **place)
     (site / "sitecustomize.py").write_text(
-        "from jt_dfd.doctor import report as doctor\ndoctor.has_weights = lambda folder: False\n")
+        "from jt_dfd import doctor\ndoctor.has_weights = lambda folder: False\n")
     package, once = site / "jittor/__init__.py", tmp_path / "once"
     package.write_text(f"import os, sys\nif not os.path.exists({str(once)!r}):\n    open({str(once)!r}, 'w').close()\n"
                        "    print('jit_utils updated, please rerun your command.')\n    sys.exit(0)\n"
