@@ -243,10 +243,10 @@ def child_environment() -> Dict[str, str]:
     return env
 
 
-#: how Jittor, the linker and the loader complain of an object that is not whole
+#: how Jittor, the linker and the loader complain of an object that is not whole, or not of this compiler and Python
 _DAMAGED = re.compile(r"Source read failed|file (?:format )?not recognized|file truncated|invalid ELF header|"
                       r"file too short|not an ELF file|undefined symbol|malformed archive|unexpected end of file|bad "
-                      r"magic number")
+                      r"magic number|ImportError: .*(?:\.so|PyInit_)|Caught segfault|Get signal")
 
 
 def _run(device: str, place: Optional[str], show, lock):

@@ -36,10 +36,12 @@ if not os.path.exists(core):
             f.write(str(compiler.pid))
         count("hanging")
         time.sleep(600)
-    if BEHAVIOUR == "damaged":
+    if BEHAVIOUR in ("damaged", "foreign"):
         from jittor_utils import cache_path as objects
         if os.path.exists(os.path.join(objects, "half.o")):
-            print("RuntimeError: Check failed: src.size()  Source read failed: half.o", file=sys.stderr)
+            print({"damaged": "RuntimeError: Check failed: src.size()  Source read failed: half.o",
+                   "foreign": "ImportError: dynamic module does not define module export function (PyInit_jittor_core)"
+                   }[BEHAVIOUR], file=sys.stderr)
             os._exit(1)
         os.makedirs(objects, exist_ok=True)
     while BEHAVIOUR == "gate" and not os.path.exists(os.path.join(place, "go")):
@@ -56,6 +58,8 @@ if not os.path.exists(core):
         print("jit_utils updated, please rerun your command.", file=sys.stderr)
         sys.exit(0)
 
+if BEHAVIOUR == "unloadable":
+    raise ImportError("jittor_core.so: undefined symbol: x")
 __version__ = "1.3.11.0"
 has_cuda = 0
 class flags: cache_path = place; use_cuda = 0

@@ -94,6 +94,14 @@ runtime.start("cpu")
     assert status != 0 and "run the command again" in err
 
 
+def test_a_core_that_can_no_longer_be_loaded_is_told_with_the_way_out(play):
+    play()
+    status, out, err = play("unloadable")
+    assert status != 0 and "undefined symbol: x" in err and "doctor.py --warm" in err
+    status, out, err = play()
+    assert status == 0 and eval(out), "asked again, a child looks at it first: " + err
+
+
 @pytest.mark.parametrize("behaviour, words", [("crash", ["status 3", "nothing.h: No such file"]),
                                               ("abort", ["signal 6"])])
 def test_a_failed_compile_says_why_and_where_to_read_on(play, behaviour, words):
@@ -219,11 +227,12 @@ def test_an_ended_start_takes_its_compilers_along_and_the_next_one_compiles(play
     assert status == 0 and eval(out)[-1][0] == "ready", err
 
 
-def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path):
+@pytest.mark.parametrize("behaviour", ["damaged", "foreign"])
+def test_a_damaged_object_of_an_earlier_compile_is_made_again(play, tmp_path, behaviour):
     objects = tmp_path / "home/.cache/jittor/fake"
     objects.mkdir(parents=True)
     (objects / "half.o").write_text("")
-    status, out, err = play("damaged")
+    status, out, err = play(behaviour)
     assert status == 0, err
     told = [step[0] for step in eval(out)]
     assert "again" in told and told[-1] == "ready"
