@@ -1,1 +1,1 @@
-"""From sketches to faces: networks and feature banks (pipeline), many files at once (batch, command)."""
+"""From sketches to faces: networks and feature banks (pipeline), many files at once (command)."""

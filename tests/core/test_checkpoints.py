@@ -318,7 +318,7 @@ def test_a_thousand_damaged_checkpoints(tmp_path):
 
 def test_reading_needs_no_jittor(root):
     code = ("import sys; sys.path.insert(0, sys.argv[1]); import jt_dfd, jt_dfd.checkpoints, jt_dfd.networks, "
-            "jt_dfd.inference.batch, jt_dfd.synthesizer, jt_dfd.kernels.selection; "
+            "jt_dfd.inference.command, jt_dfd.synthesizer, jt_dfd.kernels.selection; "
             "assert jt_dfd.Synthesizer and 'jittor' not in sys.modules")
     subprocess.run([sys.executable, "-c", code, str(root)], check=True)
     assert checkpoints.GENDERS == {"male": "man", "female": "female"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jt_dfd.inference import batch
+from jt_dfd.inference import command
 
 
 @pytest.fixture
@@ -92,17 +92,17 @@ def test_a_damaged_bank_ends_with_status_2(run, sketches, tiny_params, tmp_path)
 def test_the_faces_of_an_earlier_run_are_no_sketches(sketches):
     """Where they are written into the folder of the sketches, the same command must do the same again."""
     faces = sketches / "faces"
-    first = batch.plan([str(sketches)], str(faces))
+    first = command.plan([str(sketches)], str(faces))
     for job in first:
         job.face.parent.mkdir(parents=True, exist_ok=True)
         job.face.write_bytes(b"a face")
-    assert len(first) == 3 and batch.plan([str(sketches)], str(faces)) == first
-    assert [j.sketch for j in batch.plan([str(sketches)], str(sketches))][-1:] == [sketches / "three.webp"]
+    assert len(first) == 3 and command.plan([str(sketches)], str(faces)) == first
+    assert [j.sketch for j in command.plan([str(sketches)], str(sketches))][-1:] == [sketches / "three.webp"]
 
 
 def test_a_folder_whose_name_looks_like_a_file(sketches, tmp_path):
     (tmp_path / "out.png").mkdir()
-    assert batch.plan([str(sketches / "one.png")], str(tmp_path / "out.png"))[0].face == tmp_path / "out.png/one.png"
+    assert command.plan([str(sketches / "one.png")], str(tmp_path / "out.png"))[0].face == tmp_path / "out.png/one.png"
 
 
 def test_missing_weights_end_with_status_2(run, sketches, tmp_path):
@@ -112,7 +112,7 @@ def test_missing_weights_end_with_status_2(run, sketches, tmp_path):
 
 
 def test_a_sketch_is_never_overwritten_by_its_face(sketches):
-    jobs = batch.plan([str(sketches / "one.png")], str(sketches))
+    jobs = command.plan([str(sketches / "one.png")], str(sketches))
     assert jobs[0].face != jobs[0].sketch and os.path.dirname(jobs[0].face) == str(sketches)
 
 
