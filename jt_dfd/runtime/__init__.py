@@ -155,9 +155,9 @@ def _import_quietly() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)   # escapes in docstrings, since Python 3.12
             import jittor  # noqa: F401
-    except ImportError as error:   # of what an older compiler, or another's, has made
+    except (ImportError, AssertionError) as error:   # of what an older compiler, or another's, has made
         first_compile.forget(_prepared.device)
-        raise RuntimeProblem(finding(f"Jittor is compiled and does not start: {error}",
+        raise RuntimeProblem(finding(f"Jittor is compiled and does not start ({error or 'its tools do not load'})",
                                      "python tools/doctor.py --warm   (compiles it again)")) from None
     except SystemExit:
         first_compile.forget(_prepared.device)

@@ -116,12 +116,13 @@ def jittor_home() -> Path:
     """Where Jittor keeps its caches: JITTOR_HOME, else what an earlier JITTOR_HOME left in its config (it sticks), else
     the home directory.  Read only: nothing is written to that config."""
     chosen = os.environ.get("JITTOR_HOME")
+    home = Path("/", os.path.expanduser("~"))   # "/~" for a user without one, which cannot be written
     if not chosen:
         try:
-            chosen = json.loads((Path.home() / ".cache/jittor/config.json").read_text()).get("JITTOR_HOME")
+            chosen = json.loads((home / ".cache/jittor/config.json").read_text()).get("JITTOR_HOME")
         except (OSError, ValueError, AttributeError):
             chosen = None
-    return Path(os.path.abspath(chosen)) if chosen else Path.home()
+    return Path(os.path.abspath(chosen)) if chosen else home
 
 
 def cache_folder() -> Path:
@@ -252,13 +253,29 @@ def check_compile(compiler: Dict, include: str) -> List[Dict[str, str]]:
         except (OSError, subprocess.SubprocessError) as error:
             return [finding(f"{compiler['path']} does not run: {error}", package_command(["g++"]))]
     if answer.returncode == 0:
-        return []
+        return _check_cxx_library(compiler["path"])
     said = answer.stdout.decode("utf8", "replace")
     reason = next((line for line in said.splitlines() if "error" in line), said.strip()[-300:])
     things = ["g++", "libc"] if compiler["kind"] == "g++" else ["omp", "libc"]
     if "Python.h" in reason or "pyconfig" in reason:
         things = ["python-headers"]
     return [finding(f"{compiler['path']} cannot compile a small program: {reason.strip()}", package_command(things))]
+
+
+def _check_cxx_library(compiler: str) -> List[Dict[str, str]]:
+    """What a compiler makes is not loaded beside an older C++ library than its own, such as a conda's."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        ctypes.CDLL("libstdc++.so.6")
+        maps = Path("/proc/self/maps").read_text()
+        loaded = next((line.split()[-1] for line in maps.splitlines() if "/libstdc++.so" in line), "")
+        own = subprocess.run([compiler, "-print-file-name=libstdc++.so.6"], stdout=subprocess.PIPE, timeout=120)
+        newest = [max(map(int, re.findall(rb"GLIBCXX_3\.4\.(\d+)", Path(path).read_bytes())), default=0)
+                  for path in (loaded, own.stdout.decode().strip())]
+        if newest[0] < newest[1]:
+            return [finding(f"{loaded} is older than {compiler}, whose programs do not load with it",
+                            "unset LD_LIBRARY_PATH" if os.environ.get("LD_LIBRARY_PATH") else
+                            "make the virtual environment with another Python:  JT_DFD_PYTHON=/usr/bin/python3")]
+    return []
 
 
 # --- Python headers ---------------------------------------------------------------------------------------------

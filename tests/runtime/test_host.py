@@ -255,3 +255,24 @@ def test_without_semaphores_one_file_at_a_time_is_compiled(machine, monkeypatch)
 
     monkeypatch.setattr(synchronize, "Lock", refuse)
     assert plan.make_plan("cpu", dry=True).environment["DISABLE_MULTIPROCESSING"] == "1"
+
+
+def test_a_c_library_older_than_the_compiler_is_named(machine, tmp_path, monkeypatch):
+    """A conda's on LD_LIBRARY_PATH: Jittor ends in an assertion without a word."""
+    newer = tmp_path / "libstdc++.so.6"
+    newer.write_bytes(b"..GLIBCXX_3.4.9.GLIBCXX_3.4.999..")
+    path = script(tmp_path / "g++", f"#!/bin/sh\necho {newer}\n")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/conda/lib")
+    said = texts(host.check_compile({"path": str(path), "kind": "g++"}, "/nowhere"))
+    assert f"is older than {path}" in said and "unset LD_LIBRARY_PATH" in said
+    newer.write_bytes(b"GLIBCXX_3.4.1")
+    assert not host.check_compile({"path": str(path), "kind": "g++"}, "/nowhere")
+
+
+def test_a_user_without_a_home_is_told(run):
+    if os.getuid() != 0:
+        pytest.skip("needs root, to be nobody")
+    code = "import os; from jt_dfd.runtime import host; os.setgid(54321); os.setuid(54321); " \
+           "del os.environ['HOME']; print(host.check_cache()[0])"
+    status, out, err = run(code)
+    assert status == 0 and "JITTOR_HOME=FOLDER" in out, err
