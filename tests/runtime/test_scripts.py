@@ -180,3 +180,14 @@ def test_two_set_ups_of_one_folder_wait_for_one_another(tmp_path):
 def test_ctrl_c_says_how_to_go_on():
     status, said = shell(STUBS % "kill -INT $$; echo went on")
     assert status == 130 and "stopped" in said and "went on" not in said
+
+
+def test_a_package_whose_installation_was_broken_off_is_installed_again(tmp_path):
+    """pip takes it for installed: oneDNN's library was missing for ever."""
+    whole, half = (tmp_path / f"lib/python3.11/site-packages/{name}-1.0.dist-info" for name in ("whole", "half"))
+    for info in (whole, half):
+        info.mkdir(parents=True)
+        (info / "METADATA").touch()
+    (whole / "INSTALLER").touch()
+    status, said = shell(f"VENV={tmp_path} PYTHON=true; install_package ''")
+    assert status == 0 and whole.exists() and not half.exists(), said
