@@ -38,7 +38,7 @@ EXTRAS = {
     "train": ["tensorboardX"],
     "wandb": ["wandb"],
     "heic": ["pillow-heif"],   # photographs as iPhones store them
-    "test": ["pytest", "pytest-qt", "hypothesis", "ruff>=0.6,<0.18", "basedpyright==1.40.*"],
+    "test": ["pytest", "pytest-qt", "hypothesis", "ruff>=0.6,<0.18", "basedpyright==1.40.*; python_version>='3.10'"],
 }
 
 setup(
