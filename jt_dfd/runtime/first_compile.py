@@ -178,8 +178,11 @@ def _take_over(device: str, show) -> bool:
     except FileNotFoundError:
         show.say(f"JT_DFD_CACHE={shared}: nothing there was compiled for this Python, compiler and processor; "
                  "compiling here")
-    except (OSError, ValueError, KeyError, TypeError, shutil.Error) as error:
-        show.say(f"JT_DFD_CACHE={shared} cannot be copied ({error}); compiling here")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else str(error)   # of every file, its own
+        if "No space left" in why:
+            raise RuntimeProblem(_full_disk()) from None
+        show.say(f"JT_DFD_CACHE={shared} cannot be copied ({why}); compiling here")
     _mend(device, show)
     return ready(device)
 
@@ -323,7 +326,7 @@ def _explain(status: int, tail: List[str]) -> Dict[str, str]:
         return finding("Jittor rebuilt its tools four times over and asked to be started again",
                        f"remove its cache folder {host.jittor_home() / '.cache/jittor'} and start again")
     if "No space left" in text:
-        return finding(f"the disk is full under {host.jittor_home() / '.cache'}", "make room there and start again")
+        return _full_disk()
     if "Killed signal" in text or "cc1plus" in text and "Killed" in text or status == -9:
         return finding("the compiler was killed: the machine ran out of memory",
                        "close other programs, or compile one file at a time:  export DISABLE_MULTIPROCESSING=1")
@@ -331,6 +334,10 @@ def _explain(status: int, tail: List[str]) -> Dict[str, str]:
         return finding("Jittor wanted to download something and could not: " + _last_error(tail), fix)
     how = f"signal {-status}" if status < 0 else f"status {status}"
     return finding(f"Jittor's first compile ended with {how}: {_last_error(tail)}", fix)
+
+
+def _full_disk() -> Dict[str, str]:
+    return finding(f"the disk is full under {host.jittor_home() / '.cache'}", "make room there and start again")
 
 
 def _last_error(tail: List[str]) -> str:

@@ -143,8 +143,10 @@ def check_cache() -> List[Dict[str, str]]:
         return [finding(f"{folder}: Jittor cannot compile under a path with spaces or quotes",
                         "name another folder:  export JITTOR_HOME=FOLDER")]
     free = shutil.disk_usage(folder).free
-    if free < 500e6:   # a CPU build takes some 120 MB, its kernels as much again
-        return [finding(f"{folder}: {free / 1e6:.0f} MB free; compiled kernels take up to 500 MB",
+    # a CPU build takes some 120 MB, its kernels as much again
+    needed = 20e6 if any((folder / "ready").glob("*.json")) else 500e6
+    if free < needed:
+        return [finding(f"{folder}: {free / 1e6:.0f} MB free; compiled kernels take up to {needed / 1e6:.0f} MB",
                         "make room there, or name another folder:  export JITTOR_HOME=FOLDER")]
     return []
 

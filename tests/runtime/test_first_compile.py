@@ -275,6 +275,20 @@ def test_a_prepared_folder_is_taken_over_in_any_home_and_not_touched(play, tmp_p
     assert sorted(p for p in moved.rglob("*")) == before
 
 
+@pytest.mark.parametrize("why, words, status", [
+    ("[Errno 28] No space left on device: 'a' -> 'b'", "the disk is full under", 1),
+    ("[Errno 13] Permission denied: 'a'", "cannot be copied ([Errno 13] Permission denied: 'a'); compiling here", 0)])
+def test_a_prepared_folder_that_cannot_be_copied_is_told_in_a_line(play, tmp_path, why, words, status):
+    play(JITTOR_HOME=str(tmp_path / "shared"))
+    ended, out, err = play(JT_DFD_CACHE=str(tmp_path / "shared"), code=f"""
+import shutil
+def copytree(*_, **__):
+    raise shutil.Error([("a", "b", {why!r})] * 500)
+shutil.copytree = copytree
+""" + START)
+    assert ended == status and words in err and len(err) < 2000, err
+
+
 def test_a_prepared_folder_that_lost_its_sources_is_told_and_compiled_beside(play, tmp_path):
     """Jittor reads the source of every operator where it lay, also of those that are compiled; and oneDNN's headers."""
     shared = tmp_path / "shared"

@@ -276,3 +276,13 @@ def test_a_user_without_a_home_is_told(run):
            "del os.environ['HOME']; print(host.check_cache()[0])"
     status, out, err = run(code)
     assert status == 0 and "JITTOR_HOME=FOLDER" in out, err
+
+
+def test_a_disk_must_hold_a_compile_but_where_it_is_made_already(machine, monkeypatch):
+    for free, compiled, refused in ((400e6, False, True), (400e6, True, False), (10e6, True, True)):
+        monkeypatch.setattr(host.shutil, "disk_usage", lambda _, free=free: types.SimpleNamespace(free=free))
+        if compiled:
+            mark = host.cache_folder() / "ready/some.json"
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        assert ("MB free" in texts(host.check_cache())) == refused
