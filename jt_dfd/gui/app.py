@@ -58,9 +58,8 @@ def _check_xcb(plugin: Path) -> None:
     try:
         ctypes.CDLL(str(plugin))
     except OSError as error:
-        raise UserError(f"Qt's X11 plugin cannot be loaded: {error}. On Debian and Ubuntu: apt-get install "
-                        "libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-xinerama0 "
-                        "libxcb-shape0 libxkbcommon-x11-0 libgl1 libdbus-1-3") from None
+        raise UserError(f"Qt's X11 plugin cannot be loaded: {error}. `bash tools/quickstart.sh --no-window` names the "
+                        "system's packages that are missing, or installs them") from None
 
 
 def _check_screen() -> None:
