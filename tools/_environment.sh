@@ -179,17 +179,17 @@ The environment could not be made: it lies in this folder, which has to be yours
 
 # pip install -e . with extras, unless this very setup.py was installed with them before
 install_package() {
-    local extras="$1" stamp="$VENV/.jt_dfd-installed" state
+    local extras="$1" stamp="$VENV/.jt_dfd-installed" state info
+    # what an installation that was broken off has left without its last file, and pip would take for installed
+    for info in "$VENV"/lib/python3*/site-packages/*.dist-info; do [ -f "$info/INSTALLER" ] || rm -rf "$info"; done
     state="$(cksum <"$ROOT/setup.py") $extras $ROOT"
     if [ -f "$stamp" ] && grep -qxF "$state" "$stamp" && "$PYTHON" -c 'import jt_dfd, cv2' 2>/dev/null; then return 0; fi
     say "installing jt_dfd${extras:+ with $extras} and what it needs (about 250 MB the first time)"
     # older ones cannot read the tags of today's wheels, or build source packages by a way that is no longer kept up
     "$PYTHON" -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (23, 1))' ||
         "$PYTHON" -m pip install -q --upgrade 'pip>=23.1' || fail "pip could not be brought up to date."
-    local quiet=-q info
+    local quiet=-q
     [ -t 1 ] && quiet=
-    # what an installation that was broken off has left without its last file, and pip would take for installed
-    for info in "$VENV"/lib/python3*/site-packages/*.dist-info; do [ -f "$info/INSTALLER" ] || rm -rf "$info"; done
     # shellcheck disable=SC2086
     # (warnings: newest pip passes on what setuptools says of every installation with -e)
     PYTHONWARNINGS=ignore "$PYTHON" -m pip install $quiet -e "$ROOT${extras:+[$extras]}" || fail "pip could not install jt_dfd; its message is above."
