@@ -21,6 +21,7 @@ say "what this machine has, and the first compile (once, some minutes)"
 
 params="Params/demo"
 face="quickstart_face.png"
+[ -w . ] || face="$HOME/$face"   # somebody else's clone
 made=no
 if [ ! -e "$params/config.json" ] && [ ! -d "$params/AE_whole" ]; then
     say "there are no weights in $params, so no face can be made yet"
@@ -31,7 +32,7 @@ else
     "$PYTHON" tools/synthesize.py tests/sketches/own/07_laughing.png --params "$params" --sheet -o "$face" || fail "The face could not be made; the reason is above."
     [ -f "$face" ] || fail "$face was not written."
     made=yes
-    say "done: $ROOT/$face, and ${face%.png}_sheet.png beside it: the drawing, its shadow, three amounts of refinement"
+    say "done: $(realpath "$face"), and ${face%.png}_sheet.png beside it: the drawing, its shadow, three amounts of refinement"
 fi
 
 if [ "$window" = yes ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
