@@ -6,16 +6,16 @@ nobody holds was left by a window that died.  No widget.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import uuid
-from collections import deque
 from pathlib import Path
-from typing import Any, Deque, List, Optional
+from typing import List, Optional
 
 from PyQt5.QtCore import QLockFile, QObject, QStandardPaths, QTimer, pyqtSignal
 
 from . import files
-from .background import Background
+from .background import Mailbox
 from .document import Document
 
 #: milliseconds from the last change to the writing, and at most from the first (ours)
@@ -67,8 +67,8 @@ def leftovers(folder: Optional[Path] = None) -> List[Leftover]:
 
 
 class Autosave(QObject):
-    """Writes the document to the recovery folder soon after each change, on a thread: compressing a picture and
-    waiting for the disk are not the window's business.
+    """Writes the document to the recovery folder soon after each change, on a thread of its own: compressing a
+    picture and waiting for the disk are not the window's business.
 
     works         it can be written again
     failed(str)   the copy could not be written, and why; said once until it can be written again
@@ -85,9 +85,12 @@ class Autosave(QObject):
         self.error = ""  # why the last writing failed, "" if it did not
         self._lock: Optional[QLockFile] = None
         self._first = 0.0
-        self._jobs: Deque[Any] = deque(maxlen=1)   # what to write, None: remove the copy; only the newest counts
-        self._background = Background(self, in_order=True)
-        self._dropped = False
+        self._job = None
+        self._wake = threading.Condition()
+        self._thread: Optional[threading.Thread] = None
+        self._closed = False
+        self._complaints = Mailbox(self)
+        self._complaints.arrived.connect(lambda why: self.failed.emit(why) if why else self.works.emit())
         self._timer = QTimer(self, singleShot=True, timeout=self.write)
         document.changed.connect(self.touch)
         document.settings_set.connect(lambda: self.touch() if document.modified else None)
@@ -111,12 +114,10 @@ class Autosave(QObject):
         if self._document.modified and not self._document.is_blank():
             self._hand_over((self._document.pixels(), self._document.settings.copy(), self._document.items))
         else:
-            self._hand_over(None)
+            self._hand_over("remove")
 
     def _hand_over(self, job) -> None:
-        if self._lock is None:
-            if job is None:
-                return  # nothing was written yet
+        if self._lock is None and job != "remove":
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -124,36 +125,48 @@ class Autosave(QObject):
                 return
             self._lock = lock = _lock(self.path.with_suffix(".lock"))
             lock.tryLock(0)
-        self._jobs.append(job)
-        self._background.run(self._work, self._worked, self._complain)
+        with self._wake:
+            self._job = job
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="autosave", daemon=True)
+                self._thread.start()
+            self._wake.notify()
 
-    def _work(self) -> None:
-        try:
-            job = self._jobs.pop()
-        except IndexError:
-            return  # the newest was written in its predecessor's place
-        if job is not None:
-            files.save_drawing(self.path, *job)
-        if job is None or self._dropped:   # closed while it was written
-            _unlink(self.path)
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while self._job is None and not self._closed:
+                    self._wake.wait()
+                job, self._job = self._job, None
+                if job is None:
+                    return
+            try:
+                if isinstance(job, str):
+                    _unlink(self.path)
+                else:
+                    files.save_drawing(self.path, *job)
+                if self.error:
+                    self._complaints.post("")
+                self.error = ""
+            except OSError as error:
+                self._complain(error)
 
-    def _worked(self, nothing) -> None:
-        if self.error:
-            self.works.emit()
-        self.error = ""
-
-    def _complain(self, error: Exception) -> None:
-        told, self.error = self.error, str(error)
-        if not told:
-            self.failed.emit(self.error)
+    def _complain(self, error: OSError) -> None:
+        if not self.error:
+            self._complaints.post(str(error))
+        self.error = str(error)
 
     def close(self, keep: bool = False) -> None:
         """The window closes in good order: what is pending is finished, and the copy goes unless ``keep``."""
         self._timer.stop()
         if not keep:
-            self._dropped = True
-            self._jobs.clear()
-        self._background.wait(5)
+            with self._wake:
+                self._job = None
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join(5)
         if not keep:
             _unlink(self.path)
         if self._lock is not None:
