@@ -104,7 +104,6 @@ print(\"   largest difference of the face from the first:\", abs(a - b).max()); 
         echo "== $name: test.sh"   # which opens terminals; quickstart has shown that it does without
         mkdir -p "$root/dev/pts"
         mountpoint -q "$root/dev/pts" || mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
-        [ -e "$root/dev/ptmx" ] && [ ! -L "$root/dev/ptmx" ] && rm "$root/dev/ptmx"
         ln -sf pts/ptmx "$root/dev/ptmx"
         inside $user "bash tools/test.sh ${JT_DFD_DEBIAN_TESTS:-}" >"$folder/$name.test.log" 2>&1 || complain "$name: test.sh, see $folder/$name.test.log"
         tail -n 1 "$folder/$name.test.log"

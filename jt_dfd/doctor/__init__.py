@@ -67,7 +67,7 @@ def examine(device: str = "auto", warming: bool = False) -> dict:
     Adds "can_start": bool.  Nothing is compiled but a few lines that show whether the compiler works.
     """
     from ..runtime import host, make_report_plan
-    from ..runtime.problems import finding
+    from ..runtime.problems import not_starting
 
     plan = make_report_plan(device)
     if not plan.problems:
@@ -78,8 +78,7 @@ def examine(device: str = "auto", warming: bool = False) -> dict:
         said = _start(plan)
         if said:
             if not warming:
-                report["missing"].append(finding(f"Jittor is compiled and does not start: {said}",
-                                                 "python tools/doctor.py --warm   (compiles it again)"))
+                report["missing"].append(not_starting(said))
             plan.forget()
             report["compiled"] = False
     report["can_start"] = not report["missing"]

@@ -186,7 +186,7 @@ def synthesize_all(synthesizer, jobs: Iterable[Job], shadows: bool = False, *, s
 
     sheets         ``<name>_sheet.png`` too: the drawing, its shadow, and the face at refinements 0, 0.5 and 1, labelled
     as_is, place   how the drawings are read (drawings.read)
-    sketcher       photographs are handed in: path to an aligned face's drawings.Reading (data.from_photo); the sketch
+    sketcher       photographs are handed in: path to an aligned face's drawings.Reading (data.portrait); the sketch
                    is written too, as <name>_sketch.png
     strict         a drawing with a warning is not made
     said           is told what was done to each drawing, and what is wrong with it

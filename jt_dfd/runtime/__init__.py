@@ -25,7 +25,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
 
 from ..errors import InputError
-from .problems import RuntimeProblem, finding, word
+from .problems import RuntimeProblem, not_starting, word
 
 if TYPE_CHECKING:   # the rest is imported where Jittor starts: who uses one module here waits for no other
     from .plan import Plan
@@ -157,8 +157,7 @@ def _import_quietly() -> None:
             import jittor  # noqa: F401
     except (ImportError, AssertionError) as error:   # of what an older compiler, or another's, has made
         first_compile.forget(_prepared.device)
-        raise RuntimeProblem(finding(f"Jittor is compiled and does not start ({error or 'its tools do not load'})",
-                                     "python tools/doctor.py --warm   (compiles it again)")) from None
+        raise RuntimeProblem(not_starting(error or "its tools do not load")) from None
     except SystemExit:
         first_compile.forget(_prepared.device)
         raise RuntimeProblem("Jittor rebuilt its tools; they take effect in a new process: run the command "

@@ -28,6 +28,11 @@ def finding(what: str, fix: str = "") -> Dict[str, str]:
     return {"what": what, "fix": fix}
 
 
+def not_starting(why) -> Dict[str, str]:
+    return finding(f"Jittor is compiled and does not start: {why}",
+                   "python tools/doctor.py --warm   (compiles it again)")
+
+
 def word(entry: Dict[str, str]) -> str:
     return "  - " + entry["what"] + ("\n    fix it with:  " + entry["fix"] if entry["fix"] else "")
 
