@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -150,6 +151,31 @@ def test_a_folder_that_cannot_be_written_is_no_crash(qapp, qtbot, tmp_path):
         pass
     assert autosave.error
     autosave.close()
+
+
+def test_a_disk_that_hangs_holds_one_thread_and_not_the_process(qapp, qtbot, tmp_path, monkeypatch):
+    hangs, entered, before = threading.Event(), [], set(threading.enumerate())
+
+    def save(path, *_):
+        entered.append(path)
+        hangs.wait()
+
+    monkeypatch.setattr(files, "save_drawing", save)
+    document = Document()
+    autosave = Autosave(document, tmp_path / "r")
+    try:
+        for n in range(8):
+            document.add_stroke(Stroke(3.0, points=[(9, 9 + n, 1.0), (99, 9 + n, 1.0)]))
+            autosave.write()
+        qtbot.waitUntil(lambda: bool(entered), timeout=PATIENCE)
+        waiting = set(threading.enumerate()) - before
+        assert len(waiting) == 1 and all(thread.daemon for thread in waiting)
+        autosave.close()   # comes back though nothing was written
+        assert len(entered) == 1
+    finally:
+        hangs.set()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(PATIENCE / 1000)
 
 
 def test_a_damaged_copy_is_told_and_kept(window, tmp_path, monkeypatch):
