@@ -148,11 +148,11 @@ def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Rem
 def _without_ruling(grey: np.ndarray, notes: List[Remark]) -> np.ndarray:
     """A clean page without what is ruled on it, where something is; else the same array."""
     ink = 1 - grey.astype(np.float32) / 255
-    ruled = paper.ruling(ink, level=True)
-    if not ruled:
+    kept = paper.without_ruling(ink, level=True)
+    if kept is ink:
         return grey
     notes.append(remark("ruling"))
-    return np.where(np.any(ruled, 0), np.round(255 * (1 - paper.without_ruling(ink, ruled))), grey).astype(np.uint8)
+    return np.where(kept != ink, np.round(255 * (1 - kept)), grey).astype(np.uint8)
 
 
 def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
@@ -169,9 +169,8 @@ def _corrected(pixels: np.ndarray, notes: List[Remark]) -> np.ndarray:
     del channels, picture
     ink = 1 - ratios.min(2)
     noise = _noise(ink)
-    ruled = paper.ruling(np.maximum(ink - 2 * noise, 0))
-    if ruled:
-        kept = paper.without_ruling(ink, ruled)
+    kept = paper.without_ruling(ink, 2 * noise)
+    if kept is not ink:
         ratios = 1 - (1 - ratios) * (kept / np.maximum(ink, 1e-6))[:, :, None]
         ink = kept
         notes.append(remark("ruling"))

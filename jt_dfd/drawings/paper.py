@@ -26,6 +26,8 @@ _TONAL_SHARE, _TONAL_SPREAD = 0.14, 0.14
 _TONES = (0.3, 0.86)
 #: strips of a page in which ruled lines are followed
 _STRIPS = 32
+#: how many times a page is looked at for ruled lines of another darkness
+_KINDS = 3
 
 
 def small(picture: np.ndarray, edge: int = SMALL) -> np.ndarray:
@@ -249,10 +251,18 @@ def _width(thin: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> int:
     return int((middle > 0.2 * middle.max()).sum()) + 1 if middle.max() > 0 else 1
 
 
-def without_ruling(ink: np.ndarray, masks: List[np.ndarray]) -> np.ndarray:
-    """``ink`` (H, W), 0 on paper, with what is ruled on it taken off, each kind by itself."""
-    for mask in masks:
-        ink = _without_lines(ink, mask)
+def without_ruling(ink: np.ndarray, grain: float = 0.0, level: bool = False) -> np.ndarray:
+    """``ink`` (H, W), 0 on paper, with what is ruled on it taken off; the same array where nothing is.
+
+    grain: what the paper itself is at most.  Each kind of line is taken off by itself, and of millimetre paper, whose
+    wider lines are darker than the others, these after those.
+    """
+    for _ in range(_KINDS):
+        masks = ruling(np.maximum(ink - grain, 0), level)
+        if not masks:
+            break
+        for mask in masks:
+            ink = _without_lines(ink, mask)
     return ink
 
 

@@ -255,6 +255,27 @@ def test_ruled_and_squared_paper(drawing, how):
     assert difference(reading, drawing) < 0.6 and "ruling" in codes(reading.notes)
 
 
+@pytest.mark.parametrize("step, fine, bold, every, quality", [(28, (180, 180, 180), (120, 120, 120), 5, None),
+                                                              (28, (190, 215, 190), (90, 170, 100), 5, 90),
+                                                              (20, (190, 190, 190), (140, 140, 140), 10, None)])
+def test_millimetre_paper(drawing, step, fine, bold, every, quality):
+    """Some lines are wider and darker; these stayed, and the face was taken for faint beside them."""
+    page = np.empty((1400, 1400, 3), np.uint8)
+    page[:] = 246, 250, 240
+    for at in range(0, 1400, step):
+        width, colour = (1, fine) if at % (step * every) else (3, bold)
+        page[at:at + width], page[:, at:at + width] = colour, colour
+    page = np.minimum(page, laid(larger(drawing, 1400), (40, 40, 40)))
+    if quality:
+        data = io.BytesIO()
+        Image.fromarray(page).save(data, "JPEG", quality=quality)
+        page = Image.open(data)
+    reading = drawings.read(page)
+    beside = cv2.erode(drawing, np.ones((9, 9), np.uint8)) > 128
+    assert "ruling" in codes(reading.notes) and (reading.page[beside] < 225).mean() < 0.002
+    assert difference(reading, drawing) < 1
+
+
 @pytest.mark.parametrize("radius, grey, edge, levels", [(1, 200, 512, 0.5), (3, 120, 1024, 1)])
 def test_a_grid_of_dots_is_left_out(drawing, radius, grey, edge, levels):
     page = np.full((edge, edge), 255, np.uint8)
