@@ -93,6 +93,8 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
             page = frame.without_frame(page, notes, clean)
             if abs(page.shape[0] - page.shape[1]) > frame.SQUARE * max(page.shape) or not clean:
                 page = frame.without_things_beside(page, notes)
+            if not clean and frame.is_drawn_to_the_edge(page) and not any(n.code == "crowded" for n in notes):
+                notes.append(remark("crowded"))
         drawn = [] if photograph else notes  # of lines nothing is to be said there
         page = frame.square(page, drawn, whole=photograph)
         page = frame.to_canvas(page, drawn)
@@ -103,7 +105,9 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
                 page, said = places.place(page)
                 notes.append(said)
             if notes or size != (512, 512) or not isinstance(source, np.ndarray):  # a page being drawn is not asked
-                notes += places.oddities(page)
+                odd = places.oddities(page)
+                crowded = any(n.code == "crowded" for n in notes)  # then faces beside one another look like one that lies
+                notes += [n for n in odd if n.code != "turned" or not crowded]
             if min(size) >= _COARSE and frame.softness(page) > _BLURRED:
                 notes.append(remark("blurred"))
     page = np.ascontiguousarray(page)

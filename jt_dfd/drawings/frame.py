@@ -22,6 +22,8 @@ _SIZES = np.geomspace(0.84, 1.19, 11)
 _SMALLER, _SAME = np.geomspace(0.7, 1.06, 13), 0.93
 #: how much of a sheet's sides is left out, in pixels of the small picture
 _RIM = 3
+#: share of a page's rim that is ink at most in a drawing
+_RIM_INK = 0.25
 #: focal length in longer sides of the picture, as phones have it
 _FOCAL = 0.78
 #: how far a drawing may lie off, of the square's side, for the middle or an end of the page to be meant
@@ -140,16 +142,11 @@ def sheet(pixels: np.ndarray, light: np.ndarray) -> Optional[np.ndarray]:
     little = small(light, 256)
     _, bright = cv2.threshold(cv2.medianBlur(np.round(little).astype(np.uint8), 5), 0, 1, cv2.THRESH_OTSU)
     bright = cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    hull = cv2.convexHull(max(outlines, key=cv2.contourArea)) if outlines else np.zeros((0, 1, 2), np.int32)
-    area = cv2.contourArea(hull) if len(hull) else 0.0
-    if not 0.2 * little.size < area < 0.92 * little.size or area > 1.1 * max(cv2.contourArea(o) for o in outlines):
-        return None
-    for part in np.linspace(0.01, 0.06, 11):
-        corners = cv2.approxPolyDP(hull, part * cv2.arcLength(hull, True), True)[:, 0]
-        if len(corners) <= 4:
+    for apart in (1, 13, 31):  # a pencil across a side, a finger on a corner are taken off
+        corners = _corners(cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((apart, apart), np.uint8)))
+        if corners is not None and _steps(little, corners):
             break
-    if len(corners) != 4 or cv2.contourArea(corners) < 0.93 * area or not _steps(little, corners):
+    else:
         return None
     corners = corners[np.argsort(np.arctan2(*(corners - corners.mean(0)).T[::-1]))].astype(np.float32)
     corners = np.roll(corners, -int(np.argmin(corners.sum(1))), 0)  # from the upper left one on, clockwise
@@ -168,6 +165,45 @@ def sheet(pixels: np.ndarray, light: np.ndarray) -> Optional[np.ndarray]:
     onto = np.array([(0, 0), (w - 1, 0), (w - 1, h - 1), (0, h - 1)], np.float32)
     return cv2.warpPerspective(pixels, cv2.getPerspectiveTransform(corners, onto), (w, h), flags=cv2.INTER_LINEAR,
                                borderMode=cv2.BORDER_REPLICATE)
+
+
+def _corners(bright: np.ndarray) -> Optional[np.ndarray]:
+    """(4, 2) float32, where the sides of the largest bright area meet, of (H, W) uint8; None where it is no sheet.
+
+    Its four longest sides count, and what lies over a corner does not; else those of the polygon of four corners.
+    """
+    outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not outlines:
+        return None
+    largest = max(outlines, key=cv2.contourArea)
+    hull = cv2.convexHull(largest)
+    area, length = cv2.contourArea(hull), cv2.arcLength(hull, True)
+    if not 0.2 * bright.size < area < 0.92 * bright.size or area > 1.1 * cv2.contourArea(largest):
+        return None
+    coarser = [cv2.approxPolyDP(hull, part * length, True)[:, 0].astype(np.float32)
+               for part in np.linspace(0.01, 0.06, 11)]
+    tries = [_longest_sides(coarser[0]), *(corners for corners in coarser if len(corners) == 4)]
+    for corners in tries:
+        if corners is not None and (corners > -2).all() and (corners < (bright.shape[1] + 1, bright.shape[0] + 1)).all():
+            shared, _ = cv2.intersectConvexConvex(corners, hull.astype(np.float32))
+            if shared > 0.93 * max(area, cv2.contourArea(corners)):
+                return corners
+    return None
+
+
+def _longest_sides(polygon: np.ndarray) -> Optional[np.ndarray]:
+    """(4, 2) float32, where the four longest sides of a convex polygon (N, 2) meet, in its order; None where they meet
+    far away or it has fewer."""
+    ends = np.roll(polygon, -1, 0)
+    if len(polygon) < 4:
+        return None
+    sides = np.sort(np.argsort(np.linalg.norm(ends - polygon, axis=1))[-4:])
+    ones = np.ones((4, 1))
+    lines = np.cross(np.hstack([polygon[sides], ones]), np.hstack([ends[sides], ones]))
+    meet = np.cross(np.roll(lines, 1, 0), lines)
+    if (np.abs(meet[:, 2]) < 1e-3 * np.abs(meet[:, :2]).max(1)).any():
+        return None
+    return (meet[:, :2] / meet[:, 2:]).astype(np.float32)
 
 
 def _aspect(corners: np.ndarray, focal: float) -> float:
@@ -260,6 +296,13 @@ def without_things_beside(page: np.ndarray, notes: List[Remark]) -> np.ndarray:
     gone = np.isin(labels, drop).astype(np.uint8)
     gone = cv2.resize(gone, (width, height), interpolation=cv2.INTER_NEAREST) > 0
     return np.where(gone, 255, page).astype(np.uint8)
+
+
+def is_drawn_to_the_edge(page: np.ndarray) -> bool:
+    """Is much of the page's rim ink, as where a desk around the paper was taken for drawn?  Hair reaches some of it."""
+    depth = max(2, round(0.02 * min(page.shape)))
+    rim = np.concatenate([side[:depth].reshape(-1) for side in (page, page[::-1], page.T, page.T[::-1])])
+    return float((rim < 150).mean()) > _RIM_INK
 
 
 def square(page: np.ndarray, notes: List[Remark], whole: bool = False) -> np.ndarray:

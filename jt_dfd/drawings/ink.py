@@ -124,9 +124,12 @@ def read(pixels: np.ndarray, turned: bool = False) -> Tuple[np.ndarray, List[Rem
     if float(np.ptp(paper.small(luma))) <= 255 * _MIN_CONTRAST and float(np.ptp(luma)) <= 40:
         page = np.full(luma.shape, 0 if np.median(luma) < 64 else 255, np.uint8)
         return page, notes, []
-    coloured = pixels.max(2).astype(np.float32) - pixels.min(2) if grey is None else None
-    for light in (luma, coloured):  # on something darker, or of a colour on something without
-        inside = None if light is None else frame.sheet(pixels, light)
+    lights = [luma]  # a sheet on something darker, of a colour on something without, or without on something with
+    if grey is None:
+        most, least = pixels.max(2).astype(np.float32), pixels.min(2).astype(np.float32)
+        lights += [most - least, 255 * least / np.maximum(most, 1)]  # the last is the same in a shadow
+    for light in lights:
+        inside = frame.sheet(pixels, light)
         if inside is not None:
             page, more, warnings = read(inside)
             if not warnings and not any(n.code == "inverted" for n in more) and page.min() < 255:

@@ -374,6 +374,44 @@ def test_a_sheet_on_a_desk_seen_at_an_angle_is_laid_flat(rng, turns):
     assert abs(eyes_of(reading.page)[0][1] - eyes_of(reading.page)[1][1]) < 5, "level again"
 
 
+@pytest.mark.parametrize("over", ["finger", "pencil", "shadow", "finger on grey"])
+def test_what_lies_over_a_sheets_edge_does_not_hide_the_sheet(drawing, rng, over):
+    """A finger on its corner, a pencil across its side, the shadow of who takes the picture: the desk was drawn too,
+    without a warning, or the whole was a photograph."""
+    desk = np.empty((1500, 2000, 3), np.float32)
+    desk[:] = (62, 63, 66) if over == "finger on grey" else (120, 80, 50)
+    desk += 9 * np.sin(np.arange(1500) / 9 + np.cumsum(rng.normal(0, 0.3, (2000, 1)), 0)).T[..., None]
+    corners = np.float32([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0.5, 0.5, 0], [-0.5, 0.5, 0]])
+    corners = corners @ cv2.Rodrigues(np.array((-0.3, 0.1, 0.06)))[0].T + (0, 0, 1.4)
+    corners = np.float32(corners[:, :2] / corners[:, 2:] * 1560 + (1000, 750))
+    onto = cv2.getPerspectiveTransform(np.float32([[0, 0], [1200, 0], [1200, 1200], [0, 1200]]), corners)
+    sheet = laid(larger(drawing, 1200), (40, 40, 45), (240, 237, 230)).astype(np.float32)
+    seen = cv2.warpPerspective(np.ones((1200, 1200), np.float32), onto, (2000, 1500))[..., None]
+    desk = desk * (1 - seen) + cv2.warpPerspective(sheet, onto, (2000, 1500), flags=cv2.INTER_AREA) * seen
+    if "finger" in over:
+        cv2.ellipse(desk, (1640, 1250), (150, 90), 50, 0, 360, (205, 155, 130), -1)
+    elif over == "pencil":
+        cv2.line(desk, (1700, 60), (1590, 900), (235, 190, 60), 24)
+    else:
+        shadow = np.ones((1500, 2000), np.float32)
+        cv2.fillPoly(shadow, [np.int32([[0, 0], [1000, 0], [0, 900]])], 0.55)
+        desk *= cv2.GaussianBlur(shadow, (0, 0), 6)[..., None]
+    reading = drawings.read(photographed(desk, rng, 0.85))
+    assert "sheet" in codes(reading.notes) and not reading.warnings
+    laid_flat = drawings.read(photographed(sheet, rng, 0.85)).page
+    assert np.abs(np.subtract(frame_of(reading.page), frame_of(laid_flat))).max() < 36, "its square may be guessed"
+    assert (reading.page < 128).mean() < 1.5 * (laid_flat < 128).mean(), "a desk is ten times that"
+
+
+def test_a_desk_that_was_taken_for_drawn_is_said(drawing, rng):
+    """Brown paper on wood of the same brightness and colour."""
+    wood = np.empty((1000, 1300, 3), np.float32)
+    wood[:] = 165, 122, 80
+    wood += 26 * np.sin(np.arange(1300) / 12 + np.cumsum(rng.normal(0, 0.2, (1000, 1)), 0))[..., None]
+    wood[90:890, 250:1050] = laid(larger(drawing, 800), (90, 90, 92), (196, 166, 128))
+    assert "crowded" in codes(drawings.read(photographed(wood, rng, 0.8)).warnings)
+
+
 def in_a_window(page, surroundings, bars):
     """A screenshot of a painting program: bars with words and tools around the page."""
     screen = np.empty((800, 1200, 3), np.uint8)
@@ -576,6 +614,16 @@ def test_several_faces_are_said(drawing, edge, across):
     one = cv2.resize(drawing, (edge, edge), interpolation=cv2.INTER_AREA)
     page = np.tile(np.concatenate([one, one[:, ::-1]], 1), (2, across))
     assert {"several", "crowded"} & set(codes(drawings.read(page).warnings))
+
+
+def test_a_page_of_six_faces_is_not_said_to_lie_on_its_side(root):
+    page = np.full((1500, 1200), 255, np.uint8)
+    one = cv2.resize(to_sketch(root / "tests/data/samples/sketches/00013.png"), (470, 470),
+                     interpolation=cv2.INTER_AREA)
+    for row in range(3):
+        for column in range(2):
+            page[20 + 490 * row:490 + 490 * row, 20 + 600 * column:490 + 600 * column] = one
+    assert codes(drawings.read(page).warnings) == ["crowded"]
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
