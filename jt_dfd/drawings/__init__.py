@@ -106,7 +106,7 @@ def read(source, as_is: bool = False, place: bool = False) -> Reading:
                 notes.append(said)
             if notes or size != (512, 512) or not isinstance(source, np.ndarray):  # a page being drawn is not asked
                 odd = places.oddities(page)
-                crowded = any(n.code == "crowded" for n in notes)  # then faces beside one another look like one that lies
+                crowded = any(n.code == "crowded" for n in notes)  # faces side by side look like one that lies
                 notes += [n for n in odd if n.code != "turned" or not crowded]
             if min(size) >= _COARSE and frame.softness(page) > _BLURRED:
                 notes.append(remark("blurred"))

@@ -182,9 +182,10 @@ def _corners(bright: np.ndarray) -> Optional[np.ndarray]:
         return None
     coarser = [cv2.approxPolyDP(hull, part * length, True)[:, 0].astype(np.float32)
                for part in np.linspace(0.01, 0.06, 11)]
+    beyond = bright.shape[1] + 1, bright.shape[0] + 1
     tries = [_longest_sides(coarser[0]), *(corners for corners in coarser if len(corners) == 4)]
     for corners in tries:
-        if corners is not None and (corners > -2).all() and (corners < (bright.shape[1] + 1, bright.shape[0] + 1)).all():
+        if corners is not None and (corners > -2).all() and (corners < beyond).all():
             shared, _ = cv2.intersectConvexConvex(corners, hull.astype(np.float32))
             if shared > 0.93 * max(area, cv2.contourArea(corners)):
                 return corners

@@ -25,6 +25,8 @@ _DOTS = 0.01
 _SMALL, _SMALL_SHARE = 256, 0.0003
 #: a ground lighter than this is never a dark one
 _DARK = 150
+#: nor, painted in one tone, one lighter than this
+_PAINTED = 245
 #: longer side to which a page that has to be corrected is shrunk first: four times the canvas, for time and memory
 _MAX_EDGE = 2048
 #: less of the ink than this is no construction lines but the fringes of strokes
@@ -86,9 +88,12 @@ def _is_black(grey: np.ndarray) -> bool:
 
 def is_dark(luma: np.ndarray) -> bool:
     """Is the page (H, W), 0 to 255, a dark ground with light strokes, as a blackboard?  Where its middle is not light,
-    and what is lighter than its surroundings outweighs what is darker."""
+    and what is lighter than its surroundings outweighs what is darker.  A painted ground, of one tone, may be lighter:
+    there is no light and shade in which it would only seem so."""
     little = paper.small(luma.astype(np.float32), 384)
-    return float(np.median(little)) <= _DARK and _is_lighter(little)
+    middle = float(np.median(little))
+    painted = middle < _PAINTED and float((np.abs(luma - middle) <= 2).mean()) > 0.6
+    return (painted or middle <= _DARK) and _is_lighter(little)
 
 
 def _ground(little: np.ndarray) -> np.ndarray:

@@ -46,7 +46,8 @@ WARNINGS: Dict[str, str] = {
 }
 #: what helps on the command line, by code
 HINTS: Dict[str, str] = {
-    "photograph": "--from-photo makes a sketch of the face in it",
+    "photograph": "--from-photo makes a sketch of the face in it; a drawing on paper is read when the picture is "
+                  "cropped to the paper",
     "small": "--place scales the drawn face to where a face belongs",
 }
 #: with these nothing usable came out

@@ -128,6 +128,13 @@ def test_light_strokes_on_a_dark_ground_are_turned_over(drawing, ink, ground):
     assert difference(reading, drawing) < 0.5 and "inverted" in codes(reading.notes)
 
 
+@pytest.mark.parametrize("ground", [(200, 200, 200), (225, 235, 220)])
+def test_white_strokes_on_a_light_painted_ground(drawing, ground):
+    """They were read as two dark rims with a white gap."""
+    reading = drawings.read(laid(larger(drawing, 900), (255, 255, 255), ground))
+    assert "inverted" in codes(reading.notes) and difference(reading, drawing) < 3
+
+
 def test_a_photographed_blackboard(drawing, rng):
     board = laid(larger(drawing, 800), (225, 228, 220), (38, 60, 48)).astype(np.float32)
     cloud = cv2.GaussianBlur(rng.normal(0, 1, (800, 800)).astype(np.float32), (0, 0), 30)
