@@ -40,6 +40,7 @@ WARNINGS: Dict[str, str] = {
     "coarse": "a picture of {width}x{height} pixels only: too few for the lines of a face",
     "blurred": "blurred strokes: the face may not follow them",
     "several": "several faces on the page: crop the picture to one of them",
+    "largest": "{count} faces in the photograph: the largest is drawn; crop it to another",
     "turned": "the drawing seems to lie on its side or upside down: turn the picture by {degrees} degrees clockwise",
     "crowded": "much on the page that is not the drawing: crop the picture to it",
     "no-outline": "no outline of a face was found to place the drawing by",

@@ -149,6 +149,9 @@ def main(argv=None) -> int:
     if hasattr(QApplication, "setHighDpiScaleFactorRoundingPolicy"):  # Qt 5.14; 150 % is to be 150 %
         QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     app = QApplication(sys.argv[:1])
+    # of the moves that come in while this process is busy all count: a curve was drawn as a straight line (set here, as
+    # the platform's plugin switches it on when it starts)
+    QCoreApplication.setAttribute(Qt.AA_CompressHighFrequencyEvents, False)
     app.setApplicationName("jt_dfd")
     from .engine import REAL, Engine
     from .recovery import leftovers

@@ -6,8 +6,8 @@ from PIL import Image
 
 from jt_dfd.components import CANONICAL_POINTS, Geometry
 from jt_dfd.data import index
-from jt_dfd.data.portrait import Options, PortraitMaker, Rejected
-from jt_dfd.pictures import read_picture
+from jt_dfd.data.portrait import Options, PhotographSketcher, PortraitMaker, Rejected
+from jt_dfd.pictures import read_picture, write_png
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,31 @@ def test_of_several_faces_the_largest_is_taken_and_said(face, samples, maker):
     assert any("2 faces" in note for note in portrait.notes)
     alone = maker.from_picture(placed(face, 1400, 700, (400, 350), 640))
     assert np.abs(portrait.face[200:400, 150:350].astype(int) - alone.face[200:400, 150:350]).mean() < 3
+
+
+@pytest.fixture
+def photocopier(face_models):
+    return PhotographSketcher("photocopy")
+
+
+def test_of_several_faces_the_sketch_says_which_is_drawn(face, photocopier, tmp_path):
+    picture = placed(face, 1400, 700, (400, 350), 640)
+    picture[:, 760:] = placed(face, 1400, 700, (1100, 350), 420)[:, 760:]
+    write_png(tmp_path / "two.png", picture)
+    warning, = photocopier(tmp_path / "two.png").warnings
+    assert warning.code == "largest" and "2 faces" in warning.text
+    write_png(tmp_path / "one.png", face)
+    assert not photocopier(tmp_path / "one.png").warnings
+
+
+@pytest.mark.parametrize("shade", [lambda f: f * 0.12, lambda f: 128 + f * 0.5, lambda f: 200 + f * 0.2])
+def test_a_dark_or_pale_photograph_is_drawn_as_one_in_good_light(face, photocopier, tmp_path, shade):
+    """Of a face that only the outline is left of, nothing was said."""
+    write_png(tmp_path / "good.png", face)
+    write_png(tmp_path / "shaded.png", np.clip(shade(face.astype(np.float32)), 0, 255).astype(np.uint8))
+    good, shaded = (255 - photocopier(tmp_path / f"{name}.png").page[190:420, 140:372].astype(int)
+                    for name in ("good", "shaded"))
+    assert 0.7 * good.sum() < shaded.sum() < 1.5 * good.sum()
 
 
 def test_the_background_turns_white_or_stays(face, maker):

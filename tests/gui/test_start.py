@@ -1,12 +1,15 @@
 """Starting: what is imported, how long it takes, on which screens, beside OpenCV."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from conftest import ENVIRONMENT, FAKE, PATIENCE, ROOT
+from screen import Screen
 
 from jt_dfd.errors import UserError
 from jt_dfd.gui import app
@@ -175,6 +178,37 @@ def test_it_starts_on_x11_and_falls_back_to_it_from_wayland(weights, display, be
 
 
 @pytest.mark.screen
+def test_a_stroke_keeps_its_curve_while_the_window_is_busy(weights, display, tmp_path):
+    """Stopped during the stroke, it gets all moves at once; it took the last and drew a straight line."""
+    if not shutil.which("xdotool"):
+        pytest.skip("xdotool is not installed (apt-get install xdotool)")
+    settings = tmp_path / "busy" / "jt_dfd" / "drawing.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[General]\nguide=false\n")  # the page is found by its white
+    process = subprocess.Popen([sys.executable, DRAW, "--engine", FAKE, "--params", str(weights.folder)],
+                               env=environment(DISPLAY=display, XDG_CONFIG_HOME=str(tmp_path / "busy")))
+    try:
+        hands = Screen(display, PATIENCE / 1000, process)
+        x, y, side = hands.find_page(PATIENCE / 1000, still=True)
+        arc = [(x + round(side * (0.5 - 0.3 * np.cos(n))), y + round(side * (0.7 - 0.4 * np.sin(n))))
+               for n in np.linspace(0, np.pi, 41)]
+        os.kill(process.pid, signal.SIGSTOP)
+        moves = (word for point in arc for word in ("mousemove", *point))
+        hands.do("mousemove", *arc[0], "mousedown", 1, *moves, "mouseup", 1)
+        os.kill(process.pid, signal.SIGCONT)
+
+        def drawn():
+            dark = np.asarray(hands.see().convert("L")) < 100
+            return [dark[b - 4:b + 5, a - 4:a + 5].any() for a, b in arc]
+
+        hands.until(lambda: drawn()[0] and drawn()[-1])
+        assert all(drawn()), "a straight line"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.screen
 def test_ctrl_c_in_the_terminal_closes_the_window_and_the_engine(weights, display):
     process = subprocess.Popen([sys.executable, DRAW, "--engine", FAKE, "--params", str(weights.folder)],
                                env=environment(DISPLAY=display))
@@ -182,5 +216,5 @@ def test_ctrl_c_in_the_terminal_closes_the_window_and_the_engine(weights, displa
     while not (weights.folder / "loaded").exists():  # the engine is started when the window is up
         assert process.poll() is None and time.monotonic() < give_up
         time.sleep(0.02)
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE / 1000) == 0
