@@ -283,8 +283,11 @@ def _nothing(path: Path) -> CheckpointError:
     theirs = ("CE/left_eye", "FM/left_eye", "IS/generator.pth", "left_eye/encoder.pth", "left_eye/decoder.pth")
     if any((path / name).exists() for name in theirs):
         return CheckpointError(f"{path}: holds weights {XU_JUSTIN}.")
+    near = [path.resolve().parent] if path.resolve().name in ("AE_whole", "Combine") else sorted(
+        folder.parent for name in ("AE_whole", "Combine") for folder in (*path.glob(f"*/{name}"),
+                                                                         *path.glob(f"*/*/{name}")))
     return CheckpointError(f"{path}: holds no weights: no config.json, and no networks in the release's AE_whole/ and "
-                           "Combine/. Name a folder that has them.")
+                           f"Combine/. {f'Did you mean to name {near[0]}?' if near else 'Name a folder that has them.'}")
 
 
 @contextmanager

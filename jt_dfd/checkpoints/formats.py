@@ -115,7 +115,9 @@ _OTHERS = (
     (0, b"GGUF", "a GGUF file, which holds language models"),
     (0, b"version https://git-lfs", "a pointer of Git LFS, not the weights themselves: run git lfs pull"),
     (0, b"\x89PNG", "a picture"), (0, b"\xff\xd8\xff", "a picture"), (0, b"%PDF", "a PDF"),
-    (0, b"\x7fELF", "a program"))
+    (0, b"\x7fELF", "a program"),
+    (0, bytes(64), "nothing but zeros at its beginning: its contents were never written (a full disk, a machine that "
+                   "went down). Fetch or write the file again"))
 _MUCH = 1 << 30
 
 
@@ -139,7 +141,7 @@ def _known(head: bytes, tail: bytes, ending: str) -> Optional[str]:
     old = head[:1] in b"(}]cdlIFSVLN)X" and tail.endswith((b".", MARK))  # protocols 0 and 1
     if head[:1] == b"\x80" and head[1:2] <= b"\x05" or old:
         return "pickle"
-    return {".pkl": "pickle", ".safetensors": "safetensors"}.get(ending)
+    return "safetensors" if ending == ".safetensors" and _told(head) is None else None
 
 
 def _open(path):
@@ -199,7 +201,8 @@ def read_any(path) -> Any:
     return value
 
 
-def _what_else(head: bytes, ending: str) -> str:
+def _told(head: bytes) -> Optional[str]:
+    """What a file that begins so is, where its beginning tells."""
     for offset, beginning, what in _OTHERS:
         if head[offset:offset + len(beginning)] == beginning:
             return f"is {what}"
@@ -208,9 +211,16 @@ def _what_else(head: bytes, ending: str) -> str:
         return "is a web page, not weights: the download was answered with a page to read"
     if head[:1] == b"\x08" and head[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x3a"):
         return "looks like an ONNX model, which is not read here; convert the weights that it was made of"
-    shown = head.decode("latin-1")
-    if all(c.isprintable() or c in "\r\n\t" for c in shown):
+    shown = head.decode("utf-8", "ignore")  # which may be cut in the middle of a character
+    if shown and len(shown.encode()) > len(head) - 4 and all(c.isprintable() or c in "\r\n\t" for c in shown):
         return f"is a text file, not weights (it begins {shown.split(chr(10))[0]!r:.60})"
+    return None
+
+
+def _what_else(head: bytes, ending: str) -> str:
+    told = _told(head)
+    if told is not None:
+        return told
     if ending == ".bin":
         return "holds no named arrays: raw rows of a feature bank, or damaged"
     return (f"is neither a pickle, PyTorch's nor safetensors (it starts with {head[:4]!r}); the file is damaged or "

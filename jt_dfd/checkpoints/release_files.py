@@ -5,6 +5,7 @@ out of it, whatever else it names.
 """
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import urllib.error
@@ -57,9 +58,9 @@ def download(url: str, target: Path, progress: Optional[Callable[[int, int], Non
                 start = 0  # the server begins anew
             total = int(answer.headers.get("Content-Length") or 0)
             total += start if total else 0
-            with open(part, "ab" if start else "wb") as out:
+            with open(part, "ab" if start else "wb", buffering=0) as out:
                 for block in iter(lambda: answer.read(_CHUNK), b""):
-                    out.write(block)
+                    _write(out, block)
                     start += len(block)
                     if progress:
                         progress(start, total)
@@ -73,10 +74,21 @@ def download(url: str, target: Path, progress: Optional[Callable[[int, int], Non
             pass
         else:
             raise FetchError(f"{url}: the server answers {error.code} {error.reason}") from None
-    except (OSError, ValueError) as error:
+    except http.client.IncompleteRead:
+        raise FetchError(f"{url}: the connection broke off; run the same command again to go on from there") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise FetchError(f"{url}: cannot be reached ({reason})") from None
     os.replace(part, target)
+
+
+def _write(out, block: bytes) -> None:
+    try:
+        while block:
+            block = block[out.write(block):]
+    except OSError as error:
+        raise FetchError(f"{out.name}: {error.strerror or error}; run the same command again to go on from there"
+                         ) from None
 
 
 def unpack(archive: Path, name: str, folder: Path) -> List[str]:
@@ -128,12 +140,17 @@ def fetch(folder, archives: Iterable[Path] = (), progress=None) -> None:
     """Everything of the release into ``folder``.  ``archives`` are zips at hand; what they do not bring is downloaded.
 
     Archives are told apart by their names (``AE_whole*.zip``, ``Combine*.zip``)."""
-    folder = Path(folder)
+    folder, archives = Path(folder), [Path(archive) for archive in archives]
+    for archive in archives:
+        if not archive.is_file():
+            raise FetchError(f"{archive}: no such file")
+        if not archive.name.startswith(tuple(ARCHIVES)):
+            raise FetchError(f"{archive}: which archive is it? Call it {' or '.join(f'{n}.zip' for n in ARCHIVES)}")
     folder.mkdir(parents=True, exist_ok=True)
     for name, url in ARCHIVES.items():
         if all((folder / p).is_file() for p in expected_files(name)):
             continue
-        given = [Path(a) for a in archives if Path(a).name.startswith(name)]
+        given = [archive for archive in archives if archive.name.startswith(name)]
         if given:
             unpack(given[0], name, folder)
             continue

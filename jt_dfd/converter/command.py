@@ -109,7 +109,10 @@ def main(arguments=None) -> int:
 
 def _check_use(parser: argparse.ArgumentParser, options) -> None:
     """Ends with status 2 where something was asked for that would silently not be done."""
-    if Path(getattr(options, "source", None) or getattr(options, "path", None) or options.a).is_dir():
+    given = [value for name, value in vars(options).items() if name in ("source", "destination", "path", "a", "b")]
+    if "" in given:
+        raise UserError("an empty name where a file or folder is to be named")
+    if Path(given[0]).is_dir():
         for name in ("key", "key_a", "key_b", "latent"):
             if getattr(options, name, None) is not None:
                 parser.error(f"--{name.replace('_', '-')} is for single files")

@@ -279,13 +279,16 @@ OTHER_FILES = {
     "gzip": (b"\x1f\x8b\x08" + b"\0" * 50, "gzip"), "tar": (b"a" * 257 + b"ustar" + b"\0" * 300, "a tar archive"),
     "gguf": (b"GGUF\3\0\0\0", "GGUF"), "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x01" + b"\0" * 30, "ONNX"),
     "png": (b"\x89PNG\r\n", "a picture"), "noise": (bytes(range(128, 256)), "neither"),
-    "cut zip": (b"PK\x03\x04" + b"\0" * 100, "cut off"), "empty zip": (b"PK\x05\x06" + b"\0" * 18, "without data.pkl")}
+    "html error": (b"\n <html><body>404</body></html>", "a web page"), "quota": (b"Not Found", "a text file"),
+    "zeros": (bytes(4096), "were never written"), "cut zip": (b"PK\x03\x04" + b"\0" * 100, "cut off"), "empty zip": (b"PK\x05\x06" + b"\0" * 18, "without data.pkl")}
 
 
 @pytest.mark.parametrize("name", OTHER_FILES)
-@pytest.mark.parametrize("suffix", [".pth", ".ckpt", ""])
+@pytest.mark.parametrize("suffix", [".pth", ".ckpt", "", ".pkl", ".safetensors"])
 def test_files_of_other_kinds_are_told_apart(name, suffix, tmp_path):
     content, words = OTHER_FILES[name]
+    if (name, suffix) == ("noise", ".safetensors"):
+        words = "header"
     (tmp_path / ("other" + suffix)).write_bytes(content)
     refused(tmp_path / ("other" + suffix), words)
 

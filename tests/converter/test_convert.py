@@ -219,6 +219,29 @@ def test_a_source_that_is_not_there(source, hint, tmp_path, capsys):
     assert os.listdir(tmp_path) == ["empty"]
 
 
+def test_an_empty_name_is_no_folder(tiny_params, tmp_path, capsys, monkeypatch):
+    """A shell's variable that was never set."""
+    monkeypatch.chdir(tiny_params)
+    for line in (["to-torch", "", str(tmp_path / "x")], ["to-torch", str(tiny_params), ""], ["inspect", ""],
+                 ["verify", str(tiny_params), ""], ["verify", "", str(tiny_params)]):
+        assert run(command.main, line) == 2, line
+        assert "an empty name" in capsys.readouterr().err, line
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("deep", ["sub/Params", "AE_whole", "flat"])
+def test_a_folder_beside_the_right_one_is_told_where_the_weights_are(deep, tiny_params, tmp_path, capsys):
+    """Archives are unpacked into one folder too many, or the folder inside is named instead of the one around it."""
+    shutil.copytree(str(tiny_params / "AE_whole"), str(tmp_path / "sub/Params/AE_whole"))
+    if deep == "flat":
+        shutil.copytree(str(tiny_params / "Combine"), str(tmp_path / "flat"))
+    given, right = {"sub/Params": (tmp_path / "sub", f"to name {tmp_path / 'sub/Params'}"),
+                    "AE_whole": (tmp_path / "sub/Params/AE_whole", f"to name {tmp_path / 'sub/Params'}"),
+                    "flat": (tmp_path / "flat", "AE_whole/ and Combine/")}[deep]
+    assert run(command.main, ["to-torch", str(given), str(tmp_path / "x"), "--partial"]) == 2
+    assert right in capsys.readouterr().err
+
+
 def test_options_that_would_do_nothing_are_refused(tiny_params, tmp_path, capsys):
     source = tiny_params / "Combine/latest_net_G.pkl"
     for arguments, option in ((("to-torch", source, tmp_path / "a.safetensors", "--format", "pt"), "--format"),

@@ -1,6 +1,7 @@
 """Fetching the authors' weights: from a server on this machine, with small files of the release's names."""
 import functools
 import http.server
+import os
 import socket
 import threading
 import zipfile
@@ -30,6 +31,8 @@ def archive(path, name, prefix="", extra=(), leave_out=()):
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves a folder, with byte ranges."""
 
+    protocol_version = "HTTP/1.1"
+
     def log_message(self, *a):
         pass
 
@@ -44,9 +47,15 @@ class Handler(http.server.SimpleHTTPRequestHandler):
                 return self.send_error(416)
         self.server.asked.append(start)
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(data) - start))
-        self.end_headers()
+        if self.server.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n" % (len(data) - start))
+        else:
+            self.send_header("Content-Length", str(len(data) - start))
+            self.end_headers()
         self.wfile.write(data[start:start + self.server.most])
+        self.close_connection = True
 
 
 @pytest.fixture
@@ -54,7 +63,7 @@ def server(tmp_path):
     (tmp_path / "www").mkdir()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0),
                                          functools.partial(Handler, directory=str(tmp_path / "www"))) as s:
-        s.asked, s.most = [], 1 << 30
+        s.asked, s.most, s.chunked = [], 1 << 30, False
         threading.Thread(target=s.serve_forever, daemon=True).start()
         yield s
         s.shutdown()
@@ -89,6 +98,46 @@ def test_a_broken_off_download_goes_on_where_it_stopped(hosted, tmp_path):
     hosted.most = 1 << 30
     fetch(tmp_path / "Params")
     assert hosted.asked[:2] == [0, 100] and missing_files(tmp_path / "Params") == []
+
+
+def test_a_download_without_a_length_that_breaks_off_goes_on_too(hosted, tmp_path):
+    hosted.most, hosted.chunked = 100, True
+    with pytest.raises(FetchError, match="broke off.*same command"):
+        fetch(tmp_path / "Params")
+    hosted.most, hosted.chunked = 1 << 30, False
+    fetch(tmp_path / "Params")
+    assert missing_files(tmp_path / "Params") == []
+
+
+def test_what_does_not_speak_http_is_named(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(1)
+
+        def answer():
+            with other.accept()[0] as c:
+                c.recv(4096)
+                c.sendall(b"220 another kind of server\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(FetchError, match="220 another"):
+            download(f"http://127.0.0.1:{other.getsockname()[1]}/a.zip", tmp_path / "a.zip")
+
+
+def test_a_full_disk_is_not_taken_for_the_host(hosted, tmp_path):
+    os.symlink("/dev/full", str(tmp_path / "a.zip.part"))
+    with pytest.raises(FetchError, match="a.zip.part: .*[Nn]o space left.*same command") as error:
+        download(release_files.ARCHIVES["AE_whole"], tmp_path / "a.zip")
+    assert "reached" not in str(error.value)
+
+
+@pytest.mark.parametrize("name, words", [("weights.zip", "AE_whole.zip or Combine.zip"), ("AE_whole.zip", "no such")])
+def test_an_archive_that_cannot_be_used_starts_no_download(hosted, tmp_path, name, words):
+    if "no such" not in words:
+        archive(tmp_path / name, "AE_whole")
+    with pytest.raises(FetchError, match=words):
+        fetch(tmp_path / "Params", [tmp_path / name])
+    assert not hosted.asked
 
 
 def test_a_host_out_of_reach_is_named(tmp_path, server):
