@@ -286,8 +286,9 @@ def _nothing(path: Path) -> CheckpointError:
     near = [path.resolve().parent] if path.resolve().name in ("AE_whole", "Combine") else sorted(
         folder.parent for name in ("AE_whole", "Combine") for folder in (*path.glob(f"*/{name}"),
                                                                          *path.glob(f"*/*/{name}")))
+    hint = f"Did you mean to name {near[0]}?" if near else "Name a folder that has them."
     return CheckpointError(f"{path}: holds no weights: no config.json, and no networks in the release's AE_whole/ and "
-                           f"Combine/. {f'Did you mean to name {near[0]}?' if near else 'Name a folder that has them.'}")
+                           f"Combine/. {hint}")
 
 
 @contextmanager
