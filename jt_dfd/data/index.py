@@ -241,6 +241,10 @@ def parse_styles(text: str) -> Optional[Tuple[str, ...]]:
 
 # -- several sets as one
 
+#: where a joined set has the files that a column names
+_FOLDERS = {"file": "faces", "sketch": "sketches", "drawn": "drawn"}
+
+
 def join(sets: List[str], out) -> int:
     """Make the set ``out`` of the pairs of ``sets``, splits and genders too; returns how many.  Files are linked where
     the disk is the same, else copied; a name that two sets have gets the second one's number.  SetError where they do
@@ -258,10 +262,10 @@ def join(sets: List[str], out) -> int:
                     name = f"{number}_{name}"
                 taken.add(name)
                 placed = {}
-                for column in ("file", "sketch", "drawn"):
+                for column in _FOLDERS:
                     there = getattr(row, column)
                     if there:
-                        placed[column] = f"{Path(there).parent.name or column}/{name}{Path(there).suffix}"
+                        placed[column] = f"{_FOLDERS[column]}/{name}{Path(there).suffix}"
                         _link(folder / there, staging / placed[column])
                 rows.append(replace(row, **placed))
         write_text(staging / "settings.json", json.dumps({"made by": "join", "sketch": style}) + "\n")
@@ -275,6 +279,8 @@ def _link(source: Path, place: Path) -> None:
         os.link(source, place)
     except FileNotFoundError:
         raise SetError(f"{source}: in the index, but no such file") from None
+    except FileExistsError:   # a disk that takes A.png and a.png for one name; a copy would go into the linked original
+        raise SetError(f"{place.name}: two pictures of that name") from None
     except OSError:   # another disk
         shutil.copyfile(source, place)
 

@@ -76,6 +76,24 @@ def test_sets_are_joined(tmp_path, a_set, capsys):
     assert "different styles" in capsys.readouterr().err and not (tmp_path / "mixed").exists()
 
 
+
+def test_photographs_and_sketches_in_folders_of_one_name_stay_apart(tmp_path):
+    """photos/train/0.png beside sketches/train/0.png: a sketch must not be written over the user's photograph."""
+    rows, content = [], {}
+    for number in range(3):
+        for place in (f"photos/train/{number}.png", f"sketches/train/{number}.png"):
+            (tmp_path / "own" / place).parent.mkdir(parents=True, exist_ok=True)
+            content[place] = place.encode()
+            (tmp_path / "own" / place).write_bytes(content[place])
+        rows.append(index.Row(f"photos/train/{number}.png", f"sketches/train/{number}.png"))
+    index.write(tmp_path / "own", rows)
+    assert index.join([str(tmp_path / "own")], tmp_path / "both") == 3
+    assert all((tmp_path / "own" / place).read_bytes() == data for place, data in content.items())
+    for before, row in zip(rows, index.read(tmp_path / "both")):
+        assert (tmp_path / "both" / row.file).read_bytes() == content[before.file]
+        assert (tmp_path / "both" / row.sketch).read_bytes() == content[before.sketch]
+
+
 def test_several_sets_are_trained_on_at_once(tmp_path, a_set):
     from jt_dfd.components import Geometry
     from jt_dfd.data.dataset import FaceDataset
