@@ -276,7 +276,7 @@ def join(sets: List[str], out) -> int:
 def _link(source: Path, place: Path) -> None:
     place.parent.mkdir(exist_ok=True)
     try:
-        os.link(source, place)
+        os.link(os.path.realpath(source), place)
     except FileNotFoundError:
         raise SetError(f"{source}: in the index, but no such file") from None
     except FileExistsError:   # a disk that takes A.png and a.png for one name; a copy would go into the linked original

@@ -280,7 +280,8 @@ OTHER_FILES = {
     "gguf": (b"GGUF\3\0\0\0", "GGUF"), "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x01" + b"\0" * 30, "ONNX"),
     "png": (b"\x89PNG\r\n", "a picture"), "noise": (bytes(range(128, 256)), "neither"),
     "html error": (b"\n <html><body>404</body></html>", "a web page"), "quota": (b"Not Found", "a text file"),
-    "zeros": (bytes(4096), "were never written"), "cut zip": (b"PK\x03\x04" + b"\0" * 100, "cut off"), "empty zip": (b"PK\x05\x06" + b"\0" * 18, "without data.pkl")}
+    "zeros": (bytes(4096), "were never written"),
+    "cut zip": (b"PK\x03\x04" + b"\0" * 100, "cut off"), "empty zip": (b"PK\x05\x06" + b"\0" * 18, "without data.pkl")}
 
 
 @pytest.mark.parametrize("name", OTHER_FILES)

@@ -86,6 +86,8 @@ def test_photographs_and_sketches_in_folders_of_one_name_stay_apart(tmp_path):
             content[place] = place.encode()
             (tmp_path / "own" / place).write_bytes(content[place])
         rows.append(index.Row(f"photos/train/{number}.png", f"sketches/train/{number}.png"))
+    os.rename(tmp_path / "own/photos/train/0.png", tmp_path / "own/elsewhere.png")
+    os.symlink("../../elsewhere.png", tmp_path / "own/photos/train/0.png")
     index.write(tmp_path / "own", rows)
     assert index.join([str(tmp_path / "own")], tmp_path / "both") == 3
     assert all((tmp_path / "own" / place).read_bytes() == data for place, data in content.items())
