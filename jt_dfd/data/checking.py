@@ -1,6 +1,7 @@
 """What is wrong with a training set: every pair read and measured; and contact sheets of it, to look at."""
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,7 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
             result.errors.append((row.file, f"unknown gender: {row.gender!r}, expected female, male or blank"))
         if row.landmarks is not None:
             _check_landmarks(row.file, row.landmarks, result)
+    _check_twins(folder, rows, result)
     with Workers(max(1, workers), f"{__name__}:make") as pool:
         jobs = [(str(Path(folder) / r.file), str(Path(folder) / r.sketch),
                  str(Path(folder) / r.drawn) if r.drawn else "")
@@ -75,6 +77,22 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
             for which, what in found:
                 result.errors.append((getattr(row, which), what))
     return result
+
+
+def _check_twins(folder, rows: List[index.Row], result: Result) -> None:
+    sizes = Counter(_size(folder, row) for row in rows)
+    first: Dict[bytes, index.Row] = {}
+    for row in rows:
+        if _size(folder, row) and sizes[_size(folder, row)] > 1:
+            twin = first.setdefault(hashlib.sha256((Path(folder) / row.file).read_bytes()).digest(), row)
+            if twin.file != row.file:
+                both = "" if twin.split == row.split else ", which is trained on, or tested with, too"
+                result.warnings.append((row.file, f"the same picture as {twin.file}{both}"))
+
+
+def _size(folder, row: index.Row) -> int:
+    path = Path(folder) / row.file
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _check_landmarks(file: str, landmarks: index.Landmarks, result: Result) -> None:

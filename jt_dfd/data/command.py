@@ -83,8 +83,13 @@ def _add_set(parser: argparse.ArgumentParser, max_yaw: int, where: str = "") -> 
 
 def _tell(out: str, summary, things: str) -> None:
     """What a run made and left out."""
+    from . import index
+
     print(f"{out}: {summary.pairs} pairs ({summary.made} made now, {summary.drawn} with drawn sketches), "
           f"{len(summary.rejected)} {things} left out")
+    counts = [Counter(getattr(row, column) or "blank" for row in index.read(out)) for column in ("gender", "split")]
+    print("  " + "; ".join(f"{column} " + ", ".join(f"{n} {word}" for word, n in sorted(found.items(), reverse=True))
+                           for column, found in zip(("gender", "split"), counts) if found))
     for reason, count in Counter(r.split(":")[0] for r in summary.rejected.values()).most_common():
         print(f"  {count:6d}  {reason}")
 

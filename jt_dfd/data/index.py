@@ -43,7 +43,11 @@ TEST_SHARE = 0.05
 #: columns that may hold the gender, whatever their case, and the words for it; -1 and 1 are CelebA's for Male
 GENDER_COLUMNS = ("gender", "sex", "male")
 GENDER_WORDS = {"female": "female", "f": "female", "woman": "female", "w": "female", "-1": "female", "0": "female",
-                "male": "male", "m": "male", "man": "male", "1": "male", "": ""}
+                "male": "male", "m": "male", "man": "male", "1": "male", "": "",
+                "false": "female", "-1.0": "female", "0.0": "female", "true": "male", "1.0": "male"}
+#: what other tables call the split
+SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test",
+               "valid": "test", "validation": "test", "eval": "test", "": ""}
 
 Landmarks = Dict[str, Tuple[float, float]]
 

@@ -56,10 +56,11 @@ def list_pictures(folder, leave_out: Optional[Path] = None) -> Tuple[List[str], 
         folders[:] = sorted(d for d in folders if not d.startswith(".")
                             and (skip is None or (Path(here) / d).resolve() != skip))
         for name in sorted(files):
-            if name.startswith("."):
+            path = os.path.join(here, name)
+            if name.startswith(".") or os.path.exists(path) and not os.path.isfile(path):   # a pipe would be waited for
                 continue
             if name.lower().endswith(SUFFIXES):
-                found.append(os.path.relpath(os.path.join(here, name), folder).replace(os.sep, "/"))
+                found.append(os.path.relpath(path, folder).replace(os.sep, "/"))
             else:
                 other += 1
     return sorted(found), other
@@ -90,7 +91,7 @@ def read_labels(path) -> Labels:
 
     Comma separated with a header (``index.csv`` and ``faces.csv`` of this project among others), or CelebA's
     ``list_attr_celeba.txt``, or FFHQ's ``ffhq-dataset-v2.json``, which has a split.  A column ``gender``, ``sex`` or
-    ``Male`` (1 and -1) gives the gender.
+    ``Male`` (1 and -1) gives the gender.  SourceError for words in it that mean neither gender nor split.
     """
     path = Path(path)
     try:
@@ -114,14 +115,22 @@ def read_labels(path) -> Labels:
     if column is None:
         raise SourceError(f"{path}: expected a header with one of the columns {', '.join(_FILE_COLUMNS)}, found "
                           f"{', '.join(map(str, header)) or 'nothing'}")
-    several = set()
+    several, wrong = set(), {}
+    split = next((c for c in header if c.lower() == "split"), None)
     for record in reader:
+        for known, name in ((index.GENDER_WORDS, index.gender_column(header)), (index.SPLIT_WORDS, split)):
+            word = (name and record.get(name) or "").strip()
+            if word.lower() not in known:
+                wrong.setdefault(name, set()).add(word)
         if record.get(column):
             row = {k: v for k, v in record.items() if isinstance(k, str) and isinstance(v, str)}
             whole, stem = os.path.splitext(record[column].strip())[0], Path(record[column].strip()).stem
             several |= {stem} if stem in out and whole != stem else set()
             out.setdefault(stem, row)
             out[whole] = row
+    for name, found in wrong.items():
+        raise SourceError(f"{path}: {name} must be {'train, test' if name == split else 'female, male'} or blank, not "
+                          f"{', '.join(sorted(found)[:4])}")
     # a name that several rows have, in different folders, says nothing by itself
     return {name: row for name, row in out.items() if name not in several or os.path.splitext(
         row[column].strip())[0] == name}
@@ -170,8 +179,8 @@ def glasses_of(record: Dict[str, str]) -> bool:
 
 def split_label(record: Dict[str, str]) -> str:
     """train, test or blank from a row of labels."""
-    value = record.get("split", "").strip().lower()
-    return value if value in index.SPLITS else ""
+    word = next((value for name, value in record.items() if name.lower() == "split"), "")
+    return index.SPLIT_WORDS.get(word.strip().lower(), "")
 
 
 def read_numbers(path, wanted: Sequence[str]) -> Dict[str, Dict[str, float]]:

@@ -56,6 +56,17 @@ def test_mixed_up_eyes_and_doubles_are_errors(a_set):
     assert "left and right eye mixed up" in text and "named 2 times" in text
 
 
+def test_one_photograph_under_several_names_is_told(a_set):
+    """Copies, and a person trained on that is tested with, too."""
+    rows = index.read(a_set)
+    train, test = ([row for row in rows if row.split == split] for split in ("train", "test"))
+    for row in (train[1], test[0]):
+        (a_set / row.file).write_bytes((a_set / train[0].file).read_bytes())
+    warnings = dict(checking.check(a_set).warnings)
+    assert len(warnings) == 2 and all("the same picture as" in words for words in warnings.values())
+    assert sum("trained on, or tested with" in words for words in warnings.values()) >= 1
+
+
 def test_the_tool_draws_a_sheet_and_its_exit_status_tells(a_set):
     command = [sys.executable, str(ROOT / "tools/prepare_data.py"), "check", str(a_set), "--workers", "1"]
     good = subprocess.run(command, capture_output=True, text=True)

@@ -91,6 +91,24 @@ def test_labels_of_several_kinds(tmp_path):
         sources.read_labels(tmp_path / "bad.csv")
 
 
+@pytest.mark.parametrize("header, words, said", [
+    ("file,Split", {"a.png,val": "test", "b.png,Training": "train", "c.png,": "", "d.png,test": "test"}, ""),
+    ("file,split", {"a.png,held out": ""}, "split must be train, test or blank, not held out"),
+    ("file,gender", {"a.png,unknown": "", "b.png,girl": ""}, "gender must be female, male or blank, not girl, unknown"),
+    ("file,Male", {"a.png,True": "male", "b.png,False": "female", "c.png,1.0": "male", "d.png,-1.0": "female",
+                   "e.png,0": "female"}, "")])
+def test_words_of_a_table_are_understood_or_refused(header, words, said, tmp_path):
+    """A picture marked "val" was dealt to training by chance, and nobody was told."""
+    (tmp_path / "labels.csv").write_text(header + "\n" + "".join(f"{line}\n" for line in words))
+    if said:
+        with pytest.raises(sources.SourceError, match=f"labels.csv: {said}"):
+            sources.read_labels(tmp_path / "labels.csv")
+        return
+    table = sources.read_labels(tmp_path / "labels.csv")
+    told = sources.gender_of if "Male" in header else sources.split_label
+    assert [told(table[line[0]]) for line in words] == list(words.values())
+
+
 def test_celebas_landmark_file(tmp_path):
     path = tmp_path / "list_landmarks_align_celeba.txt"
     path.write_text("1\nlefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x "
