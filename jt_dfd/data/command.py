@@ -48,18 +48,22 @@ def prepare_data(argv=None) -> int:
     return _prepare(argv)
 
 
-def _whole(text: str) -> int:
-    """A number of things, for argparse."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
+def _number(kind, lowest: float, highest: float, words: str):
+    """A type for argparse: a number between the two."""
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"expected {words}, not {text!r:.40}")
+        return value
+    return parse
 
 
-def _share(text: str) -> float:
-    """A share, for argparse."""
-    if not 0 <= float(text) <= 1:
-        raise ValueError
-    return float(text)
+_whole = _number(int, 1, 1 << 40, "a whole number from 1")
+_share = _number(float, 0, 1, "a number from 0 to 1")
+_degrees = _number(float, 1, 180, "degrees from 1 to 180")
 
 
 def _add_set(parser: argparse.ArgumentParser, max_yaw: int, where: str = "") -> None:
@@ -73,9 +77,9 @@ def _add_set(parser: argparse.ArgumentParser, max_yaw: int, where: str = "") -> 
     parser.add_argument("--min-confidence", type=_share, default=0.9, metavar="P",
                         help="leave the gender blank where the table is less sure than this (default 0.9)")
     parser.add_argument("--keep-background", action="store_true", help="do not paint the background white")
-    parser.add_argument("--max-yaw", type=float, default=max_yaw, metavar="DEG",
+    parser.add_argument("--max-yaw", type=_degrees, default=max_yaw, metavar="DEG",
                         help=f"turned left or right at most (default {max_yaw})")
-    parser.add_argument("--max-pitch", type=float, default=30, metavar="DEG",
+    parser.add_argument("--max-pitch", type=_degrees, default=30, metavar="DEG",
                         help="tilted up or down at most (default 30)")
     parser.add_argument("--test-share", type=_share, default=0.05, metavar="P",
                         help="share set aside for testing, where no table says otherwise (default 0.05)")
@@ -214,7 +218,7 @@ def generate_faces(argv=None) -> int:
                         "dark (odd light); or none (default: all of these)")
     parser.add_argument("--truncation", type=float, default=0.7, metavar="T",
                         help="0 always the mean face, 1 the widest variety and more broken ones (default 0.7)")
-    parser.add_argument("--workers", type=int, default=None, metavar="N",
+    parser.add_argument("--workers", type=_whole, default=None, metavar="N",
                         help="processes that generate (default: one for every 8 CPU cores)")
     args = parser.parse_args(argv)
 

