@@ -233,6 +233,14 @@ class Folder:
         else:
             formats.write(path, {BANK: rows})
 
+    def keep_banks(self, genders) -> None:
+        """Remove the banks of all others (SHARED_BANK is one): those of an earlier call would be taken for the new
+        ones' own."""
+        for gender in (*GENDERS, SHARED_BANK):
+            for path in (self.find("bank", c, gender) for c in COMPONENTS if gender not in genders):
+                if path is not None:
+                    path.unlink()
+
     def write_config(self, provenance: Optional[Dict[str, Any]] = None, bank_dtype: str = "float32") -> None:
         """Write ``config.json`` beside files that are in place: preset, sizes, provenance, sha256 of each file.
         Written last and atomically, so that a folder with a config.json is a whole one."""

@@ -84,11 +84,7 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
         for component in COMPONENTS:
             folder.write_bank(component, gender, np.stack([latents[key][component] for key in keys]).astype(dtype))
         table[gender] = [{"file": file, "mirrored": flip, "style": style} for file, style, flip in keys]
-    # banks of an earlier call that this one did not write would be taken for its own
-    for gender in ("male", "female", checkpoints.SHARED_BANK):
-        if gender not in chosen:
-            for component in COMPONENTS:
-                folder.target("bank", component, gender).unlink(missing_ok=True)
+    folder.keep_banks(chosen)
     text = json.dumps({"encoders": encoders_digest(folder), "rows": table}, indent=0) + "\n"
     write_text(folder.path / ROWS_FILE, text)
     folder.write_config(folder.meta.get("provenance"), dtype)

@@ -55,11 +55,14 @@ def export(embedding, synthesis, out, dtype: str = "float16", provenance: Option
         path = made.target(kind, component)
         made.write_network(kind, component, {name: rounded(arrays[name], dtype, f"{path}: {name}", _UNROUNDED)
                                              for name in shapes})
-    for gender in one.genders or (checkpoints.SHARED_BANK,):
+    genders = one.genders or (checkpoints.SHARED_BANK,)
+    made.keep_banks(genders)
+    for gender in genders:
         for component in COMPONENTS:
             rows = one.bank(component, gender)
             path = made.target("bank", component, gender)
             made.write_bank(component, gender, rounded(rows, dtype, f"{path}: rows", _UNROUNDED))
+    (out / ROWS_FILE).unlink(missing_ok=True)
     if banks is not None:
         write_text(out / ROWS_FILE, json.dumps(banks, separators=(",", ":")) + "\n")
     record = {"embedding": _record(embedding, one), "synthesis": _record(synthesis, two), **(provenance or {})}

@@ -121,6 +121,17 @@ def test_a_later_checkpoint_than_the_best_can_be_taken(pairs, embedding, tmp_pat
     assert not (tmp_path / "none").exists()
 
 
+def test_banks_of_an_earlier_export_do_not_stay(pairs, embedding, exported, tmp_path):
+    """Male and female rows of a first export, among other banks in another type, would have been used by the second."""
+    export(embedding, exported / "run", tmp_path / "params")
+    shutil.copytree(embedding, tmp_path / "shared")
+    build_banks(tmp_path / "shared", write_set(tmp_path / "set", train=3, test=0, gender=False), progress=False)
+    export(tmp_path / "shared", exported / "run", tmp_path / "params", "float32")
+    folder = checkpoints.open_folder(tmp_path / "params")
+    assert folder.genders == () and folder.bank("nose", "male").shape == (3, folder.config.latent)
+    assert set(folder.meta["files"]) == set(folder.files())
+
+
 def test_parts_that_do_not_belong_together_are_refused(pairs, embedding, exported, tmp_path):
     trainer, options = embedding_trainer(pairs, tmp_path / "later", steps=1, save_every=1,
                                          init=str(open_weights(embedding).path))
