@@ -10,11 +10,14 @@ from .. import checkpoints
 from ..atomic import write_text
 from ..components import COMPONENTS
 from ..data import index
+from ..errors import InputError
 from ..pictures import resized, rgb, sheet_captions, sheet_of, sheet_row, write_png
 from . import judges, metrics
 
 #: pictures on which no distance of two sets is computed
 FEW = 2
+#: gender whose bank a picture is projected onto that has none
+_GUESS = "female"
 
 
 def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 1.0), device: str = "auto",
@@ -36,6 +39,11 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     """
     from ..synthesizer import Synthesizer
 
+    if count < 0:
+        raise InputError(f"count {count}: expected a number of pictures, or 0 for all")
+    for amount in refine:
+        if not 0 <= amount <= 1:
+            raise InputError(f"refine {amount:g}: expected a number from 0 to 1")
     folder = checkpoints.open_folder(params)
     from ..data.dataset import FaceDataset
 
@@ -58,8 +66,13 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
     out: Dict[str, Any] = {
         "weights": Path(params).name, "preset": synthesizer.config.preset, "data": Path(data).name, "split": split,
         "pictures": first["pictures"], "canvas": canvas, "device": synthesizer.device, "style": styles[0],
-        "compared": f"faces of the split's own sketches with the photographs they were drawn from, at {canvas} "
-                    "pixels, RGB, 0 to 255; values are means, ± their standard error over pictures"}
+        "compared": "faces of the split's own sketches, at 512 pixels as every tool gives them, reduced to "
+                    f"{canvas}, with the photographs they were drawn from, RGB, 0 to 255; values are means, ± their "
+                    "standard error over pictures"}
+    untold = sum(not sets[styles[0]].rows[n].gender for n in _chosen(len(sets[styles[0]].rows), count))
+    if untold and folder.genders:
+        out["genders"] = (f"{untold} picture{' without a gender is' if untold == 1 else 's without a gender are'} "
+                          f"projected onto the {_GUESS} bank")
     out.update((name, first[name]) for name in ("embedding", "synthesis"))
     if len(styles) > 1:
         out["styles"] = found
@@ -99,7 +112,7 @@ def _of_style(synthesizer, held_out, numbers, refine, distance, features, means,
     for amount in refine:
         faces = []
         for n in _progress(numbers, f"{style}, refine {amount:g}", progress):
-            gender = held_out.rows[n].gender or "female"
+            gender = held_out.rows[n].gender or _GUESS
             face = synthesizer.synthesize(held_out[n].sketch, gender, refine=amount, as_is=True).face
             faces.append(resized(face, canvas))
         out["synthesis"][f"refine {amount:g}"] = scores(faces)
@@ -198,21 +211,34 @@ def as_table(result: Dict[str, Any]) -> str:
         lines += ["| component | reconstruction MSE | MSE of the mean sketch | share |", "|---|---|---|---|"]
         for component, v in one["embedding"].items():
             plain = v["mse_of_the_mean_sketch"]
-            lines.append(f"| {component} | {v['mse']:.4f} ± {v['mse_error']:.4f} | "
+            lines.append(f"| {component} | {_cell(v, 'mse', 4)} | "
                          + (f"{plain:.4f} | {v['mse'] / plain:.2f} |" if plain else "- | - |"))
         compared = metrics.OF_PICTURES.items()
         headings = ["faces", *(heading for _, (_, heading, _) in compared), "perceptual", "Frechet", "kernel"]
         lines += ["", "| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
         digits = [(name, digits) for name, (_, _, digits) in compared] + [("perceptual", 4)]
         for name, v in one["synthesis"].items():
-            cells = [f"{v[k]:.{d}f} ± {v[k + '_error']:.{d}f}" if k in v else "-"
-                     for k, d in digits]
+            cells = [_cell(v, k, d) if k in v else "-" for k, d in digits]
             cells += [f"{v[k]:.4g}" if k in v else "-" for k in ("frechet", "kernel")]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += ["", f"Perceptual distance: {result['perceptual distance']}."]
-    if "caveat" in result:
-        lines.append(result["caveat"])
+    lines += [result["genders"] + "."] if "genders" in result else []
+    lines += [result["caveat"]] if "caveat" in result else []
     return "\n".join(lines) + "\n"
+
+
+def _cell(scores: Dict[str, float], name: str, digits: int) -> str:
+    error = scores[f"{name}_error"]
+    return f"{scores[name]:.{digits}f}" + (f" ± {error:.{digits}f}" if np.isfinite(error) else "")
+
+
+def _json(value):
+    """Without numbers that JSON does not have: null in their place."""
+    if isinstance(value, dict):
+        return {name: _json(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def write(result: Dict[str, Any], out) -> None:
@@ -220,7 +246,7 @@ def write(result: Dict[str, Any], out) -> None:
     import json
 
     out = Path(out)
-    plain = {k: v for k, v in result.items() if k != "sheet"}
+    plain = _json({k: v for k, v in result.items() if k != "sheet"})
     text = json.dumps(plain, indent=2) + "\n"
     write_text(out / "figures.json", text)
     write_text(out / "figures.md", as_table(result))

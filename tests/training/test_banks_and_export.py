@@ -189,6 +189,26 @@ def test_figures_of_a_folder_are_what_they_say(pairs, exported, tmp_path):
     assert metrics.psnr(photo(8), photo(8)) == float("inf") and metrics.ssim(photo(8), photo(8)) == pytest.approx(1)
 
 
+def test_figures_of_one_picture_are_json_that_everybody_reads(own_pairs, exported, tmp_path):
+    """The error of one number is not known; as "NaN" in figures.json it was no JSON to a browser.  A picture whose
+    gender nobody told is put beside a bank by guess, which is said."""
+    from jt_dfd.evaluation.run import evaluate, write
+
+    index.write(own_pairs, [replace(row, gender="") for row in index.read(own_pairs)])
+    write(evaluate(exported / "params", own_pairs, device="cpu", refine=(1.0,), count=1, progress=False), tmp_path)
+
+    def refuse(word):
+        raise ValueError(word)
+
+    data = json.loads((tmp_path / "figures.json").read_text(), parse_constant=refuse)
+    assert data["synthesis"]["refine 1"]["l1_error"] is None and data["synthesis"]["refine 1"]["l1"] > 0
+    text = (tmp_path / "figures.md").read_text()
+    assert "nan" not in text and "1 picture without a gender is projected onto the female bank" in text
+    for wrong, word in ({"count": -5}, "count"), ({"refine": (2.0,)}, "refine"), ({"refine": (float("nan"),)}, "refine"):
+        with pytest.raises(UserError, match=word):
+            evaluate(tmp_path / "nowhere", own_pairs, **wrong)
+
+
 def test_each_style_of_sketch_has_rows_of_its_own(embedding, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(embedding, run)
