@@ -79,6 +79,8 @@ class Run:
             self.done[part] = step
             if parallel.is_writer():
                 folder.forget_after(step)
+        if not any(self.done.values()) and GO_ON not in os.environ:
+            self.note(f"--resume: no checkpoint in {self.out}, the run begins anew")
 
     def refuse_to_overwrite(self) -> None:
         for folder in self.folders.values():

@@ -79,6 +79,9 @@ class Options:
     mixed_precision: int = _option(0, "1: convolutions in float16, all else in float32, on a GPU (on a CPU it changes "
                                        "nothing); 0: float32 throughout")
 
+    #: options of a stage's own that are shares
+    shares = ()
+
     def __post_init__(self):
         self.notes: list[str] = []   # what the user should know of how these came about
 
@@ -92,11 +95,17 @@ class Options:
         for name in ("steps", "batch", "log_every", "save_every", "keep", "accumulate"):
             if getattr(self, name) < 1:
                 raise OptionsError(f"--{_dashed(name)} must be 1 or more, not {getattr(self, name)}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, (int, float)) and not value >= 0:
+                raise OptionsError(f"--{_dashed(f.name)} must be 0 or more, not {value}")
+        if self.seed >= 1 << 32:
+            raise OptionsError(f"--seed must be below {1 << 32}, not {self.seed}")
         if not 0 < self.lr < float("inf"):
             raise OptionsError(f"--lr must be above zero, not {self.lr}")
         if self.batch % self.accumulate:
             raise OptionsError(f"--accumulate {self.accumulate} does not divide --batch {self.batch}")
-        for name in ("beta1", "beta2", "decay_from"):
+        for name in ("beta1", "beta2", "decay_from", *self.shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionsError(f"--{_dashed(name)} must lie between 0 and 1, not {getattr(self, name)}")
         if self.mixed_precision not in (0, 1):
@@ -120,6 +129,8 @@ class EmbeddingOptions(Options):
                              "much, so that a line beside its place is pulled to it (5: by up to 8 pixels)")
     norm_momentum: float = _option(0.1, "share of a batch in BatchNorm's running statistics while training (ours; the "
                                         "release's 0.9 keeps little but the last batch)")
+
+    shares = ("norm_momentum",)
 
     def check(self) -> None:
         super().check()
@@ -158,10 +169,14 @@ class SynthesisOptions(Options):
     lr_discriminator: float = _option(2e-4, "Adam's learning rate of the discriminator (ours)")
     ema: float = _option(0.999, "decay of the generator's moving average; 0: none")
 
+    shares = ("projected", "l1_fall")
+
     def check(self) -> None:
         super().check()
-        if not 0 <= self.projected <= 1:
-            raise OptionsError(f"--projected must lie between 0 and 1, not {self.projected}")
+        if not self.ema < 1:
+            raise OptionsError(f"--ema must be below 1, not {self.ema}")
+        if not 1 <= self.perceptual_layers <= 5:
+            raise OptionsError(f"--perceptual-layers must be from 1 to 5, not {self.perceptual_layers}")
         parts = ["generator", *(f"feature_decoder_{c}" for c in COMPONENTS)]
         for word in self.train.split(","):
             if word not in ("all", "feature_decoder", *parts):
@@ -218,11 +233,17 @@ def parse(parser: argparse.ArgumentParser, arguments=None):
     words: list[str] = []
     for name, value in (_read_config(file) if file else {}).items():
         option = f"--{_dashed(name)}"
-        if option not in parser._option_string_actions:
+        action = parser._option_string_actions.get(option)
+        if action is None:
             raise OptionsError(f"{file}: no option {name!r} here; --help lists all")
+        if isinstance(value, list):
+            value = (action.const if isinstance(action, _Joined) else ",").join(map(str, value))
         if value not in ("", None):
             words.append(f"{option}={('no', 'yes')[value] if isinstance(value, bool) else value}")
-    return parser.parse_args([*words, *(sys.argv[1:] if arguments is None else arguments)])
+    parsed = parser.parse_args([*words, *(sys.argv[1:] if arguments is None else arguments)])
+    if parsed.config != file:   # shortened, as argparse allows, the file would go unread
+        raise OptionsError("--config has to be written in full")
+    return parsed
 
 
 def _read_config(file) -> dict[str, Any]:
@@ -230,13 +251,27 @@ def _read_config(file) -> dict[str, Any]:
         text = Path(file).read_text(encoding="utf-8")
         if text.lstrip().startswith("{"):
             return dict(json.loads(text))
-        # flat YAML: options are numbers, words and lists of words
-        pairs: Any = [re.fullmatch(r"([\w-]+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line.strip())
-                 for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "---"))]
-        return {pair.group(1): pair.group(2).strip("\"'") for pair in pairs}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise OptionsError(f"{file}: not readable as options, which are JSON or lines \"name: value\" "
                            f"({error})") from None
+    # flat YAML: options are numbers, words and lists of words
+    found: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith(("#", "---")):
+            continue
+        pair = re.fullmatch(r"([\w-]+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line)
+        item = re.fullmatch(r"-\s+(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line)
+        if pair:
+            name, value = pair.group(1), pair.group(2)
+            inner = re.fullmatch(r"\[(.*)\]", value)
+            found[name] = [word.strip().strip("\"'") for word in inner.group(1).split(",")] if inner \
+                else value.strip("\"'")
+        elif item and found and found[name] in ("", None) or item and found and isinstance(found[name], list):
+            found[name] = [*found[name], item.group(1).strip("\"'")]
+        else:
+            raise OptionsError(f"{file}, line {number}: expected \"name: value\", found {line[:60]!r}")
+    return found
 
 
 def _boolean(text: str) -> bool:

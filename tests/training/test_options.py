@@ -192,8 +192,37 @@ def test_options_from_a_file_below_those_of_the_command_line(tmp_path):
     with pytest.raises(o.OptionsError, match="mine.yaml: no option 'learning'"):
         parsed("--config", str(file))
     file.write_text("- a list\n")
-    with pytest.raises(o.OptionsError, match="mine.yaml: not readable"):
+    with pytest.raises(o.OptionsError, match="mine.yaml, line 1: expected"):
         parsed("--config", str(file))
+
+
+def test_lists_and_mistakes_in_a_file_of_options(tmp_path):
+    def parsed(text, *words):
+        (tmp_path / "options").write_text(text)
+        parser = argparse.ArgumentParser()
+        o.add_arguments(parser, o.SynthesisOptions)
+        return o.parse(parser, ["--config", str(tmp_path / "options"), *words])
+
+    both = os.pathsep.join(("a set", "b"))
+    assert parsed('{"data": ["a set", "b"], "styles": ["lines", "drawn"]}').data == both
+    found = parsed("data:\n  - a set\n  - 'b'  # mine\nstyles: [lines, drawn]\nset: [latent=8, generator_width=4]\n")
+    assert (found.data, found.styles, found.set) == (both, "lines,drawn", "latent=8 generator_width=4")
+    for text in ("data: a\nsteps 2\n", "- a\n", "data: a\n- b\n"):
+        with pytest.raises(o.OptionsError, match=r"options, line \d: expected \"name: value\""):
+            parsed(text)
+    with pytest.raises(o.OptionsError, match="in full"):   # it was never read
+        parser = argparse.ArgumentParser()
+        o.add_arguments(parser, o.SynthesisOptions)
+        o.parse(parser, ["--conf", str(tmp_path / "options")])
+
+
+@pytest.mark.parametrize("words", [("--seed", "-1"), ("--seed", "4294967296"), ("--ema", "2"), ("--ema", "nan"),
+                                   ("--perceptual-layers", "9"), ("--gan", "-1"), ("--workers", "-1"),
+                                   ("--minutes", "nan"), ("--l1-fall", "3"), ("--warmup", "-5")])
+def test_numbers_that_make_no_sense_are_refused(words):
+    """A seed below 0 ended in a traceback; an average that keeps twice its past was trained with."""
+    with pytest.raises(o.OptionsError, match=words[0]):
+        o.gather(o.SynthesisOptions, parse("--data", "d", "--out", "r", f"{words[0]}={words[1]}"))
 
 
 def test_sizes_from_the_command_line_are_checked():
