@@ -306,7 +306,7 @@ def gather(kind: type[Options], given: dict[str, Any], resume: bool = False) -> 
                 raise OptionsError(f"--{name} {given[name]}: the run in {out} was started with "
                                    f"{getattr(kept, name)}. Leave it out to resume, or start another run.")
         if given.get("data", kept.data) != kept.data:
-            notes.append(f"--data {given['data']}: the run began with {kept.data}; it goes on with other pictures, and "
+            notes.append(f"--data {given['data']}: the run began with {kept.data}; where the pictures are others, "
                          "held-out scores before and after cannot be compared")
         if given.get("steps", kept.steps) < kept.steps:
             notes.append(f"--steps {given['steps']}: fewer than the {kept.steps} that the run was to have; the "

@@ -204,7 +204,7 @@ def test_figures_of_one_picture_are_json_that_everybody_reads(own_pairs, exporte
     assert data["synthesis"]["refine 1"]["l1_error"] is None and data["synthesis"]["refine 1"]["l1"] > 0
     text = (tmp_path / "figures.md").read_text()
     assert "nan" not in text and "1 picture without a gender is projected onto the female bank" in text
-    for wrong, word in ({"count": -5}, "count"), ({"refine": (2.0,)}, "refine"), ({"refine": (float("nan"),)}, "refine"):
+    for wrong, word in ({"count": -5}, "count"), ({"refine": (2,)}, "refine"), ({"refine": (np.nan,)}, "refine"):
         with pytest.raises(UserError, match=word):
             evaluate(tmp_path / "nowhere", own_pairs, **wrong)
 
