@@ -200,6 +200,9 @@ def remarks(data: Union[str, os.PathLike]) -> List[str]:
             found.append(f"{path}: "
                          + (f"only {max(genders)} faces" if any(genders) else "no genders in it" if column else
                             f"no column gender, only {', '.join(header)}") + ": one feature bank for everybody")
+        elif genders[""]:
+            found.append(f"{path}: {genders['']} of {len(rows)} pictures have no gender, and no row in either feature "
+                         "bank")
         twice = [name for name, count in Counter(row.file for row in rows).items() if count > 1]
         if twice:
             found.append(f"{path}: {len(twice)} pictures are named more than once ({twice[0]}), and count as often")

@@ -55,6 +55,8 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
                 the set
     dtype       "float32" (release) or "float16"
     """
+    if limit < 0:
+        raise BankError(f"limit {limit}: expected a number of pictures, or 0 for all")
     folder = open_weights(weights)
     config = folder.config
     for remark in index.remarks(data) if progress else ():

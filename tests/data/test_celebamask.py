@@ -129,3 +129,10 @@ def test_what_a_set_lacks_is_told(tmp_path):
     no_genders, twice, few = index.remarks(tmp_path)
     assert "no column gender, only file, sketch, geschlecht, split: one feature bank" in no_genders
     assert "1 pictures are named more than once (a.png)" in twice and "only 1 held-out" in few
+
+
+def test_pictures_without_a_gender_among_others_are_told(tmp_path):
+    """They get no row in a feature bank: a set that is half labelled had half its banks."""
+    index.write(tmp_path, [index.Row(f"{n}.png", f"s{n}.png", gender)
+                           for n, gender in enumerate(("female", "male", "", ""))])
+    assert any("2 of 4 pictures have no gender, and no row in either" in said for said in index.remarks(tmp_path))

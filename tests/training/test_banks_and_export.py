@@ -54,6 +54,8 @@ def test_without_labels_there_is_one_bank_and_mirrored_rows_on_request(embedding
     assert [e["mirrored"] for e in banks_of(folder)["rows"]["all"]] == [False] * 3 + [True] * 3
     with pytest.raises(BankError, match="test"):
         build_banks(run, data, split="test", progress=False)
+    with pytest.raises(BankError, match="limit -3"):
+        build_banks(run, data, limit=-3, progress=False)
 
 
 @pytest.fixture(scope="module")
