@@ -156,10 +156,12 @@ def brief(error: BaseException) -> str:
     """One line of an error that may be pages long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[0] if lines else ""
+    if said.endswith(":") and lines[1:]:   # a list of causes follows
+        said += " " + lines[1].lstrip("- ")
     reasons = [line for line in lines if line.startswith(("Reason:", "[Reason]", "error:"))]
     if reasons and reasons[0] != said:
         said += " ... " + reasons[0]
-    ours = isinstance(error, (ValueError, OSError, MemoryError)) and said
+    ours = isinstance(error, (UserError, ValueError, OSError, MemoryError)) and said
     return (said if ours else f"{type(error).__name__}: {said}")[:300]
 
 

@@ -94,3 +94,13 @@ def _runs(pid):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_one_line_of_an_error_has_its_cause():
+    """Of "Jittor cannot start here:" and the causes in the lines after it the benchmark told the first line alone."""
+    from jt_dfd.child import brief
+    from jt_dfd.runtime.problems import RuntimeProblem
+
+    said = brief(RuntimeProblem([{"what": "no GPU driver here", "fix": "nvidia-smi"}, {"what": "more", "fix": ""}]))
+    assert said == "Jittor cannot start here: no GPU driver here"
+    assert brief(KeyError("x")) == "KeyError: 'x'" and brief(ValueError("a\nb")) == "a"
