@@ -239,7 +239,8 @@ class Run:
             best = folder.best()
             state = {"world": parallel.world(), "values": values, "command": self.command,
                      "pictures": feed.digest(self._pictures), **self.trainer.built_on}
-            better = best is None or score is None or score < best[1]
+            # what was not validated is not known to be better than what was
+            better = best is None or (score < best[1] if score is not None else validated)
             weights = self.trainer.weights(part) if better else {}
             try:
                 if parallel.is_writer():

@@ -40,6 +40,25 @@ def test_a_run_leaves_log_curves_sheets_checkpoints_and_weights(pairs, embedding
     assert best
 
 
+def test_what_an_interrupt_saves_does_not_take_the_place_of_the_best(pairs, embedding, tmp_path):
+    """Ctrl-C saves without validating.  What weights/ holds was the last step's then, and was exported as the best."""
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "run", steps=2, save_every=1, gan=0.0)
+    assert loop.run(trainer, options, False, ["train"])
+    place = tmp_path / "run/weights" / checkpoints.network_path("generator")
+    before = place.read_bytes()
+    run = loop.Run(trainer, options, ["train"])
+    run.done = {part: 3 for part in run.done}
+    for variable in trainer.generator.parameters() + trainer.average._average:
+        variable.update(variable + 1)
+    run._save(3, validated=False)
+    assert RunFolder(tmp_path / "run").steps()[-1] == 3 and place.read_bytes() == before
+    trainer, options = synthesis_trainer(pairs, embedding, tmp_path / "early", steps=2, save_every=1, gan=0.0)
+    run = loop.Run(trainer, options, ["train"])   # before any validation there is nothing better
+    run.done = {part: 1 for part in run.done}
+    run._save(1, validated=False)
+    assert checkpoints.open_folder(tmp_path / "early/weights").has("generator")
+
+
 def trainer_weights_at(run, folder):
     """Whether the exported generator is the averaged one of the best checkpoint."""
     _, arrays, _ = run.read(run.best()[0])
