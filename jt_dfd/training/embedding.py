@@ -112,9 +112,10 @@ class EmbeddingTrainer:
         return {name: value / count for name, value in total.items()}
 
     def score(self, part: str, values: Dict[str, float]):
-        """What the best checkpoint is chosen by: the loss that is trained.  By the plain MSE a blur would be better
-        than a line a little beside its place."""
-        return values.get(f"held_out/scales/{part}", values.get(f"held_out/{part}"))
+        """(score or None, what of) that the best checkpoint is chosen by: the loss that is trained.  By the plain MSE
+        a blur would be better than a line a little beside its place."""
+        name = f"held_out/scales/{part}" if self.options.scales > 1 else f"held_out/{part}"
+        return values.get(name), name if name in values else ""
 
     def reconstruct(self, part: str, sketch):
         pair = self.networks[part]

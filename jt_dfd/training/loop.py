@@ -234,9 +234,11 @@ class Run:
         values = self._validate(step, parts) if validated else {}
         for part in parts:
             arrays = self.trainer.arrays(part)
-            score = self.trainer.score(part, values)
+            score, by = self.trainer.score(part, values)
             folder = self.folders[part]
-            best = folder.best()
+            best = folder.best(by)
+            if best is None and folder.best():
+                self.log.note(f"the best checkpoint is judged by {by} from here on, and begins anew")
             state = {"world": parallel.world(), "values": values, "command": self.command,
                      "pictures": feed.digest(self._pictures), **self.trainer.built_on}
             # what was not validated is not known to be better than what was
@@ -244,7 +246,7 @@ class Run:
             weights = self.trainer.weights(part) if better else {}
             try:
                 if parallel.is_writer():
-                    folder.save(step, arrays, state, score)
+                    folder.save(step, arrays, state, score, by)
                     self._write_weights(weights)
             except OSError as error:
                 self.log.curves()

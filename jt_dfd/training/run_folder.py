@@ -83,29 +83,32 @@ class RunFolder:
         return self.checkpoints / f"step-{step:08d}.pkl"
 
     def save(self, step: int, arrays: Dict[str, np.ndarray], state: Dict[str, Any],
-             score: Optional[float] = None) -> Path:
+             score: Optional[float] = None, by: str = "") -> Path:
         """Write the checkpoint of ``step``, then prune.  score: the lower the better; None is no candidate for best.
+        by: what it is a score of; others are not compared with it.
 
         OSError (a full disk, say) leaves every older checkpoint as it was.
         """
         text = json.dumps({"format": FORMAT, "step": step, "figure": score, **state}).encode("utf-8")
         write_arrays(self.file(step), {**arrays, _STATE: np.frombuffer(text, np.uint8)})
-        best = self.best()
+        best = self.best(by)
         if score is not None and (best is None or score < best[1] or not self.file(best[0]).is_file()):
-            self._write_best(step, score)
+            self._write_best(step, score, by)
         self._prune()
         return self.file(step)
 
-    def _write_best(self, step: int, score: float) -> None:
-        text = json.dumps({"step": step, "figure": score}) + "\n"
+    def _write_best(self, step: int, score: float, by: str) -> None:
+        text = json.dumps({"step": step, "figure": score, "by": by}) + "\n"
         write_text(self.checkpoints / "best.json", text)
 
-    def best(self) -> Optional[Tuple[int, float]]:
-        """(step, score) of the best checkpoint so far, or None."""
+    def best(self, by: str = "") -> Optional[Tuple[int, float]]:
+        """(step, score) of the best checkpoint so far, or None; with ``by`` None, too, where it was judged by something
+        else."""
         try:
             data = json.loads((self.checkpoints / "best.json").read_text(encoding="utf-8"))
-            return int(data["step"]), float(data["figure"])
-        except (OSError, ValueError, TypeError, KeyError):
+            other = by and data.get("by") and data["by"] != by
+            return None if other else (int(data["step"]), float(data["figure"]))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def _prune(self) -> None:

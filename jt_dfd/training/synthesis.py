@@ -204,7 +204,11 @@ class SynthesisTrainer:
         return float(metrics.frechet(judges.each(self._judge, faces), self._photos))
 
     def score(self, part: str, values: Dict[str, float]):
-        return values.get("held_out/perceptual", values.get("held_out/l1"))
+        """(score or None, what of) that the best checkpoint is chosen by."""
+        if "held_out/perceptual" in values:
+            layers = f"{self.options.perceptual_layers} layers"
+            return values["held_out/perceptual"], f"held_out/perceptual, {self.perceptual_note}, {layers}"
+        return values.get("held_out/l1"), "held_out/l1" if "held_out/l1" in values else ""
 
     def sheet(self, data):
         """Sketch, the image decoders' drawing of it, face, truth; two sets of four a row."""

@@ -59,6 +59,23 @@ def test_what_an_interrupt_saves_does_not_take_the_place_of_the_best(pairs, embe
     assert checkpoints.open_folder(tmp_path / "early/weights").has("generator")
 
 
+def test_scores_of_another_kind_are_not_compared(pairs, embedding, tmp_path, capfd):
+    """A run that began with L1 as its score, and went on with the perceptual loss installed, never found better
+    weights again: those of before stayed in weights/ and were exported."""
+    out, before = tmp_path / "run", None
+    for steps, found in ((1, {"held_out/l1": 0.1}), (2, {"held_out/l1": 0.2, "held_out/perceptual": 0.9}),
+                         (3, {"held_out/l1": 0.1, "held_out/perceptual": 0.95})):
+        trainer, options = synthesis_trainer(pairs, embedding, out, steps=steps, save_every=1, gan=0.0)
+        trainer.validate = lambda data, parts, found=found: found
+        assert loop.run(trainer, options, steps > 1, ["train"])
+        place = out / "weights" / checkpoints.network_path("generator")
+        if steps == 2:
+            assert place.read_bytes() != before and RunFolder(out).best() == (2, 0.9)
+            assert "best checkpoint is judged by held_out/perceptual" in capfd.readouterr().err
+        before = place.read_bytes() if steps < 3 else before
+    assert place.read_bytes() == before and RunFolder(out).best() == (2, 0.9)
+
+
 def trainer_weights_at(run, folder):
     """Whether the exported generator is the averaged one of the best checkpoint."""
     _, arrays, _ = run.read(run.best()[0])
