@@ -25,6 +25,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..checkpoints import SHARED_BANK, CheckpointError, check_arrays, formats, new_folder, open_folder
+from ..checkpoints.recognise import tidy
 from ..components import MERGE_ORDER, PARTS
 from ..config import Config, preset
 from ..kernels.selection import ANCHORS, check_k, neighbours, rebuilding_weights
@@ -287,6 +288,11 @@ def save_pretrained(pipeline: Pipeline, path, suffix: str = ".pth", force: bool 
     """
     if suffix not in formats.TORCH_SUFFIXES:
         raise CheckpointError(f"format {suffix!r}: expected one of {', '.join(formats.TORCH_SUFFIXES)}")
+    while not isinstance(pipeline, Pipeline):   # wrapped by DataParallel, DistributedDataParallel or torch.compile
+        inner = getattr(pipeline, "module", None) or getattr(pipeline, "_orig_mod", None)
+        if inner is None:
+            raise CheckpointError(f"{path}: expected a Pipeline, found a {type(pipeline).__name__}")
+        pipeline = inner
     if not pipeline.image_decoders:
         raise CheckpointError(f"{path}: the pipeline was loaded without its image decoders, so this would be no whole "
                               "folder; load it with image_decoders=True")
@@ -307,7 +313,13 @@ def save_pretrained(pipeline: Pipeline, path, suffix: str = ".pth", force: bool 
 
 def _arrays(network: nn.Module, shapes, source) -> Dict[str, np.ndarray]:
     """The network's weights in storage order, on the CPU; NumPy has no bfloat16, which becomes float32."""
-    state = network.state_dict()
+    state, _ = tidy(network.state_dict())
+    lacking = [name for name in shapes if name not in state]
+    if lacking:
+        raise CheckpointError(f"{source}: the network has no {lacking[0]}"
+                              + (f" and {len(lacking) - 1} more" if lacking[1:] else "")
+                              + "; what is pruned or parametrised has to be made plain first "
+                              "(torch.nn.utils.prune.remove, parametrize.remove_parametrizations)")
     tensors = {name: state[name].detach().cpu() for name in shapes}
     out = {name: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors.items()}
     return check_arrays(out, shapes, source, as_stored=True)

@@ -159,6 +159,25 @@ def test_a_pipeline_that_diverged_or_is_not_whole_is_not_saved(tiny_params, tmp_
     assert os.listdir(tmp_path) == []
 
 
+def test_a_pipeline_in_a_wrapper_is_saved_as_it_is(tiny_params, tmp_path, weights_of):
+    from torch.nn.utils import prune
+
+    from jt_dfd.checkpoints import CheckpointError, open_folder
+
+    pipeline = modules.load_pretrained(tiny_params)
+    modules.save_pretrained(torch.nn.DataParallel(pipeline), tmp_path / "one")
+    plain = open_folder(tmp_path / "one").network("generator")
+    pipeline.generator = torch.nn.DataParallel(pipeline.generator)
+    modules.save_pretrained(pipeline, tmp_path / "two")
+    assert all(np.array_equal(plain[n], a) for n, a in open_folder(tmp_path / "two").network("generator").items())
+    prune.l1_unstructured(pipeline.generator.module.model[1], "weight", 0.5)
+    with pytest.raises(CheckpointError, match=r"latest_net_G\.pth: has no model\.1\.weight; what is pruned"):
+        modules.save_pretrained(pipeline, tmp_path / "three")
+    with pytest.raises(CheckpointError, match="expected a Pipeline, found a Generator"):
+        modules.save_pretrained(pipeline.generator, tmp_path / "three")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "two"]
+
+
 def test_fresh_networks_have_the_releases_initial_weights():
     net = modules.build("generator", preset("compact"))
     assert abs(float(net.model[4].weight.detach().std()) - 0.02) < 1e-3
