@@ -316,7 +316,7 @@ def _arrays(network: nn.Module, shapes, source) -> Dict[str, np.ndarray]:
     state, _ = tidy(network.state_dict())
     lacking = [name for name in shapes if name not in state]
     if lacking:
-        raise CheckpointError(f"{source}: the network has no {lacking[0]}"
+        raise CheckpointError(f"{source}: has no {lacking[0]}"
                               + (f" and {len(lacking) - 1} more" if lacking[1:] else "")
                               + "; what is pruned or parametrised has to be made plain first "
                               "(torch.nn.utils.prune.remove, parametrize.remove_parametrizations)")
