@@ -144,6 +144,7 @@ def read(folder: Union[str, os.PathLike], split: Optional[str] = None, gender: O
     try:
         with open(path, newline="", encoding="utf-8-sig") as f:
             reader = csv.DictReader(f)
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
             missing = [c for c in ("file", "sketch") if c not in (reader.fieldnames or ())]
             if missing:
                 raise SetError(f"{path}: expected the columns {', '.join(COLUMNS)}; {' and '.join(missing)} "

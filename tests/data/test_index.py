@@ -91,6 +91,13 @@ def test_labels_of_several_kinds(tmp_path):
         sources.read_labels(tmp_path / "bad.csv")
 
 
+def test_column_names_in_capitals_count(tmp_path):
+    """Of a column "Split" nothing was read: every picture was trained on, those to test with, too."""
+    (tmp_path / "index.csv").write_text("File, Sketch,Gender,Split\na.png,s.png,male,test\n")
+    row, = index.read(tmp_path)
+    assert (row.file, row.sketch, row.gender, row.split) == ("a.png", "s.png", "male", "test")
+
+
 @pytest.mark.parametrize("header, words, said", [
     ("file,Split", {"a.png,val": "test", "b.png,Training": "train", "c.png,": "", "d.png,test": "test"}, ""),
     ("file,split", {"a.png,held out": ""}, "split must be train, test or blank, not held out"),
