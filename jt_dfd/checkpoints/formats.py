@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import shutil
 import stat
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -278,7 +279,12 @@ def write(path, arrays: Dict[str, np.ndarray]) -> None:
     except CheckpointError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be written ({error})") from None
+        cause = str(error)
+        if isinstance(error, RuntimeError):   # how PyTorch says that a disk is full
+            free, wanted = shutil.disk_usage(Path(path).parent).free, sum(array.nbytes for array in arrays.values())
+            if free < wanted:
+                cause = f"the disk is full: {wanted >> 10} KiB are needed, {free >> 10} are free"
+        raise CheckpointError(f"{path}: cannot be written ({cause})") from None
 
 
 def read_bank(path, latent: int, dtype: str = "float32") -> np.ndarray:

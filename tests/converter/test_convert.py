@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -292,6 +293,23 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tiny_params, tmp_path, monke
     with pytest.raises(CheckpointError, match="No space left"):
         convert_folder(tiny_params, tmp_path / "there", "torch", ".safetensors", verify=False)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.torch
+def test_pytorch_s_words_for_a_full_disk_are_ours(tmp_path, monkeypatch):
+    """It says "enforce fail at inline_container.cc:672 . unexpected pos 25088 vs 24976"."""
+    import torch
+
+    def fail(*_):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 25088 vs 24976")
+
+    monkeypatch.setattr(torch, "save", fail)
+    arrays = {"a": np.zeros(1 << 20, np.float32)}
+    with pytest.raises(CheckpointError, match="unexpected pos"):
+        formats.write(tmp_path / "a.pth", arrays)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 20))
+    with pytest.raises(CheckpointError, match=r"a\.pth: .*the disk is full: 4096 KiB are needed, 1024 are free"):
+        formats.write(tmp_path / "a.pth", arrays)
 
 
 def test_inspect(tiny_params, capsys):
