@@ -108,7 +108,7 @@ class FaceView(QWidget):
         self.word.setToolTip(tr(self._failed) if self._failed else "")
         self.word.adjustSize()
         self.word.move(10, 10)
-        self.word.setVisible(bool(text))
+        self.word.setVisible(bool(text) and self.note.isHidden())  # the note says it, and lies where the word does
         self.word.raise_()
         self.update()
 

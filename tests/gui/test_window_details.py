@@ -103,6 +103,21 @@ def test_without_real_time_the_busy_line_ends_with_the_face(window, weights, qtb
     assert not w.face.word.isVisible() and not w.face.dimmed
 
 
+def test_the_word_does_not_lie_over_the_note_while_the_engine_starts(window, weights, qtbot):
+    """In a small window it covered "Preparing the engine"."""
+    weights.set(compile=2)
+    w, seen = window(), []
+
+    def look(*step):
+        draw(w.canvas, LINE)
+        seen.append((w.face.busy, w.face.note.isVisible(), w.face.word.isVisible()))
+
+    w.engine.progress.connect(look)
+    qtbot.waitUntil(lambda: (True, True, False) in seen, timeout=PATIENCE)
+    settle(w, qtbot)
+    assert not any(note and word for _, note, word in seen) and not w.face.note.isVisible()
+
+
 def test_work_is_seen_before_the_first_face_and_a_slow_one_dims_the_old(window, weights, qtbot):
     """The busy line is inside the widget, and its bar runs."""
     weights.set(hang="face")
