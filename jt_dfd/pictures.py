@@ -28,6 +28,8 @@ MAX_FRAMES = 100
 _EMPTY = 8
 #: largest values of the kinds of integer pixels there are, 1-bit masks to 16-bit; the smallest that holds all is white
 _FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
+#: endings of painting programs' own files, which nobody else reads
+_PROJECTS = (".kra", ".xcf", ".ora", ".procreate", ".clip", ".sai", ".sai2", ".mdp", ".afphoto", ".afdesign", ".ai")
 #: brands in the first bytes of a HEIC file
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -136,6 +138,8 @@ def why_no_picture(path: Union[str, os.PathLike]) -> str:
     except OSError as error:
         if Path(path).suffix.lower() in (".svg", ".svgz"):
             return "a vector drawing; export it as PNG"
+        if Path(path).suffix.lower() in _PROJECTS:
+            return "a painting program's own file; export it as PNG"
         return error.strerror.lower() if error.strerror else "not a picture"
     except Exception:
         return "not a picture"
@@ -176,6 +180,9 @@ def _decoded(path: Path, pixels) -> np.ndarray:
         raise PictureError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise PictureError(f"{path}: a folder, not a picture") from None
+    except UnidentifiedImageError:
+        reason = why_no_picture(path).replace("not a picture", "of no format that is known")
+        raise PictureError(f"{path}: not a readable picture ({reason})") from None
     except MemoryError:
         raise PictureError(f"{path}: too large for this machine's memory") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files

@@ -145,3 +145,16 @@ def test_pixels_that_are_not_numbers_are_refused_by_name(tmp_path):
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "nan.tif")
     with pytest.raises(PictureError, match="nan.tif: holds pixels"):
         read_picture(tmp_path / "nan.tif")
+
+
+@pytest.mark.parametrize("name, content, way_out", [
+    ("a.svg", b"<svg/>", "a vector drawing; export it as PNG"), ("b.pdf", b"%PDF-1.4", "export the page as PNG"),
+    ("c.kra", b"PK\3\4", "a painting program's own file; export it as PNG"), ("d.png", b"", "an empty file"),
+    ("e.jpg", b"<html>404</html>", "of no format that is known")])
+def test_a_file_of_another_kind_is_refused_with_the_way_out(tmp_path, name, content, way_out):
+    """Named by itself it had "cannot identify image file" only; in a folder it was said."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(PictureError) as refused:
+        read_picture(path)
+    assert str(path) in str(refused.value) and way_out in str(refused.value)
