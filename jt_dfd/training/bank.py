@@ -57,6 +57,8 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
     """
     if limit < 0:
         raise BankError(f"limit {limit}: expected a number of pictures, or 0 for all")
+    if batch < 1:
+        raise BankError(f"batch {batch}: expected a number of sketches")
     folder = open_weights(weights)
     config = folder.config
     for remark in index.remarks(data) if progress else ():

@@ -107,16 +107,21 @@ def build_bank(arguments=None) -> int:
     parser.add_argument("--shared", action="store_true", help="one bank for everybody")
     parser.add_argument("--mirrored", action="store_true", help="a second row for each sketch, flipped left to right")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N pictures a bank (default: all)")
-    parser.add_argument("--styles", default="all", metavar="NAMES", help="sketches that get rows, separated by commas: "
-                        "lines, photocopy, own, drawn; a row a style (default: all that the set has)")
+    parser.add_argument("--styles", metavar="NAMES", help="sketches that get rows, separated by commas: lines, "
+                        "photocopy, own, drawn, or all that the set has; a row a style (default: those that the run "
+                        "was trained on, else all)")
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="sketches at a time (default: 16)")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float16"], help="default: float32")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: auto")
     args = parser.parse_args(arguments)
     from .. import runtime
     from ..data.index import parse_styles
+    from . import options as o
     from .bank import build_banks
 
+    trained = Path(args.params) / o.OPTIONS_FILE
+    if args.styles is None:
+        args.styles = o.read(o.EmbeddingOptions, trained).styles if trained.is_file() else "all"
     runtime.prepare(args.device)  # Jittor starts with the first network, once weights and set are found good
     rows = build_banks(args.params, args.data, split=args.split, mirrored=args.mirrored, limit=args.limit,
                        batch=args.batch, by_gender=not args.shared, dtype=args.dtype,

@@ -16,7 +16,7 @@ from jt_dfd.errors import UserError
 from jt_dfd.pictures import pictures_of, to_sketch
 from jt_dfd.training import loop
 from jt_dfd.training.bank import BankError, banks_of, build_banks
-from jt_dfd.training.command import export_weights, train_synthesis
+from jt_dfd.training.command import build_bank, export_weights, train_synthesis
 from jt_dfd.training.export import export
 from jt_dfd.training.weights import open_weights
 
@@ -246,6 +246,19 @@ def two_styles(own_pairs):
             rows[n] = replace(row, drawn=f"drawn/{row.name}.json")
     index.write(own_pairs, rows)
     return own_pairs
+
+
+def test_a_run_of_one_style_has_banks_of_that_style(embedding, two_styles, tmp_path):
+    """README's commands in turn after --styles drawn made rows of sketches that the encoders had never seen."""
+    shutil.copytree(embedding, tmp_path / "run")
+    options = json.loads((tmp_path / "run/options.json").read_text())
+    for styles, more, expected in (("drawn", [], {"drawn"}), ("all", [], {"lines", "drawn"}),
+                                   ("drawn", ["--styles", "lines"], {"lines"})):
+        (tmp_path / "run/options.json").write_text(json.dumps({**options, "styles": styles}))
+        assert run(build_bank, ["--params", str(tmp_path / "run"), "--data", str(two_styles), *more]) == 0
+        rows = banks_of(open_weights(tmp_path / "run"))["rows"]
+        assert {entry["style"] for entries in rows.values() for entry in entries} == expected
+    assert run(build_bank, ["--params", str(tmp_path / "run"), "--data", str(two_styles), "--batch", "0"]) == 2
 
 
 def test_figures_of_each_style_of_sketches(pairs, two_styles, exported, tmp_path):
