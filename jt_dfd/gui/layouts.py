@@ -61,8 +61,7 @@ class Squares(QWidget):
         super().__init__(parent)
         self.views = (left, right)
         self.captions = (_Caption(self, objectName="caption"), _Caption(self, objectName="caption"))
-        # what is wrong with the drawing, at the end of its caption's line
-        self.bad = QLabel(self, objectName="bad", alignment=Qt.AlignRight | Qt.AlignVCenter)
+        self.bad = _Caption(self, objectName="bad")  # what is wrong with the drawing, in its caption's place
         for view in self.views:
             view.setParent(self)
         self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
@@ -87,5 +86,4 @@ class Squares(QWidget):
         for (x, y), view, caption in zip(places, self.views, self.captions):
             caption.setGeometry(QRect(x, y, side, _CAPTION))
             view.setGeometry(QRect(x, y + _CAPTION, side, side))
-        (x, y), half = places[0], side // 3
-        self.bad.setGeometry(QRect(x + half, y, side - half, _CAPTION))
+        self.bad.setGeometry(self.captions[0].geometry())

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Optional
 
-from PyQt5.QtCore import QSettings, QSize, Qt, QTimer
+from PyQt5.QtCore import QByteArray, QSettings, QSize, Qt, QTimer
 from PyQt5.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -180,6 +180,13 @@ class Window(QMainWindow):
     # -- state between two sessions --------------------------------------------------------------------------------
     def _restore_state(self) -> None:
         s = self.settings
+
+        def kept(name: str, default: Any) -> Any:
+            try:
+                return s.value(name, default, type=type(default))
+            except TypeError:  # the file was edited by hand
+                return default
+
         self.set_theme(str(s.value("theme", "system")), remember=False)
         self.set_language(str(s.value("language", "system")), remember=False)
         for action in self.actions.devices.actions():
@@ -189,18 +196,17 @@ class Window(QMainWindow):
             stored.borrowed = {}  # a part of a face that is not here any more
             self.document.settings = stored
             self.controls.show_settings(stored)
-        self.controls.real_time.setChecked(s.value("real_time", True, type=bool))
-        self.controls.advanced.setChecked(s.value("advanced", False, type=bool))
-        self.actions["guide"].setChecked(s.value("guide", True, type=bool))
+        self.controls.real_time.setChecked(kept("real_time", True))
+        self.controls.advanced.setChecked(kept("advanced", False))
+        self.actions["guide"].setChecked(kept("guide", True))
         self.empty_page.switch(self.actions["guide"].isChecked())
-        self.actions["mirror"].setChecked(s.value("mirror", False, type=bool))
-        self.controls.pencil.setValue(s.value("pencil", 100, type=int))
+        self.actions["mirror"].setChecked(kept("mirror", False))
+        self.controls.pencil.setValue(kept("pencil", 100))
         for tool in ("eraser", "brush"):
             self.canvas.tool = tool
-            self.canvas.set_size(s.value(f"size/{tool}", self.canvas.sizes[tool], type=int))
+            self.canvas.set_size(kept(f"size/{tool}", self.canvas.sizes[tool]))
         self.set_tool("brush")
-        geometry = s.value("geometry")
-        if geometry is None or not self.restoreGeometry(geometry):
+        if not self.restoreGeometry(kept("geometry", QByteArray())):
             room = self.screen().availableGeometry() if hasattr(self, "screen") else None
             wanted = self.sizeHint()  # page and face at their own size
             self.resize(wanted.boundedTo(QSize(room.width() - 40, room.height() - 60)) if room else wanted)
@@ -356,10 +362,11 @@ class Window(QMainWindow):
 
     # -- what is said ----------------------------------------------------------------------------------------------
     def say(self, text: str, ms: int = 4000) -> None:
-        self.statusBar().showMessage(text, ms)
+        self.statusBar().showMessage(text, 0 if text.endswith("…") else ms)  # what is under way stays until it is done
 
     def _show_autosave(self, why: str) -> None:
-        """By the drawing's name, where one looks, for as long as it is so."""
+        """Above the drawing, where one looks, for as long as it is so."""
+        self.squares.captions[0].setVisible(not why)
         self.squares.bad.setText(tr("autosave.bad") if why else "")
         self.squares.bad.setToolTip(tr("autosave.cannot", why=why) if why else "")
 

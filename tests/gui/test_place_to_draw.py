@@ -4,6 +4,7 @@ import pytest
 from conftest import PATIENCE, Weights
 from hands import draw, drop, mouse
 from PyQt5.QtCore import QEvent, QMimeData, Qt, QUrl
+from PyQt5.QtGui import QImage
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import (
     QAbstractButton,
@@ -382,9 +383,19 @@ def test_an_autosave_that_fails_is_told_by_the_drawing_until_it_works(window, tm
     draw(w.canvas, LINE)
     qtbot.waitUntil(lambda: "autosaved" in w.squares.bad.text(), timeout=PATIENCE)
     assert w.squares.bad.isVisible() and "recovery" in w.squares.bad.toolTip()
+    w.resize(683, 384)
+    bad, caption = w.squares.bad, w.squares.captions[0]
+    qtbot.waitUntil(lambda: bad.width() < 250, timeout=PATIENCE)  # where its words do not fit beside the caption
+    look = bad.grab().toImage().convertToFormat(QImage.Format_RGBA8888)
+    bits = look.constBits()
+    bits.setsize(look.byteCount())
+    seen = np.frombuffer(bits, np.uint8).reshape(look.height(), -1, 4).astype(int)
+    assert np.ptp(seen[:, :12], axis=(0, 1)).max() > 50, "it begins with its 'not'"
+    assert not caption.isVisible() and bad.geometry() == caption.geometry()
     (tmp_path / "recovery").unlink()
     draw(w.canvas, [(60, 400), (300, 420)])
     qtbot.waitUntil(lambda: not w.squares.bad.text(), timeout=PATIENCE)
+    assert caption.isVisible()
 
 
 def test_the_question_about_changes_has_letters_to_press(window, monkeypatch):

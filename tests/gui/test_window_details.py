@@ -361,3 +361,20 @@ def test_another_process_that_holds_jittor_s_lock_is_told_where_one_looks(window
         assert w.face.word.geometry().right() <= w.face.width()
     qtbot.waitUntil(lambda: w.live.result is not None, timeout=PATIENCE)
     assert w.device_label.text() == "CPU" and not w.face.word.isVisible()
+
+
+def test_settings_that_were_edited_by_hand_do_not_keep_the_window_away(window, tmp_path):
+    (tmp_path / "settings.ini").write_text(
+        "[General]\npencil=abc\ngeometry=none\nreal_time=@Size(1 2)\nface={{\nrecent=@Invalid()\n"
+        "[size]\nbrush=\n")
+    w = window(start=False)
+    assert w.controls.pencil.value() == 100 and w.controls.real_time.isChecked() and w.canvas.sizes["brush"] > 0
+
+
+def test_what_is_under_way_is_said_until_it_is_done(window, qtbot):
+    w = window(start=False)
+    w.filing.said.emit("Looking for the face…")
+    qtbot.wait(4500)
+    assert w.statusBar().currentMessage() == "Looking for the face…"
+    w.filing.said.emit("Done")
+    qtbot.waitUntil(lambda: not w.statusBar().currentMessage(), timeout=PATIENCE)
