@@ -90,9 +90,9 @@ class RunFolder:
         OSError (a full disk, say) leaves every older checkpoint as it was.
         """
         text = json.dumps({"format": FORMAT, "step": step, "figure": score, **state}).encode("utf-8")
+        best = self.best(by)   # before a checkpoint of its step is written again
         write_arrays(self.file(step), {**arrays, _STATE: np.frombuffer(text, np.uint8)})
-        best = self.best(by)
-        if score is not None and (best is None or score < best[1] or not self.file(best[0]).is_file()):
+        if score is not None and (best is None or score < best[1]):
             self._write_best(step, score, by)
         self._prune()
         return self.file(step)
@@ -102,12 +102,13 @@ class RunFolder:
         write_text(self.checkpoints / "best.json", text)
 
     def best(self, by: str = "") -> Optional[Tuple[int, float]]:
-        """(step, score) of the best checkpoint so far, or None; with ``by`` None, too, where it was judged by something
-        else."""
+        """(step, score) of the best checkpoint so far, or None; None, too, where its file is gone, and with ``by`` where
+        it was judged by something else."""
         try:
             data = json.loads((self.checkpoints / "best.json").read_text(encoding="utf-8"))
             other = by and data.get("by") and data["by"] != by
-            return None if other else (int(data["step"]), float(data["figure"]))
+            best = int(data["step"]), float(data["figure"])
+            return best if not other and self.file(best[0]).is_file() else None
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 

@@ -76,6 +76,19 @@ def test_scores_of_another_kind_are_not_compared(pairs, embedding, tmp_path, cap
     assert place.read_bytes() == before and RunFolder(out).best() == (2, 0.9)
 
 
+def test_best_and_weights_are_of_one_step_after_the_best_checkpoint_was_damaged(pairs, embedding, tmp_path):
+    """The next checkpoint was called the best, with a worse score, and weights/ still held the damaged one's."""
+    out = tmp_path / "run"
+    for steps, every, scores in ((2, 1, (0.3, 0.1)), (3, 3, (0.2,))):
+        trainer, options = synthesis_trainer(pairs, embedding, out, steps=steps, save_every=every, gan=0.0)
+        found = iter(scores)
+        trainer.validate = lambda data, parts, found=found: {"held_out/l1": next(found)}
+        assert loop.run(trainer, options, steps > 2, ["train"])
+        assert RunFolder(out).best() == (steps, scores[-1])
+        assert trainer_weights_at(RunFolder(out), checkpoints.open_folder(out / "weights"))
+        RunFolder(out).file(steps).write_bytes(b"damaged")
+
+
 def trainer_weights_at(run, folder):
     """Whether the exported generator is the averaged one of the best checkpoint."""
     _, arrays, _ = run.read(run.best()[0])
