@@ -42,12 +42,14 @@ TEST_SHARE = 0.05
 
 #: columns that may hold the gender, whatever their case, and the words for it; -1 and 1 are CelebA's for Male
 GENDER_COLUMNS = ("gender", "sex", "male")
+#: words of tables for what is not known
+_BLANK = dict.fromkeys(("", "-", "?", "unknown", "u", "n/a", "na", "nan", "none", "null", "other", "unsure"), "")
 GENDER_WORDS = {"female": "female", "f": "female", "woman": "female", "w": "female", "-1": "female", "0": "female",
-                "male": "male", "m": "male", "man": "male", "1": "male", "": "",
-                "false": "female", "-1.0": "female", "0.0": "female", "true": "male", "1.0": "male"}
+                "male": "male", "m": "male", "man": "male", "1": "male", "girl": "female", "boy": "male",
+                "false": "female", "-1.0": "female", "0.0": "female", "true": "male", "1.0": "male", **_BLANK}
 #: what other tables call the split
-SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test",
-               "valid": "test", "validation": "test", "eval": "test", "": ""}
+SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test", "dev": "test",
+               "valid": "test", "validation": "test", "eval": "test", "evaluation": "test", **_BLANK}
 
 Landmarks = Dict[str, Tuple[float, float]]
 
@@ -177,7 +179,7 @@ def _row(path: Path, line: int, record: Dict[str, Optional[str]]) -> Row:
 
 def gender_column(header) -> Optional[str]:
     """The column of a table that holds the gender, or None."""
-    return next((name for wanted in GENDER_COLUMNS for name in header if name and name.lower() == wanted), None)
+    return next((name for wanted in GENDER_COLUMNS for name in header if name and name.strip().lower() == wanted), None)
 
 
 def remarks(data: Union[str, os.PathLike]) -> List[str]:

@@ -110,7 +110,7 @@ def read_labels(path) -> Labels:
                 out[Path(words[0]).stem] = dict(zip(columns, words[1:]))
         return out
     reader = csv.DictReader(lines)
-    header = reader.fieldnames or []
+    header = reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
     column = next((c for c in _FILE_COLUMNS if c in header), None)
     if column is None:
         raise SourceError(f"{path}: expected a header with one of the columns {', '.join(_FILE_COLUMNS)}, found "

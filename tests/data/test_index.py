@@ -101,9 +101,11 @@ def test_column_names_in_capitals_count(tmp_path):
 @pytest.mark.parametrize("header, words, said", [
     ("file,Split", {"a.png,val": "test", "b.png,Training": "train", "c.png,": "", "d.png,test": "test"}, ""),
     ("file,split", {"a.png,held out": ""}, "split must be train, test or blank, not held out"),
-    ("file,gender", {"a.png,unknown": "", "b.png,girl": ""}, "gender must be female, male or blank, not girl, unknown"),
+    ("file,gender", {"a.png,unknown": "", "b.png,2": ""}, "gender must be female, male or blank, not 2"),
     ("file,Male", {"a.png,True": "male", "b.png,False": "female", "c.png,1.0": "male", "d.png,-1.0": "female",
-                   "e.png,0": "female"}, "")])
+                   "e.png,0": "female"}, ""),
+    ("file, Male", {"a.png, 1": "male", "b.png,-1": "female", "c.png,Unknown": "", "d.png,N/A": "", "e.png,nan": "",
+                    "f.png,-": "", "g.png,other": "", "h.png,": ""}, "")])
 def test_words_of_a_table_are_understood_or_refused(header, words, said, tmp_path):
     """A picture marked "val" was dealt to training by chance, and nobody was told."""
     (tmp_path / "labels.csv").write_text(header + "\n" + "".join(f"{line}\n" for line in words))
