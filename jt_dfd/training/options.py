@@ -248,7 +248,7 @@ def parse(parser: argparse.ArgumentParser, arguments=None):
 
 def _read_config(file) -> dict[str, Any]:
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8-sig")
         if text.lstrip().startswith("{"):
             return dict(json.loads(text))
     except (OSError, ValueError, TypeError) as error:

@@ -102,8 +102,8 @@ class RunFolder:
         write_text(self.checkpoints / "best.json", text)
 
     def best(self, by: str = "") -> Optional[Tuple[int, float]]:
-        """(step, score) of the best checkpoint so far, or None; None, too, where its file is gone, and with ``by`` where
-        it was judged by something else."""
+        """(step, score) of the best checkpoint so far, or None; None, too, where its file is gone, and with ``by``
+        where it was judged by something else."""
         try:
             data = json.loads((self.checkpoints / "best.json").read_text(encoding="utf-8"))
             other = by and data.get("by") and data["by"] != by

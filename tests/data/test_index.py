@@ -93,8 +93,9 @@ def test_labels_of_several_kinds(tmp_path):
 
 def test_column_names_in_capitals_count(tmp_path):
     """Of a column "Split" nothing was read: every picture was trained on, those to test with, too."""
-    (tmp_path / "index.csv").write_text("File, Sketch,Gender,Split\na.png,s.png,male,test\n")
+    (tmp_path / "index.csv").write_text("File, Sketch, Gender,Split\na.png,s.png,male,test\n")
     row, = index.read(tmp_path)
+    assert "1 male" in index.remarks(tmp_path)[0]
     assert (row.file, row.sketch, row.gender, row.split) == ("a.png", "s.png", "male", "test")
 
 

@@ -208,6 +208,7 @@ def test_lists_and_mistakes_in_a_file_of_options(tmp_path):
     assert parsed('{"data": ["a set", "b"], "styles": ["lines", "drawn"]}').data == both
     found = parsed("data:\n  - a set\n  - 'b'  # mine\nstyles: [lines, drawn]\nset: [latent=8, generator_width=4]\n")
     assert (found.data, found.styles, found.set) == (both, "lines,drawn", "latent=8 generator_width=4")
+    assert parsed("\ufeffdata: a\n").data == parsed('\ufeff{"data": "a"}').data == "a"   # a Windows editor's mark
     for text in ("data: a\nsteps 2\n", "- a\n", "data: a\n- b\n"):
         with pytest.raises(o.OptionsError, match=r"options, line \d: expected \"name: value\""):
             parsed(text)
