@@ -81,10 +81,13 @@ def build_banks(weights, data, *, split: str = "train", mirrored: bool = False, 
     latents = _encode(encoders, data, config, split,
                       [rows[n] for n in sorted({n for ns in chosen.values() for n in ns})],
                       styles, mirrored, batch, progress)
+    found = {gender: [key for flip in ((False, True) if mirrored else (False,)) for style in styles for n in numbers
+                      for key in [(rows[n].file, style, flip)] if key in latents] for gender, numbers in chosen.items()}
+    for gender in (gender for gender, keys in found.items() if not keys):
+        raise BankError(f"{data}: no sketches of {gender} faces in the style {', '.join(styles)}; name --styles that "
+                        "they have, or --shared for one bank")
     table = {}
-    for gender, numbers in chosen.items():
-        keys = [key for flip in ((False, True) if mirrored else (False,)) for style in styles for n in numbers
-                for key in [(rows[n].file, style, flip)] if key in latents]
+    for gender, keys in found.items():
         for component in COMPONENTS:
             folder.write_bank(component, gender, np.stack([latents[key][component] for key in keys]).astype(dtype))
         table[gender] = [{"file": file, "mirrored": flip, "style": style} for file, style, flip in keys]

@@ -120,8 +120,11 @@ def build_bank(arguments=None) -> int:
     from .bank import build_banks
 
     trained = Path(args.params) / o.OPTIONS_FILE
-    if args.styles is None:
-        args.styles = o.read(o.EmbeddingOptions, trained).styles if trained.is_file() else "all"
+    try:
+        if args.styles is None:
+            args.styles = o.read(o.EmbeddingOptions, trained).styles if trained.is_file() else "all"
+    except o.OptionsError as error:
+        raise o.OptionsError(f"{error} Name the sketches that get rows with --styles.") from None
     runtime.prepare(args.device)  # Jittor starts with the first network, once weights and set are found good
     rows = build_banks(args.params, args.data, split=args.split, mirrored=args.mirrored, limit=args.limit,
                        batch=args.batch, by_gender=not args.shared, dtype=args.dtype,

@@ -248,7 +248,7 @@ def two_styles(own_pairs):
     return own_pairs
 
 
-def test_a_run_of_one_style_has_banks_of_that_style(embedding, two_styles, tmp_path):
+def test_a_run_of_one_style_has_banks_of_that_style(embedding, two_styles, tmp_path, capsys):
     """README's commands in turn after --styles drawn made rows of sketches that the encoders had never seen."""
     shutil.copytree(embedding, tmp_path / "run")
     options = json.loads((tmp_path / "run/options.json").read_text())
@@ -259,6 +259,17 @@ def test_a_run_of_one_style_has_banks_of_that_style(embedding, two_styles, tmp_p
         rows = banks_of(open_weights(tmp_path / "run"))["rows"]
         assert {entry["style"] for entries in rows.values() for entry in entries} == expected
     assert run(build_bank, ["--params", str(tmp_path / "run"), "--data", str(two_styles), "--batch", "0"]) == 2
+    rows = index.read(two_styles)   # no man is drawn
+    index.write(two_styles, [replace(row, drawn="" if row.gender == "male" else row.drawn) for row in rows])
+    before = banks_of(open_weights(tmp_path / "run"))
+    capsys.readouterr()
+    call = ["--params", str(tmp_path / "run"), "--data", str(two_styles)]
+    assert run(build_bank, [*call, "--styles", "drawn"]) == 2
+    assert "no sketches of male faces in the style drawn" in capsys.readouterr().err
+    assert banks_of(open_weights(tmp_path / "run")) == before
+    (tmp_path / "run/options.json").write_text("damaged")
+    assert run(build_bank, call) == 2 and "--styles" in capsys.readouterr().err
+    assert run(build_bank, [*call, "--styles", "all"]) == 0
 
 
 def test_figures_of_each_style_of_sketches(pairs, two_styles, exported, tmp_path):
