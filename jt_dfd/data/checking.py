@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,7 @@ def _check_twins(folder, rows: List[index.Row], result: Result) -> None:
 
 def _size(folder, row: index.Row) -> int:
     path = Path(folder) / row.file
-    return path.stat().st_size if path.is_file() else 0
+    return path.stat().st_size if path.is_file() and os.access(path, os.R_OK) else 0
 
 
 def _check_landmarks(file: str, landmarks: index.Landmarks, result: Result) -> None:

@@ -40,13 +40,15 @@ POINTS: Tuple[str, ...] = tuple(CANONICAL_POINTS)
 #: share of the pictures set aside for testing (842 of 17,703 in the paper)
 TEST_SHARE = 0.05
 
-#: columns that may hold the gender, whatever their case, and the words for it; -1 and 1 are CelebA's for Male
+#: columns that may hold the gender, whatever their case, and the words for it
 GENDER_COLUMNS = ("gender", "sex", "male")
 #: words of tables for what is not known
 _BLANK = dict.fromkeys(("", "-", "?", "unknown", "u", "n/a", "na", "nan", "none", "null", "other", "unsure"), "")
-GENDER_WORDS = {"female": "female", "f": "female", "woman": "female", "w": "female", "-1": "female", "0": "female",
-                "male": "male", "m": "male", "man": "male", "1": "male", "girl": "female", "boy": "male",
-                "false": "female", "-1.0": "female", "0.0": "female", "true": "male", "1.0": "male", **_BLANK}
+GENDER_WORDS = {"female": "female", "f": "female", "woman": "female", "w": "female", "girl": "female",
+                "male": "male", "m": "male", "man": "male", "boy": "male", **_BLANK}
+#: those of a column Male besides, as CelebA has it; in a column gender 0 is female in some tables and male in UTKFace
+_MALE = {"-1": "female", "-1.0": "female", "0": "female", "0.0": "female", "false": "female", "1": "male",
+         "1.0": "male", "true": "male"}
 #: what other tables call the split
 SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test", "dev": "test",
                "valid": "test", "validation": "test", "eval": "test", "evaluation": "test", **_BLANK}
@@ -171,8 +173,8 @@ def _row(path: Path, line: int, record: Dict[str, Optional[str]]) -> Row:
         if split not in SPLITS:
             raise ValueError(f"split must be train or test, not {split!r}")
         seed = get("seed")
-        return Row(get("file"), get("sketch"), GENDER_WORDS.get(word, word), split, parse_landmarks(get("landmarks")),
-                   get("source"), int(seed) if seed else None, get("drawn"))
+        return Row(get("file"), get("sketch"), gender_words(column).get(word, word), split,
+                   parse_landmarks(get("landmarks")), get("source"), int(seed) if seed else None, get("drawn"))
     except ValueError as error:
         raise SetError(f"{path}, line {line}: {error}") from None
 
@@ -180,6 +182,17 @@ def _row(path: Path, line: int, record: Dict[str, Optional[str]]) -> Row:
 def gender_column(header) -> Optional[str]:
     """The column of a table that holds the gender, or None."""
     return next((name for wanted in GENDER_COLUMNS for name in header if name and name.strip().lower() == wanted), None)
+
+
+def gender_words(column: str) -> Dict[str, str]:
+    """What the words in a column mean: female, male or blank."""
+    return {**GENDER_WORDS, **_MALE} if column.strip().lower() == "male" else GENDER_WORDS
+
+
+def refused_genders(column: str, words) -> str:
+    """What is said of words for the gender that mean nothing in this column, or both."""
+    numbers = "; numbers are read in a column Male, where 1 is male" if set(words) & set(_MALE) else ""
+    return f"{column} must be female, male or blank, not {', '.join(sorted(words)[:4])}{numbers}"
 
 
 def remarks(data: Union[str, os.PathLike]) -> List[str]:
@@ -192,9 +205,9 @@ def remarks(data: Union[str, os.PathLike]) -> List[str]:
             header = reader.fieldnames or []
             column = gender_column(header)
             words = {(record[column] or "").strip().lower() for record in reader} if column else set()
-        unknown = sorted(words - set(GENDER_WORDS))
+        unknown = words - set(gender_words(column or ""))
         if unknown:
-            raise SetError(f"{path}: {column} must be female, male or blank, not {', '.join(unknown[:4])}")
+            raise SetError(f"{path}: {refused_genders(column or '', unknown)}")
         genders = Counter(row.gender for row in rows)
         if column != "gender" and column or words - {*GENDERS, ""}:
             found.append(f"{path}: gender taken from the column {column!r} ({', '.join(sorted(words))}): "

@@ -116,9 +116,9 @@ def read_labels(path) -> Labels:
         raise SourceError(f"{path}: expected a header with one of the columns {', '.join(_FILE_COLUMNS)}, found "
                           f"{', '.join(map(str, header)) or 'nothing'}")
     several, wrong = set(), {}
-    split = next((c for c in header if c.lower() == "split"), None)
+    gender, split = index.gender_column(header), next((c for c in header if c.lower() == "split"), None)
     for record in reader:
-        for known, name in ((index.GENDER_WORDS, index.gender_column(header)), (index.SPLIT_WORDS, split)):
+        for known, name in ((index.gender_words(gender or ""), gender), (index.SPLIT_WORDS, split)):
             word = (name and record.get(name) or "").strip()
             if word.lower() not in known:
                 wrong.setdefault(name, set()).add(word)
@@ -129,8 +129,8 @@ def read_labels(path) -> Labels:
             out.setdefault(stem, row)
             out[whole] = row
     for name, found in wrong.items():
-        raise SourceError(f"{path}: {name} must be {'train, test' if name == split else 'female, male'} or blank, not "
-                          f"{', '.join(sorted(found)[:4])}")
+        raise SourceError(f"{path}: " + (index.refused_genders(name, found) if name == gender else
+                          f"{name} must be train, test or blank, not {', '.join(sorted(found)[:4])}"))
     # a name that several rows have, in different folders, says nothing by itself
     return {name: row for name, row in out.items() if name not in several or os.path.splitext(
         row[column].strip())[0] == name}
@@ -168,7 +168,7 @@ def gender_of(record: Dict[str, str], min_confidence: float = 0.0) -> str:
                 sure = float(record.get(f"{column}_confidence") or 1)
             except ValueError:
                 sure = 1.0
-            return index.GENDER_WORDS.get(value, "") if sure >= min_confidence else ""
+            return index.gender_words(column).get(value, "") if sure >= min_confidence else ""
     return ""
 
 

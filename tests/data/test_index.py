@@ -103,6 +103,8 @@ def test_column_names_in_capitals_count(tmp_path):
     ("file,Split", {"a.png,val": "test", "b.png,Training": "train", "c.png,": "", "d.png,test": "test"}, ""),
     ("file,split", {"a.png,held out": ""}, "split must be train, test or blank, not held out"),
     ("file,gender", {"a.png,unknown": "", "b.png,2": ""}, "gender must be female, male or blank, not 2"),
+    # in UTKFace 0 is male
+    ("file,gender", {"a.png,0": "", "b.png,1": ""}, "gender must be .* not 0, 1; numbers are read in a column Male"),
     ("file,Male", {"a.png,True": "male", "b.png,False": "female", "c.png,1.0": "male", "d.png,-1.0": "female",
                    "e.png,0": "female"}, ""),
     ("file, Male", {"a.png, 1": "male", "b.png,-1": "female", "c.png,Unknown": "", "d.png,N/A": "", "e.png,nan": "",
