@@ -43,8 +43,10 @@ def write_atomically(path: Union[str, os.PathLike], write: Callable[[Path], obje
         with open(temporary, "rb") as f:
             os.fsync(f.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as problem:
         temporary.unlink(missing_ok=True)
+        if isinstance(problem, OSError) and problem.errno and not problem.filename:
+            problem.filename = str(path)  # a full disk names no file
         raise
     finally:
         os.close(handle)

@@ -61,12 +61,19 @@ class Filing(QObject):
             return False
         path = os.path.abspath(path)
         self.said.emit(tr("open.opening", name=os.path.basename(path)))
-        if path.lower().endswith(".svg"):
-            self.background.run(lambda: files.load_svg(path), lambda found: self._strokes_opened(path, *found),
-                                lambda problem: self._open_failed(path, problem))
-            return True
-        as_is = self.as_is
-        self.background.run(lambda: files.open_picture(path, as_is), self._opened,
+        before = self.document.revision
+
+        svg, as_is = path.lower().endswith(".svg"), self.as_is
+
+        def done(found) -> None:
+            if self.document.revision != before and not self.may_discard():  # drawn while it was read
+                self.said.emit("")
+            elif svg:
+                self._strokes_opened(path, *found)
+            else:
+                self._opened(found)
+
+        self.background.run(lambda: files.load_svg(path) if svg else files.open_picture(path, as_is), done,
                             lambda problem: self._open_failed(path, problem))
         return True
 

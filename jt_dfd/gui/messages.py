@@ -140,7 +140,10 @@ class ReadingBar(_Bar):
             return
         reading = self.opened.reading
         lines = [tr("reading." + remark.code, **dict(remark.values)) for remark in (*reading.warnings, *reading.notes)]
-        self.label.setText("\n".join(line[:1].upper() + line[1:] for line in lines))
+        lines = [line[:1].upper() + line[1:] for line in lines]
+        room = 2 if self.window().height() < 500 else len(lines)  # warnings come first
+        self.label.setText("\n".join(lines[:room]) + " …" * (room < len(lines)))
+        self.label.setToolTip("\n".join(lines))
         for widget in (self.sketch, self.strokes, self.trace, *self.genders.values()):
             widget.setVisible(self.opened.photograph is not None)
         for name, button in self._panel.items():

@@ -1,4 +1,5 @@
 """Writing beside and renaming: whole or not at all, and nothing of a killed writer stays."""
+import errno
 import os
 import signal
 import subprocess
@@ -88,3 +89,11 @@ def test_looking_for_leftovers_costs_next_to_nothing(tmp_path, monkeypatch):
     for number in range(100):
         atomic.write_text(tmp_path / f"{number}.png", "x")
     assert 1 <= len(looks) < 50
+
+
+def test_a_full_disk_is_told_with_the_file_that_it_was_full_for(tmp_path):
+    def full(temporary):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left on device: .*wanted.png"):
+        atomic.write_atomically(tmp_path / "wanted.png", full)

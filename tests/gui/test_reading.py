@@ -7,6 +7,8 @@ from PIL import Image
 from PyQt5.QtCore import QMimeData, QUrl
 from PyQt5.QtGui import QGuiApplication, QImage
 
+from jt_dfd.drawings import Reading
+from jt_dfd.drawings.words import Remark
 from jt_dfd.gui import files
 from jt_dfd.gui.engine import READY
 from jt_dfd.pictures import to_sketch
@@ -133,3 +135,18 @@ def test_a_photograph_without_a_face_is_said(window, qtbot, photograph, monkeypa
     w.filing.sketch_photograph(np.zeros((64, 64, 3), np.uint8), "lines")
     qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE)
     assert "no face found" in told[0][1]
+
+
+def test_many_remarks_leave_room_for_the_drawing_in_a_low_window(window, qtbot):
+    w = window(start=False, size=(683, 384))
+    page = np.full((512, 512), 255, np.uint8)
+    codes = ("paper", "ruling", "faint", "beside", "guessed")
+    opened = files.Opened("", page, reading=Reading(page, tuple(Remark(code) for code in codes)))
+    w.reading_bar.show_reading(opened)
+    bar = w.reading_bar
+    qtbot.waitUntil(lambda: bar.label.width() > 200, timeout=PATIENCE)
+    assert bar.label.heightForWidth(bar.label.width()) <= 384 / 5 and bar.label.text().endswith("…")
+    assert "guessed" in bar.label.toolTip() and "guessed" not in bar.label.text()
+    w.resize(1200, 760)
+    bar.show_reading(opened)
+    assert "guessed" in bar.label.text()

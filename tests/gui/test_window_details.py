@@ -1,5 +1,6 @@
 """The window looked at closely: what a stranger stumbles over."""
 import fcntl
+import threading
 
 import numpy as np
 import pytest
@@ -378,3 +379,17 @@ def test_what_is_under_way_is_said_until_it_is_done(window, qtbot):
     assert w.statusBar().currentMessage() == "Looking for the face…"
     w.filing.said.emit("Done")
     qtbot.waitUntil(lambda: not w.statusBar().currentMessage(), timeout=PATIENCE)
+
+
+def test_what_is_drawn_while_a_picture_is_read_is_asked_about(window, tmp_path, qtbot, monkeypatch):
+    w, go, asked = window(start=False), threading.Event(), []
+    read = files.open_picture
+    files.save_drawing(tmp_path / "a.png", np.full((512, 512), 255, np.uint8), w.document.settings)
+    monkeypatch.setattr(files, "open_picture", lambda *a: (go.wait(PATIENCE / 1000), read(*a))[1])
+    monkeypatch.setattr(filing, "ask_unsaved", lambda window: (asked.append(1), QMessageBox.Cancel)[1])
+    assert w.filing.open(str(tmp_path / "a.png"))
+    draw(w.canvas, LINE)
+    before = w.document.pixels()
+    go.set()
+    qtbot.waitUntil(lambda: not w.statusBar().currentMessage(), timeout=PATIENCE)
+    assert asked and np.array_equal(w.document.pixels(), before) and not w.document.is_blank()
