@@ -89,6 +89,7 @@ class Autosave(QObject):
         self._wake = threading.Condition()
         self._thread: Optional[threading.Thread] = None
         self._closed = False
+        self._older: List[Leftover] = []  # what was brought back, until a newer copy of it is on the disk
         self._complaints = Mailbox(self)
         self._complaints.arrived.connect(lambda why: self.failed.emit(why) if why else self.works.emit())
         self._timer = QTimer(self, singleShot=True, timeout=self.write)
@@ -115,6 +116,11 @@ class Autosave(QObject):
             self._hand_over((self._document.pixels(), self._document.settings.copy(), self._document.items))
         else:
             self._hand_over("remove")
+
+    def bring_back(self, leftover: Leftover) -> None:
+        """The document is what a dead window left: that goes once it is written anew, or nothing is to lose."""
+        self._older.append(leftover)
+        self.write()
 
     def _hand_over(self, job) -> None:
         if self._lock is None and job != "remove":
@@ -145,6 +151,8 @@ class Autosave(QObject):
                     _unlink(self.path)
                 else:
                     files.save_drawing(self.path, *job)
+                while self._older:
+                    self._older.pop().discard()
                 if self.error:
                     self._complaints.post("")
                 self.error = ""
@@ -167,6 +175,8 @@ class Autosave(QObject):
             self._wake.notify()
         if self._thread is not None:
             self._thread.join(5)
+        for older in self._older:
+            older.release() if keep else older.discard()
         if not keep:
             _unlink(self.path)
         if self._lock is not None:

@@ -356,8 +356,7 @@ class Window(QMainWindow):
             return
         self.document.load(None if opened.items else opened.pixels, opened.settings, unsaved=True,
                            strokes=opened.items)
-        self.autosave.write()
-        leftover.discard()
+        self.autosave.bring_back(leftover)
         self.say(tr("recovery.back"), NOTICE)
 
     # -- what is said ----------------------------------------------------------------------------------------------

@@ -188,6 +188,30 @@ def test_a_damaged_copy_is_told_and_kept(window, tmp_path, monkeypatch):
     assert told and (tmp_path / "recovery" / "x.png").exists()
 
 
+def test_what_is_brought_back_stays_until_it_is_written_anew(window, tmp_path, monkeypatch, qtbot):
+    """On a full disk the old copy was deleted, and memory alone had the drawing."""
+    (tmp_path / "recovery").mkdir()
+    old, page = tmp_path / "recovery" / "x.png", np.full((512, 512), 255, np.uint8)
+    page[100:400, 250:256] = 0
+    files.save_drawing(old, page, FaceSettings())
+    w, save, full = window(start=False), files.save_drawing, [True]
+
+    def writes(*job):
+        if full:
+            raise OSError(28, "No space left on device")
+        save(*job)
+
+    monkeypatch.setattr(files, "save_drawing", writes)
+    w.offer_recovery(leftovers(tmp_path / "recovery"))
+    w.recovery_bar.recover.click()
+    qtbot.waitUntil(lambda: bool(w.autosave.error), timeout=PATIENCE)
+    assert old.exists() and leftovers(tmp_path / "recovery") == [], "kept, and offered to nobody else"
+    full.clear()
+    w.autosave.write()
+    qtbot.waitUntil(lambda: not old.exists(), timeout=PATIENCE)
+    assert w.autosave.path.exists()
+
+
 def test_settings_of_a_copy_are_the_drawing_s(qapp, qtbot, tmp_path):
     document = Document()
     document.settings = FaceSettings("male", k=4)
