@@ -22,6 +22,8 @@ _SIZES = np.geomspace(0.84, 1.19, 11)
 _SMALLER, _SAME = np.geomspace(0.7, 1.06, 13), 0.93
 #: how much of a sheet's sides is left out, in pixels of the small picture
 _RIM = 3
+#: how many times as long as the side across it a sheet's side is at most, farther away (of faces 2 and more were found)
+_TAPER = 1.8
 #: share of a page's rim that is ink at most in a drawing
 _RIM_INK = 0.25
 #: focal length in longer sides of the picture, as phones have it
@@ -186,8 +188,10 @@ def _corners(bright: np.ndarray) -> Optional[np.ndarray]:
     tries = [_longest_sides(coarser[0]), *(corners for corners in coarser if len(corners) == 4)]
     for corners in tries:
         if corners is not None and (corners > -2).all() and (corners < beyond).all():
+            sides = np.linalg.norm(corners - np.roll(corners, -1, 0), axis=1)
             shared, _ = cv2.intersectConvexConvex(corners, hull.astype(np.float32))
-            if shared > 0.93 * max(area, cv2.contourArea(corners)):
+            if (shared > 0.93 * max(area, cv2.contourArea(corners))
+                    and max(*(sides[:2] / sides[2:]), *(sides[2:] / sides[:2])) < _TAPER):
                 return corners
     return None
 
