@@ -81,10 +81,10 @@ def check(folder, workers: int = 1, progress: Optional[Callable] = None) -> Resu
 
 
 def _check_twins(folder, rows: List[index.Row], result: Result) -> None:
-    sizes = Counter(_size(folder, row) for row in rows)
-    first: Dict[bytes, index.Row] = {}
-    for row in rows:
-        if _size(folder, row) and sizes[_size(folder, row)] > 1:
+    sizes = [_size(folder, row) for row in rows]
+    often, first = Counter(sizes), {}
+    for row, size in zip(rows, sizes):
+        if size and often[size] > 1:
             twin = first.setdefault(hashlib.sha256((Path(folder) / row.file).read_bytes()).digest(), row)
             if twin.file != row.file:
                 both = "" if twin.split == row.split else ", which is trained on, or tested with, too"

@@ -46,9 +46,9 @@ GENDER_COLUMNS = ("gender", "sex", "male")
 _BLANK = dict.fromkeys(("", "-", "?", "unknown", "u", "n/a", "na", "nan", "none", "null", "other", "unsure"), "")
 GENDER_WORDS = {"female": "female", "f": "female", "woman": "female", "w": "female", "girl": "female",
                 "male": "male", "m": "male", "man": "male", "boy": "male", **_BLANK}
-#: those of a column Male besides, as CelebA has it; in a column gender 0 is female in some tables and male in UTKFace
-_MALE = {"-1": "female", "-1.0": "female", "0": "female", "0.0": "female", "false": "female", "1": "male",
-         "1.0": "male", "true": "male"}
+#: those of a column Male, numbers too, as CelebA has it; in a column gender 0 is female in some tables, male in UTKFace
+_MALE = {**GENDER_WORDS, "-1": "female", "-1.0": "female", "0": "female", "0.0": "female", "false": "female",
+         "1": "male", "1.0": "male", "true": "male"}
 #: what other tables call the split
 SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test", "dev": "test",
                "valid": "test", "validation": "test", "eval": "test", "evaluation": "test", **_BLANK}
@@ -186,7 +186,7 @@ def gender_column(header) -> Optional[str]:
 
 def gender_words(column: str) -> Dict[str, str]:
     """What the words in a column mean: female, male or blank."""
-    return {**GENDER_WORDS, **_MALE} if column.strip().lower() == "male" else GENDER_WORDS
+    return _MALE if column.strip().lower() == "male" else GENDER_WORDS
 
 
 def refused_genders(column: str, words) -> str:

@@ -37,13 +37,12 @@ def evaluate(params, data, *, split: str = "test", count: int = 0, refine=(0.0, 
 
     ValueError (CheckpointError) names a file that cannot be used, before anything is computed.
     """
-    from ..synthesizer import Synthesizer
+    from ..synthesizer import Synthesizer, refine_amounts
 
     if count < 0:
         raise InputError(f"count {count}: expected a number of pictures, or 0 for all")
     for amount in refine:
-        if not 0 <= amount <= 1:
-            raise InputError(f"refine {amount:g}: expected a number from 0 to 1")
+        refine_amounts(amount)
     folder = checkpoints.open_folder(params)
     from ..data.dataset import FaceDataset
 

@@ -260,15 +260,14 @@ def _read_config(file) -> dict[str, Any]:
         line = line.strip()
         if not line or line.startswith(("#", "---")):
             continue
-        pair = re.fullmatch(r"([\w-]+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line)
-        item = re.fullmatch(r"-\s+(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line)
-        if pair:
-            name, value = pair.group(1), pair.group(2)
-            inner = re.fullmatch(r"\[(.*)\]", value)
+        match = re.fullmatch(r"(?:([\w-]+)\s*:|-\s)\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(?:#.*)?", line)
+        key, value = match.groups() if match else (None, "")
+        if key:
+            name, inner = key, re.fullmatch(r"\[(.*)\]", value)
             found[name] = [word.strip().strip("\"'") for word in inner.group(1).split(",")] if inner \
                 else value.strip("\"'")
-        elif item and found and found[name] in ("", None) or item and found and isinstance(found[name], list):
-            found[name] = [*found[name], item.group(1).strip("\"'")]
+        elif match and found and (found[name] == "" or isinstance(found[name], list)):
+            found[name] = [*found[name], value.strip("\"'")]
         else:
             raise OptionsError(f"{file}, line {number}: expected \"name: value\", found {line[:60]!r}")
     return found
